@@ -1,0 +1,33 @@
+# Each target is complete on a machine with Python >= 3.11 and git: it creates
+# the environment, installs and runs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+RUN = $(BIN)/python -m miri_jax.main
+
+.PHONY: demo test test-all lint clean
+
+$(VENV)/ready: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/ready
+	@echo '--- the toy of the paper: two Gaussians, 30 % missing'
+	$(RUN) --config configs/toy.py:fast --workdir runs/demo-toy
+	@echo '--- a real table with real gaps: Beijing PM2.5, 2010'
+	$(RUN) --config configs/table.py:beijing --workdir runs/demo-beijing
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

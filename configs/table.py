@@ -1,0 +1,36 @@
+"""A CSV or TSV file with gaps of its own.
+
+    python -m miri_jax.main --config configs/table.py --workdir runs/mine \
+        --config.data.path=IN.csv
+
+MEASURE
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from miri_jax.config import base_config
+from miri_jax.data.tables import NA_VALUES
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """`:beijing` for the table that the package ships, `:smoke` for seconds."""
+    config = base_config()
+    config.eval_every = 5
+    config.data = {
+        "source": "table",
+        "path": config_dict.placeholder(str),
+        # Cells that mean "missing".
+        "na_values": NA_VALUES,
+        # Names of the columns that hold categories.
+        "categorical": (),
+        # What a column without any observed value is filled with.
+        "empty_value": config_dict.placeholder(float),
+    }
+    if arg in ("beijing", "smoke"):
+        config.data.path = "beijing"
+    if arg == "smoke":
+        config.imputer.num_iterations = 2
+        config.imputer.num_steps = 20
+        config.imputer.gaussian_rounds = 10
+        config.model.width = 32
+    return config

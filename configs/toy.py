@@ -1,0 +1,31 @@
+"""Two Gaussians in the plane, 30 % missing: section 6.1 of the MIRI paper.
+
+    python -m miri_jax.main --config configs/toy.py --workdir runs/toy
+
+MEASURE
+"""
+
+from ml_collections import ConfigDict
+
+from miri_jax.config import base_config
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """The paper's preset; `:fast` the fast one, `:smoke` for seconds."""
+    config = base_config()
+    config.method = "miri" if arg == "fast" else "miri_paper"
+    config.data = {
+        "source": "toy",
+        "rows": 6000,
+        "mechanism": "mcar",
+        "rate": 0.3,
+        "mask_seed": 0,
+    }
+    if arg == "smoke":
+        config.data.rows = 400
+        config.imputer.num_iterations = 3
+        config.imputer.num_steps = 60
+        config.imputer.batch_size = 128
+        config.imputer.ode_steps = 10
+        config.model.width = 32
+    return config

@@ -1,0 +1,34 @@
+"""UCI regression tables with 60 % missing: section 6.2 of the MIRI paper.
+
+    python -m miri_jax.main --config configs/uci.py:wine --workdir runs/wine \
+        --config.data.folder=FOLDER
+
+MEASURE
+"""
+
+from ml_collections import ConfigDict
+
+from miri_jax.config import base_config
+
+
+def get_config(arg: str = "energy") -> ConfigDict:
+    """`:NAME` for a table, `:smoke` for the smallest one in seconds."""
+    config = base_config()
+    smoke = arg == "smoke"
+    config.draws = 20
+    config.eval_every = 5
+    config.data = {
+        "source": "uci",
+        "name": "energy" if smoke else arg,
+        "folder": "~/uci_datasets",
+        "mechanism": "mcar",
+        "rate": 0.6,
+        "mask_seed": 0,
+    }
+    if smoke:
+        config.draws = 2
+        config.imputer.num_iterations = 2
+        config.imputer.num_steps = 20
+        config.imputer.gaussian_rounds = 10
+        config.model.width = 32
+    return config

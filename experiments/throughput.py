@@ -1,0 +1,274 @@
+"""Speed of the SGD step of Algorithm 1, beside its own dots and eager PyTorch.
+
+    PYTHONPATH=. python experiments/throughput.py
+
+Steps per second, for the network of `make_miri_paper` (3 x 256, batch 512), of
+
+  train  miri_jax's loop: `flow.draw_batch`, the loss of eq. 6, its gradient,
+         clipped Adam on a cosine, all inside `train.fit`;
+  dots   a `lax.scan` over that step's matrix products alone: h W forward,
+         h^T g and g W^T backward. The ceiling; goal: train >= 0.6 dots;
+  torch  the same loop in eager PyTorch with its fused Adam, on all cores;
+         goal: train >= 2 torch.
+
+They take turns in rounds, in an order that rotates; a ratio is the median over
+rounds of the ratio within a round. Compilation is reported apart.
+"""
+
+import datetime
+import json
+import math
+import os
+import pathlib
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from miri_jax import flow, train
+from miri_jax.models import VelocityMLP
+from miri_jax.types import Array, Cond, PyTree
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+TABLES = {"toy": (6000, 2), "columns11": (1600, 11)}
+GOALS = {"dots": 0.6, "torch": 2.0}
+WIDTH, DEPTH, NUM_FREQUENCIES = 256, 3, 4
+BATCH_SIZE, LEARNING_RATE, CLIP_NORM = 512, 1e-3, 1.0
+LIFE = 10**6  # SGD steps of the cosine, so that no run outlives it
+
+flags.DEFINE_integer("steps", 200, "SGD steps in each timed stretch.")
+flags.DEFINE_integer("rounds", 15, "Timed stretches of each rival.")
+flags.DEFINE_integer("seed", 0, "Of tables, masks, weights and batches.")
+flags.DEFINE_string("out", "results/throughput.jsonl", "Appended to.")
+
+Stretch = Callable[[], None]  # takes some steps, waits for the last
+
+
+def layer_sizes(d: int) -> list[int]:
+    """Inputs, hidden units and outputs of the network for `d` columns."""
+    return [4 * d + 1 + 2 * NUM_FREQUENCIES, *[WIDTH] * DEPTH, d]
+
+
+def make_train(key: Array, x: Array, m: Array, steps: int) -> Stretch:
+    """The loop of `make_miri_paper` for `x`, `m` `[n, d]`, in one program."""
+    network = VelocityMLP(WIDTH, DEPTH, num_frequencies=NUM_FREQUENCIES)
+    optimizer = train.cosine_adam(LEARNING_RATE, LIFE, CLIP_NORM)
+
+    def apply_fn(params: PyTree, x_tau: Array, cond: Cond, tau: Array) -> Array:
+        return network.apply({"params": params}, x_tau, cond, tau)
+
+    def loss_fn(params: PyTree, batch: Any) -> tuple[Array, dict[str, Array]]:
+        return flow.flow_loss(params, apply_fn, batch)
+
+    @partial(jax.jit, donate_argnums=1)
+    def iteration(key: Array, state: PyTree, x: Array, m: Array) -> PyTree:
+        gaps = flow.gap_rows(m)
+        draw = partial(
+            flow.draw_batch, x=x, m=m, batch_size=BATCH_SIZE, gaps=gaps
+        )
+        return train.fit(
+            key, state, draw, steps, loss_fn=loss_fn, optimizer=optimizer
+        )
+
+    key_net, key_sgd = jax.random.split(key)
+    cond = Cond(x[0], x[0], m[0])
+    params = network.init(key_net, x[0], cond, jnp.float32(0))["params"]
+    state = train.init_train_state(params, optimizer)
+
+    def stretch() -> None:
+        nonlocal state
+        state, losses = iteration(key_sgd, state, x, m)
+        if not np.isfinite(losses).all():
+            raise FloatingPointError("train: the loss is not finite")
+
+    return stretch
+
+
+def make_dots(key: Array, d: int, steps: int) -> Stretch:
+    """The matrix products of the step for `d` columns, in one program.
+
+    Each step's gradients change one entry of the input and of every weight, in
+    place, so that XLA can neither hoist nor drop a product.
+    """
+    sizes = layer_sizes(d)
+    key_x, *keys = jax.random.split(key, len(sizes))
+    inputs = jax.random.normal(key_x, (BATCH_SIZE, sizes[0]))
+    weights = [
+        jax.random.normal(k, (i, o)) / math.sqrt(i)
+        for k, (i, o) in zip(keys, pairwise(sizes), strict=True)
+    ]
+
+    def touch(w: Array, grad: Array) -> Array:
+        return w.at[0, 0].add(1e-9 * grad[0, 0])
+
+    def step(carry: PyTree, _: None) -> tuple[PyTree, None]:
+        x, weights, grads = carry
+        hs, grads = [x], list(grads)
+        for w in weights:
+            hs.append(hs[-1] @ w)
+        g = hs.pop()
+        for i in reversed(range(len(weights))):
+            grads[i] = hs[i].T @ g
+            if i:  # nothing asks for the gradient of the input
+                g = g @ weights[i].T
+        x, weights = touch(x, grads[0]), list(map(touch, weights, grads))
+        return (x, weights, grads), None
+
+    @partial(jax.jit, donate_argnums=0)
+    def iteration(carry: PyTree) -> PyTree:
+        return jax.lax.scan(step, carry, None, length=steps)[0]
+
+    carry = (inputs, weights, [jnp.zeros_like(w) for w in weights])
+
+    def stretch() -> None:
+        nonlocal carry
+        carry = jax.block_until_ready(iteration(carry))
+
+    return stretch
+
+
+def make_torch(seed: int, x: Array, m: Array, steps: int) -> Stretch:
+    """The loop of `make_train` in eager PyTorch; nothing is compiled."""
+    torch.set_num_threads(os.cpu_count())
+    torch.manual_seed(seed)
+    x, m = torch.from_numpy(np.array(x)), torch.from_numpy(np.array(m))
+    *sizes, d = layer_sizes(x.shape[1])
+    layers = []
+    for i, o in pairwise(sizes):
+        layers += [torch.nn.Linear(i, o), torch.nn.SiLU()]
+    net = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], d))
+    optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE, fused=True)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LIFE)
+    frequencies = math.pi * 2.0 ** torch.arange(NUM_FREQUENCIES)
+
+    def stretch() -> None:
+        for _ in range(steps):
+            rows0, rows1 = torch.randint(len(x), (2, BATCH_SIZE))
+            tau = torch.rand(BATCH_SIZE, 1)
+            x0, x1, m0 = x[rows0], x[rows1], m[rows0].float()
+            x_tau, angles = (1 - tau) * x0 + tau * x1, tau * frequencies
+            parts = [x_tau * (1 - m0), x0 * m0, x1 * m0, m0]
+            v = net(torch.cat([*parts, tau, angles.sin(), angles.cos()], 1))
+            loss = torch.nn.functional.mse_loss(v, x1 - x0)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
+            optimizer.step()
+            cosine.step()
+
+    return stretch
+
+
+def timed(stretch: Stretch) -> float:
+    """Seconds of one stretch."""
+    start = time.perf_counter()
+    stretch()
+    return time.perf_counter() - start
+
+
+def measure(table: str, steps: int, rounds: int, seed: int) -> list[dict]:
+    """Times the rivals on one table; one record for each comparison."""
+    n, d = TABLES[table]
+    key_x, key_m, key_train, key_dots = jax.random.split(
+        jax.random.key(seed), 4
+    )
+    x = jax.random.normal(key_x, (n, d))
+    m = jax.random.bernoulli(key_m, 0.7, (n, d))
+    rivals = {
+        "train": make_train(key_train, x, m, steps),
+        "dots": make_dots(key_dots, d, steps),
+    }
+    if torch:
+        rivals["torch"] = make_torch(seed, x, m, steps)
+    names = list(rivals)
+    first = {name: timed(rivals[name]) for name in names}
+    seconds = {name: [] for name in names}
+    for r in range(rounds):
+        for i in range(len(names)):
+            name = names[(r + i) % len(names)]
+            seconds[name].append(timed(rivals[name]))
+    return [summary(table, name, steps, first, seconds) for name in names[1:]]
+
+
+def summary(
+    table: str,
+    rival: str,
+    steps: int,
+    first: dict[str, float],
+    seconds: dict[str, list[float]],
+) -> dict[str, Any]:
+    """Prints and returns the comparison of miri_jax's loop with a rival."""
+    ratios = np.divide(seconds[rival], seconds["train"])
+    median = {k: np.median(seconds[k]) for k in ("train", rival)}
+    low, ratio, high = np.percentile(ratios, (25, 50, 75))
+    rate = {k: round(steps / v, 1) for k, v in median.items()}
+    compiling = {k: round(first[k] - v, 2) for k, v in median.items()}
+    print(
+        f"{table:<10} train / {rival:<6} {ratio:.3f} ({low:.3f} to {high:.3f}),"
+        f" goal {GOALS[rival]}; steps/s {rate}; compiling, s {compiling}"
+    )
+    return {
+        "table": table,
+        "comparison": f"train / {rival}",
+        "ratio": round(ratio, 4),
+        "quartiles": [round(low, 4), round(high, 4)],
+        "goal": GOALS[rival],
+        "steps_per_second": rate,
+        "compile_seconds": compiling,
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """What the numbers depend on besides the settings."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [s.split(":")[1].strip() for s in lines if "model name" in s]
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "jax": jax.__version__,
+        "torch": torch.__version__ if torch else None,
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "backend": jax.default_backend(),
+        "date": datetime.datetime.now().isoformat(timespec="seconds"),
+    }
+
+
+def run(out: str, **settings: int) -> list[dict[str, Any]]:
+    """Measures every table, appends to `out` and returns the records."""
+    if not torch:
+        print("torch cannot be imported; the comparison with it is skipped")
+    context = {**settings, **surroundings()}
+    records = [
+        {**record, **context}
+        for table in TABLES
+        for record in measure(table, **settings)
+    ]
+    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
+    with open(out, "a") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return records
+
+
+def main(_: list[str]) -> None:
+    """Flags in, lines out."""
+    f = flags.FLAGS
+    run(f.out, steps=f.steps, rounds=f.rounds, seed=f.seed)
+
+
+if __name__ == "__main__":
+    app.run(main)

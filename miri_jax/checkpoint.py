@@ -1,0 +1,118 @@
+"""Checkpoints: a whole state at once, atomically, with a digest (orbax v1).
+
+A checkpoint is a flat dict of arrays named by their place in the state, so that
+no class is needed to read it. Orbax writes it beside its place and renames it;
+a digest of all bytes goes along, so that a file that was cut or altered later
+is noticed, and the checkpoint before it is used.
+"""
+
+import hashlib
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from miri_jax.exceptions import WorkdirError
+from miri_jax.types import PyTree
+
+FORMAT = 1
+
+
+class CheckpointStore:
+    """The checkpoints of one run, the last few kept."""
+
+    def __init__(self, directory: str | pathlib.Path, *, keep: int = 3) -> None:
+        """Opens the folder, creating it where it is not there.
+
+        Args:
+          directory: the folder.
+          keep: how many of the last checkpoints are kept.
+        """
+        self._directory = pathlib.Path(directory).absolute()
+        policies = ocp.training.preservation_policies
+        self._checkpointer = ocp.training.Checkpointer(
+            self._directory,
+            preservation_policy=policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+
+    def save(self, step: int, state: PyTree) -> None:
+        """Saves a state of arrays under a step's number; returns when done."""
+        arrays = _flatten(state)
+        # Overwrites what a damaged checkpoint of this step left behind.
+        self._checkpointer.save(
+            step,
+            arrays,
+            overwrite=True,
+            custom_metadata={"format": FORMAT, "sha256": _digest(arrays)},
+        )
+
+    def load_latest(self, like: PyTree) -> tuple[int, Any, list[str]]:
+        """Loads the last whole checkpoint onto the first local device.
+
+        Args:
+          like: a state of the same structure, shapes and dtypes; the
+            `ShapeDtypeStruct`s of `jax.eval_shape` will do.
+
+        Returns:
+          The step, the state, and one sentence for each damaged checkpoint that
+          was passed over. Without any checkpoint: 0, None and no sentence.
+
+        Raises:
+          WorkdirError: if there are checkpoints, but all are damaged.
+        """
+        notes: list[str] = []
+        steps = sorted((c.step for c in self._checkpointer.checkpoints))
+        for step in reversed(steps):
+            try:
+                return step, self._load(step, like), notes
+            # A damaged file makes the reader raise any kind of error.
+            except Exception as error:
+                notes.append(
+                    f"checkpoint {step} is damaged ({type(error).__name__});"
+                    " going on from the one before it"
+                )
+        if steps:
+            raise WorkdirError(
+                f"no checkpoint in {self._directory} is whole; delete that"
+                " folder to start again"
+            )
+        return 0, None, notes
+
+    def close(self) -> None:
+        """Waits for what is under way and lets go of the folder."""
+        self._checkpointer.close()
+
+    def _load(self, step: int, like: PyTree) -> PyTree:
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        wanted = {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
+            for name, leaf in _flatten(like).items()
+        }
+        arrays = self._checkpointer.load(step, wanted)
+        saved = self._checkpointer.metadata(step).custom_metadata or {}
+        if saved.get("format") != FORMAT:
+            raise ValueError(f"format {saved.get('format')}, not {FORMAT}")
+        if saved.get("sha256") != _digest(arrays):
+            raise ValueError("its digest does not match")
+        tree = jax.tree.structure(like)
+        return jax.tree.unflatten(tree, [arrays[name] for name in wanted])
+
+
+def _flatten(state: PyTree) -> dict[str, jax.Array]:
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in leaves
+    }
+
+
+def _digest(arrays: dict[str, jax.Array]) -> str:
+    sha = hashlib.sha256()
+    for name, leaf in sorted(arrays.items()):
+        array = np.ascontiguousarray(leaf)
+        sha.update(f"{name} {array.dtype} {array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()

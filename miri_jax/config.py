@@ -1,0 +1,66 @@
+"""The settings that all of configs/ share."""
+
+import inspect
+import types
+import typing
+
+from ml_collections import ConfigDict, config_dict
+
+from miri_jax.imputers import IMPUTERS
+from miri_jax.models import VelocityMLP
+
+_SCALARS = (bool, int, float, str)
+
+
+def base_config() -> ConfigDict:
+    """A config without data.
+
+    `imputer` holds every setting that any method's factory takes, `model` those
+    of the velocity network. None means the method's own default.
+    """
+    return ConfigDict(
+        {
+            "method": "miri",
+            "seed": 0,
+            "draws": 1,
+            # Outer iterations between two lines with MMD and MI.
+            "eval_every": 1,
+            "imputer": _imputer_settings(),
+            "model": _placeholders(
+                {
+                    name: field.type
+                    for name, field in VelocityMLP.__dataclass_fields__.items()
+                    if field.type in _SCALARS
+                }
+            ),
+            "checkpoint": {"every_seconds": 10.0, "keep": 3},
+        }
+    )
+
+
+def _imputer_settings() -> ConfigDict:
+    kinds: dict[str, type] = {}
+    for factory in IMPUTERS.values():
+        hints = typing.get_type_hints(factory)
+        for name in inspect.signature(factory).parameters:
+            kind = _scalar(hints[name])
+            if kind is not None:
+                kinds[name] = kind
+    return _placeholders(kinds)
+
+
+def _scalar(hint: object) -> type | None:
+    """The scalar type of `float` or `float | None`; None for the rest."""
+    options = (
+        typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    )
+    for option in options:
+        if option in _SCALARS:
+            return option
+    return None
+
+
+def _placeholders(kinds: dict[str, type]) -> ConfigDict:
+    return ConfigDict(
+        {name: config_dict.placeholder(kind) for name, kind in kinds.items()}
+    )

@@ -1,0 +1,24 @@
+"""Errors a user can act on; `main` prints each as one line and exits with 1.
+
+Every message names the thing that is wrong and the remedy.
+"""
+
+
+class MiriError(Exception):
+    """Base of all errors that miri_jax raises on purpose."""
+
+
+class DataError(MiriError, ValueError):
+    """The input table, or a setting about it, cannot be used as it is."""
+
+
+class ConfigError(MiriError, ValueError):
+    """A setting does not exist or does not fit the method."""
+
+
+class WorkdirError(MiriError):
+    """The working directory belongs to another run or cannot be used."""
+
+
+class NonFiniteError(MiriError, FloatingPointError):
+    """A loss or a filled table turned NaN or infinite."""

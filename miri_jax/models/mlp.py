@@ -1,0 +1,74 @@
+"""The velocity network for tables."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from miri_jax.types import Array, Cond
+
+
+def time_features(tau: Array, num_frequencies: int) -> Array:
+    """tau with its sines and cosines at frequencies pi, 2 pi, 4 pi, ...
+
+    Args:
+      tau: scalar in [0, 1].
+      num_frequencies: number f of frequencies.
+
+    Returns:
+      `[1 + 2 f]`.
+    """
+    angles = tau * jnp.pi * 2.0 ** jnp.arange(num_frequencies, dtype=tau.dtype)
+    return jnp.concatenate([tau[None], jnp.sin(angles), jnp.cos(angles)])
+
+
+class VelocityMLP(nn.Module):
+    """v(x_tau * (1 - m0), m0 * x0, m0 * x1, m0, tau) of eq. 6, one example.
+
+    Attributes:
+      width: units of each hidden layer.
+      depth: number of hidden layers, or of residual blocks of two layers each
+        where `residual`.
+      residual: add each block's output to its input (pre-activation blocks).
+      num_frequencies: see `time_features`.
+      activation: name of a function in `jax.nn`.
+      zero_output: start with the last layer at zero, that is, with a flow that
+        leaves its start where it is.
+      dtype: dtype of the computation; parameters are float32.
+    """
+
+    width: int = 256
+    depth: int = 3
+    residual: bool = False
+    num_frequencies: int = 4
+    activation: str = "silu"
+    zero_output: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
+        """Velocity `[*dims]` at `x_tau` `[*dims]` and scalar `tau`."""
+        act = getattr(jax.nn, self.activation)
+        dense = lambda width, **kw: nn.Dense(width, dtype=self.dtype, **kw)
+        h = jnp.concatenate(
+            [
+                jnp.where(cond.m0, 0, x_tau).ravel(),
+                cond.x0_m.ravel(),
+                cond.x1_m.ravel(),
+                cond.m0.astype(x_tau.dtype).ravel(),
+                time_features(tau, self.num_frequencies),
+            ]
+        )
+        if self.residual:
+            h = dense(self.width)(h)
+            for _ in range(self.depth):
+                h = h + dense(self.width)(act(dense(self.width)(act(h))))
+            h = act(h)
+        else:
+            for _ in range(self.depth):
+                h = act(dense(self.width)(h))
+        init = nn.initializers.zeros if self.zero_output else None
+        last = {"kernel_init": init} if init else {}
+        v = dense(x_tau.size, **last)(h)
+        return v.reshape(x_tau.shape).astype(x_tau.dtype)

@@ -1,0 +1,307 @@
+"""`run`: one fit from its config to its result files, resumable at any time."""
+
+import hashlib
+import importlib.metadata
+import pathlib
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from miri_jax import report, writers
+from miri_jax.checkpoint import CheckpointStore
+from miri_jax.data import Dataset, load_dataset
+from miri_jax.data.tables import fill_table, write_table
+from miri_jax.exceptions import NonFiniteError
+from miri_jax.imputers import make_imputer
+from miri_jax.metrics import errors, mutual_information
+from miri_jax.types import Imputer, Masked
+
+PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
+
+
+def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
+    """Fits an imputer to a table with gaps and writes the filled table.
+
+    A run started again in the same folder goes on where it was and ends
+    bit-identical to one never interrupted.
+
+    Args:
+      config: as one of configs/ returns it.
+      workdir: the folder that receives everything, see README.md.
+
+    Returns:
+      The imputer's final state.
+
+    Raises:
+      MiriError: see its subclasses; nothing that was there is lost.
+    """
+    clock = Clock()
+    folder = pathlib.Path(workdir)
+    with clock("load"):
+        dataset = load_dataset(**config.data.to_dict())
+        imputer = make_imputer(config.method, **settings_of(config))
+        resumed = writers.claim_workdir(
+            folder, {**config.to_dict(), "data_digest": _digest(dataset)}
+        )
+    data = dataset.masked()
+    rate = float(np.mean(~dataset.m))
+    rows, columns = dataset.m.shape
+    for note in dataset.table.notes if dataset.table else ():
+        writers.say(note)
+    writers.say(
+        f"{config.method}: {rows} rows, {columns} columns,"
+        f" {rate:.1%} missing, on {jax.devices()[0].device_kind}"
+    )
+    root = jax.random.key(config.seed)
+    key_init, key_steps, key_draws, key_metrics, key_final = jax.random.split(
+        root, 5
+    )
+    if rate == 0:
+        writers.say("nothing is missing: the table is returned as it is")
+        state, draws, trace = None, [dataset.values] * config.draws, []
+    else:
+        with clock("fit"):
+            state, trace = _fit(
+                (key_init, key_steps, key_metrics),
+                imputer,
+                dataset,
+                data,
+                config,
+                folder,
+                resumed,
+            )
+        with clock("draw"):
+            draws = _draw(
+                key_draws, imputer, state, data, dataset, config.draws
+            )
+    with clock("evaluate"):
+        final = _evaluate_draws(key_final, dataset, draws)
+    with clock("write"):
+        results = write_results(folder, dataset, draws)
+    summary = {
+        "method": config.method,
+        "rows": rows,
+        "columns": columns,
+        "realised_rate": rate,
+        "draws": config.draws,
+        "metrics": final,
+        "results": [path.name for path in results],
+        "notes": list(dataset.table.notes) if dataset.table else [],
+        "versions": versions(),
+        "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
+        "machine": f"{platform.machine()}, {platform.system()}",
+    }
+    with clock("report"):
+        address = report.write_report(folder, dataset, draws, trace, summary)
+    summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
+    writers.write_json(folder / "summary.json", summary)
+    shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
+    writers.say(f"done: {shown}")
+    for path in results:
+        writers.say(f"result: {path}")
+    writers.say(f"report: {address}")
+    return state
+
+
+def settings_of(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """The settings of `config.method`'s factory: those that are not None."""
+    given = {k: v for k, v in config.imputer.items() if v is not None}
+    model = {k: v for k, v in config.model.items() if v is not None}
+    return {**given, "model": model} if model else given
+
+
+def write_results(
+    folder: pathlib.Path, dataset: Dataset, draws: list[np.ndarray]
+) -> list[pathlib.Path]:
+    """Writes the filled tables: as they came, or as imputed.npz.
+
+    Args:
+      folder: where to.
+      dataset: the table with gaps.
+      draws: filled tables `[n, d]`, raw scale.
+
+    Returns:
+      The files.
+    """
+    if dataset.table is None:
+        path = folder / "imputed.npz"
+        writers.write_arrays(
+            path, x=np.stack(draws), m=dataset.m, truth=dataset.truth
+        )
+        return [path]
+    names = [f"imputed_{k + 1}.csv" for k in range(len(draws))]
+    paths = []
+    for name, draw in zip(names if len(draws) > 1 else ["imputed.csv"], draws):
+        frame = fill_table(dataset.table, draw)
+        paths.append(folder / name)
+        writers.write_atomically(paths[-1], lambda p: write_table(p, frame))
+    return paths
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+class Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        """Starts with no phase."""
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Adds the time inside the block to a phase."""
+        start = time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+
+
+def _fit(
+    keys: tuple[jax.Array, ...],
+    imputer: Imputer,
+    dataset: Dataset,
+    data: Masked,
+    config: ml_collections.ConfigDict,
+    folder: pathlib.Path,
+    resumed: bool,
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Steps the imputer to its end; returns its state and metrics.jsonl."""
+    key_init, key_steps, key_metrics = keys
+    store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
+    like = jax.eval_shape(imputer.init, key_init, data)
+    step, state, notes = store.load_latest(like)
+    if state is None:
+        state = imputer.init(key_init, data)
+    for note in notes:
+        writers.say(note)
+    if resumed:
+        where = f"after iteration {int(state.iteration)}" if step else "anew"
+        writers.say(f"resuming in {folder}: {where}")
+    metrics = writers.MetricsWriter(
+        folder, first_step=step, num_iterations=imputer.num_iterations
+    )
+    if not metrics.rows():
+        values = _evaluate(jax.random.fold_in(key_metrics, 0), dataset, state.x)
+        metrics.write(0, 0, values)
+    saved, saved_at = step, time.monotonic()
+    try:
+        while int(state.iteration) < imputer.num_iterations:
+            before = int(state.iteration)
+            key = jax.random.fold_in(key_steps, before)
+            state, info = imputer.step(key, state, data)
+            step, now = step + 1, int(state.iteration)
+            values = _log_values(info, state, now, store, saved)
+            last = now == imputer.num_iterations
+            if now > before and (now % config.eval_every == 0 or last):
+                key = jax.random.fold_in(key_metrics, now)
+                values |= _evaluate(key, dataset, state.x)
+            metrics.write(step, now, values)
+            if now > before:
+                metrics.progress(now, values)
+            due = time.monotonic() - saved_at >= config.checkpoint.every_seconds
+            if due or last:
+                store.save(step, state)
+                saved, saved_at = step, time.monotonic()
+    finally:
+        metrics.close()
+        store.close()
+    return state, metrics.rows()
+
+
+def _log_values(
+    info: Mapping[str, jax.Array],
+    state: Any,
+    iteration: int,
+    store: CheckpointStore,
+    saved: int,
+) -> dict[str, float]:
+    """Means of what a step logs; stops at the first value that is not finite.
+
+    Raises:
+      NonFiniteError: with iteration, step and the last good checkpoint.
+    """
+    kept = f"checkpoint {saved}" if saved else "no checkpoint yet"
+    for name, value in info.items():
+        bad = np.flatnonzero(~np.isfinite(np.ravel(value)))
+        if bad.size:
+            raise NonFiniteError(
+                f"{name} is not finite in iteration {iteration}, SGD step"
+                f" {bad[0]} of this call; the last good state is {kept}; try a"
+                " smaller --config.imputer.learning_rate in a new --workdir"
+            )
+    if not bool(jnp.isfinite(state.x).all()):
+        raise NonFiniteError(
+            f"the filled table is not finite after iteration {iteration}; the"
+            f" last good state is {kept}"
+        )
+    return {name: float(np.mean(value)) for name, value in info.items()}
+
+
+def _draw(
+    key: jax.Array,
+    imputer: Imputer,
+    state: Any,
+    data: Masked,
+    dataset: Dataset,
+    count: int,
+) -> list[np.ndarray]:
+    """The filled table X(T) and `count - 1` fresh draws, on the raw scale."""
+    draws = [dataset.restore(np.asarray(state.x))]
+    for k in range(1, count):
+        x = imputer.impute(jax.random.fold_in(key, k), state, data)
+        draws.append(dataset.restore(np.asarray(x)))
+    if not all(np.isfinite(draw).all() for draw in draws):
+        raise NonFiniteError("a draw is not finite; nothing was written")
+    return draws
+
+
+def _evaluate(
+    key: jax.Array, dataset: Dataset, x: jax.Array
+) -> dict[str, float]:
+    """MI of filled table and mask; errors and MMD where the truth is known."""
+    compared = dataset.compare(dataset.restore(np.asarray(x)))
+    return {**compared, "mi": mutual_information(key, x, dataset.m)}
+
+
+def _evaluate_draws(
+    key: jax.Array, dataset: Dataset, draws: list[np.ndarray]
+) -> dict[str, float]:
+    """The metrics of a single draw, and errors of the mean of all draws.
+
+    `mi_mean_filling` and `mi_floor` say what `mi` is to be compared with: the
+    one where gaps are filled with the mean, and what the columns without gaps
+    tell about the mask by themselves, which no imputation can change.
+    """
+    first, m = draws[0], dataset.m
+    key_first, key_mean, key_floor = jax.random.split(key, 3)
+    mean_fill = dataset.restore(np.zeros(m.shape))
+    complete = np.where(m.all(axis=0), mean_fill, 0.0)
+    final = {
+        **dataset.compare(first),
+        "mi": mutual_information(key_first, first, m),
+        "mi_mean_filling": mutual_information(key_mean, mean_fill, m),
+    }
+    if m.all(axis=0).any():
+        final["mi_floor"] = mutual_information(key_floor, complete, m)
+    if dataset.truth is not None and len(draws) > 1:
+        of_mean = errors(dataset.truth, np.mean(draws, axis=0), dataset.m)
+        final |= {f"{k}_of_mean": of_mean[k] for k in ("rmse", "mae")}
+    return final
+
+
+def _digest(dataset: Dataset) -> str:
+    """Changes with any observed value, so that a changed file is noticed."""
+    sha = hashlib.sha256(np.packbits(dataset.m).tobytes())
+    sha.update(np.where(dataset.m, dataset.values, 0.0).tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,45 @@
+"""Packaging; tools are configured in pyproject.toml."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+INIT = (HERE / "miri_jax" / "__init__.py").read_text()
+
+setup(
+    name="miri_jax",
+    version=re.search(r'__version__ = "(.+)"', INIT).group(1),
+    description=(
+        "Missing data imputation by mutual information reducing iterations"
+    ),
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["miri_jax", "miri_jax.*"]),
+    package_data={"miri_jax.data": ["*.csv", "*.md"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "chex>=0.1.90",
+        "flax>=0.12",
+        "jax>=0.10",
+        "matplotlib>=3.9",
+        "ml-collections>=1.0",
+        "numpy>=2.0",
+        "optax>=0.2.5",
+        # Its v1 API.
+        "orbax-checkpoint>=0.12",
+        "pandas>=2.2",
+        "scikit-learn>=1.5",
+        "tensorboardX>=2.6",
+        "tensorflow-datasets>=4.9.9",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8"],
+        # The peers that experiments/ measures against.
+        "bench": ["torch>=2.5"],
+    },
+)
