@@ -21,6 +21,7 @@ import math
 import os
 import pathlib
 import platform
+import re
 import shlex
 import sys
 import time
@@ -45,6 +46,8 @@ except ImportError:
 
 TABLES = {"toy": (6000, 2), "columns11": (1600, 11)}
 GOALS = {"dots": 0.6, "torch": 2.0}
+TITLES = ("table", "rival", "train/rival", "quartiles", "goal", "train /s")
+TITLES += ("rival /s", "compile, s")
 WIDTH, DEPTH, NUM_FREQUENCIES = 256, 3, 4
 BATCH_SIZE, LEARNING_RATE, CLIP_NORM = 512, 1e-3, 1.0
 LIFE = 10**6  # SGD steps of the cosine, so that no run outlives it
@@ -110,9 +113,7 @@ def make_dots(key: Array, d: int, steps: int) -> Stretch:
         jax.random.normal(k, (i, o)) / math.sqrt(i)
         for k, (i, o) in zip(keys, pairwise(sizes), strict=True)
     ]
-
-    def touch(w: Array, grad: Array) -> Array:
-        return w.at[0, 0].add(1e-9 * grad[0, 0])
+    touch = lambda w, grad: w.at[0, 0].add(1e-9 * grad[0, 0])
 
     def step(carry: PyTree, _: None) -> tuple[PyTree, None]:
         x, weights, grads = carry
@@ -127,10 +128,10 @@ def make_dots(key: Array, d: int, steps: int) -> Stretch:
         x, weights = touch(x, grads[0]), list(map(touch, weights, grads))
         return (x, weights, grads), None
 
-    @partial(jax.jit, donate_argnums=0)
-    def iteration(carry: PyTree) -> PyTree:
-        return jax.lax.scan(step, carry, None, length=steps)[0]
-
+    iteration = jax.jit(
+        lambda carry: jax.lax.scan(step, carry, length=steps)[0],
+        donate_argnums=0,
+    )
     carry = (inputs, weights, [jnp.zeros_like(w) for w in weights])
 
     def stretch() -> None:
@@ -180,69 +181,50 @@ def timed(stretch: Stretch) -> float:
 
 
 def measure(table: str, steps: int, rounds: int, seed: int) -> list[dict]:
-    """Times the rivals on one table; one record for each comparison."""
+    """Times the rivals on one table; prints and returns each comparison."""
     n, d = TABLES[table]
-    key_x, key_m, key_train, key_dots = jax.random.split(
-        jax.random.key(seed), 4
-    )
+    key_x, key_m, *keys = jax.random.split(jax.random.key(seed), 4)
     x = jax.random.normal(key_x, (n, d))
     m = jax.random.bernoulli(key_m, 0.7, (n, d))
-    rivals = {
-        "train": make_train(key_train, x, m, steps),
-        "dots": make_dots(key_dots, d, steps),
-    }
+    rivals = {"train": make_train(keys[0], x, m, steps)}
+    rivals["dots"] = make_dots(keys[1], d, steps)
     if torch:
         rivals["torch"] = make_torch(seed, x, m, steps)
-    names = list(rivals)
-    first = {name: timed(rivals[name]) for name in names}
-    seconds = {name: [] for name in names}
+    names, records = list(rivals), []
+    first = {k: timed(rivals[k]) for k in names}
+    seconds = {k: [] for k in names}
     for r in range(rounds):
-        for i in range(len(names)):
-            name = names[(r + i) % len(names)]
+        for name in names[r % len(names) :] + names[: r % len(names)]:
             seconds[name].append(timed(rivals[name]))
-    return [summary(table, name, steps, first, seconds) for name in names[1:]]
-
-
-def summary(
-    table: str,
-    rival: str,
-    steps: int,
-    first: dict[str, float],
-    seconds: dict[str, list[float]],
-) -> dict[str, Any]:
-    """Prints and returns the comparison of miri_jax's loop with a rival."""
-    ratios = np.divide(seconds[rival], seconds["train"])
-    median = {k: np.median(seconds[k]) for k in ("train", rival)}
-    low, ratio, high = np.percentile(ratios, (25, 50, 75))
-    rate = {k: round(steps / v, 1) for k, v in median.items()}
-    compiling = {k: round(first[k] - v, 2) for k, v in median.items()}
-    print(
-        f"{table:<10} train / {rival:<6} {ratio:.3f} ({low:.3f} to {high:.3f}),"
-        f" goal {GOALS[rival]}; steps/s {rate}; compiling, s {compiling}"
-    )
-    return {
-        "table": table,
-        "comparison": f"train / {rival}",
-        "ratio": round(ratio, 4),
-        "quartiles": [round(low, 4), round(high, 4)],
-        "goal": GOALS[rival],
-        "steps_per_second": rate,
-        "compile_seconds": compiling,
-    }
+    median = {k: float(np.median(seconds[k])) for k in names}
+    for rival in names[1:]:
+        ratios = np.divide(seconds[rival], seconds["train"])
+        low, mid, high = np.percentile(ratios, (25, 50, 75)).round(3).tolist()
+        pair = ("train", rival)
+        rates = {k: round(steps / median[k], 1) for k in pair}
+        compiling = round(first["train"] - median["train"], 2)
+        records.append({
+            "table": table, "comparison": f"train / {rival}", "ratio": mid,
+            "quartiles": [low, high], "goal": GOALS[rival],
+            "steps_per_second": rates, "compile_seconds_train": compiling,
+        })  # fmt: skip
+        cells = (table, rival, mid, f"{low}-{high}", GOALS[rival])
+        cells += (*rates.values(), compiling)
+        print(*(f"{cell!s:<12}" for cell in cells), flush=True)
+    return records
 
 
 def surroundings() -> dict[str, Any]:
     """What the numbers depend on besides the settings."""
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [s.split(":")[1].strip() for s in lines if "model name" in s]
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    cpu = re.search(r"model name\s*: (.*)", info)
     return {
         "command": shlex.join(["python", *sys.argv]),
         "jax": jax.__version__,
         "torch": torch.__version__ if torch else None,
-        "cpu": models[0] if models else platform.machine(),
+        "cpu": cpu[1] if cpu else platform.machine(),
         "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": os.getloadavg()[0],
         "backend": jax.default_backend(),
         "date": datetime.datetime.now().isoformat(timespec="seconds"),
     }
@@ -253,11 +235,8 @@ def run(out: str, **settings: int) -> list[dict[str, Any]]:
     if not torch:
         print("torch cannot be imported; the comparison with it is skipped")
     context = {**settings, **surroundings()}
-    records = [
-        {**record, **context}
-        for table in TABLES
-        for record in measure(table, **settings)
-    ]
+    print(*(f"{title:<12}" for title in TITLES))
+    records = [r | context for t in TABLES for r in measure(t, **settings)]
     pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
     with open(out, "a") as file:
         file.writelines(json.dumps(record) + "\n" for record in records)

@@ -172,12 +172,13 @@ def imputation_velocity(
     """The right-hand side of the imputation ODE, eq. 7, for one example.
 
     Returns:
-      `velocity(z [*dims], (params, x_m [*dims], m [*dims]), tau) -> [*dims]`:
+      `velocity(z [*dims], (params, x [*dims], m [*dims]), tau) -> [*dims]`:
       (1 - m) * v(z, x_m, x_m, m, tau), exactly 0 on observed entries.
     """
 
     def velocity(z: Array, args: PyTree, tau: Array) -> Array:
-        params, x_m, m = args
+        params, x, m = args
+        x_m = jnp.where(m, x, 0)
         v = apply_fn(params, z, Cond(x_m, x_m, m), tau)
         return jnp.where(m, 0, v)
 

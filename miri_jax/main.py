@@ -61,9 +61,13 @@ def _unknown_setting(argv: list[str]) -> str | None:
     """Names the first --config.a.b that does not exist, and the nearest."""
     plain = [arg for arg in argv if not arg.startswith("--config.")]
     flags.FLAGS.unparse_flags()
-    flags.FLAGS(plain, known_only=True)
-    config = _CONFIG.value
-    known = [f"--config.{key}" for key in _paths(config)]
+    # config_flags looks for overrides in sys.argv, whatever it is given.
+    argv_before, sys.argv = sys.argv, plain
+    try:
+        flags.FLAGS(plain, known_only=True)
+    finally:
+        sys.argv = argv_before
+    known = [f"--config.{key}" for key in _paths(_CONFIG.value)]
     for arg in argv:
         name = arg.partition("=")[0]
         if name.startswith("--config.") and name not in known:

@@ -18,8 +18,8 @@ from miri_jax import report, writers
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.tables import fill_table, write_table
-from miri_jax.exceptions import NonFiniteError
-from miri_jax.imputers import make_imputer
+from miri_jax.exceptions import ConfigError, NonFiniteError
+from miri_jax.imputers import iterate, make_imputer
 from miri_jax.metrics import errors, mutual_information
 from miri_jax.types import Imputer, Masked
 
@@ -42,6 +42,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
+    if config.draws < 1:
+        raise ConfigError(f"draws is {config.draws}; ask for at least 1")
     clock = Clock()
     folder = pathlib.Path(workdir)
     with clock("load"):
@@ -196,10 +198,8 @@ def _fit(
         metrics.write(0, 0, values)
     saved, saved_at = step, time.monotonic()
     try:
-        while int(state.iteration) < imputer.num_iterations:
-            before = int(state.iteration)
-            key = jax.random.fold_in(key_steps, before)
-            state, info = imputer.step(key, state, data)
+        before = int(state.iteration)
+        for state, info in iterate(key_steps, imputer, data, state):
             step, now = step + 1, int(state.iteration)
             values = _log_values(info, state, now, store, saved)
             last = now == imputer.num_iterations
@@ -213,6 +213,7 @@ def _fit(
             if due or last:
                 store.save(step, state)
                 saved, saved_at = step, time.monotonic()
+            before = now
     finally:
         metrics.close()
         store.close()

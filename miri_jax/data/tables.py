@@ -242,7 +242,7 @@ def _encode_numbers(
     parsed = parsed.to_numpy(np.float64)
     rows = np.flatnonzero(~gaps)
     for k in np.flatnonzero(~np.isfinite(parsed))[:1]:
-        where = f"({observed[k]!r} in row {rows[k] + 1})"
+        where = f"({str(observed[k])!r} in row {rows[k] + 1})"
         if _is_number(observed[k]):
             raise DataError(
                 f"column {name!r} holds an infinite value {where}; correct it,"

@@ -7,6 +7,7 @@ nothing. An imputation is good when nothing in the filled table tells which
 cells were filled: MI = 0. It needs no truth.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ from numpy.typing import ArrayLike
 from miri_jax.types import Array, PyTree
 
 
+NUM_SNAPSHOTS = 12
+
+
 class _Rows(NamedTuple):
     """Features `[n, f]` of X and the mask `[n, d]` (1 = observed)."""
 
@@ -27,26 +31,18 @@ class _Rows(NamedTuple):
     m: Array
 
 
-class _Classifier(nn.Module):
-    """Logits of all m_j, without x (`prior`) and with it (prior + evidence).
-
-    The evidence starts at zero and learns only what the prior leaves, so that
-    with nothing to learn the ratio stays 1.
-    """
+class _Logits(nn.Module):
+    """A small network that starts at logits 0, whatever its input."""
 
     width: int
+    columns: int
 
     @nn.compact
-    def __call__(self, features: Array, m: Array, j: Array):
-        d = m.shape[-1]
-        revealed = (jnp.arange(d) < j).astype(m.dtype)
-        shown = revealed * (2 * m - 1)
-        prior = nn.Dense(d, kernel_init=nn.initializers.zeros)(shown)
-        h = jnp.concatenate([features, shown, revealed])
+    def __call__(self, *inputs: Array) -> Array:
+        h = jnp.concatenate(inputs)
         for _ in range(2):
             h = nn.silu(nn.Dense(self.width)(h))
-        evidence = nn.Dense(d, kernel_init=nn.initializers.zeros)(h)
-        return prior, jax.lax.stop_gradient(prior) + evidence
+        return nn.Dense(self.columns, kernel_init=nn.initializers.zeros)(h)
 
 
 def mutual_information(
@@ -73,8 +69,8 @@ def mutual_information(
       x: `[n, *dims]`, filled, any scale.
       m: `[n, *dims]` bool, True = observed.
       num_folds: folds of rows, each held out once.
-      num_steps: SGD steps of the classifier of each fold; the best of 12
-        snapshots is chosen on rows held out for that.
+      num_steps: SGD steps of each of a fold's two classifiers; the best of
+        `NUM_SNAPSHOTS` snapshots is chosen on rows held out for that.
       batch_size: rows in an SGD step.
       width: units in each of the classifier's two layers.
       max_rows: above this many rows, a random subset of this size is used.
@@ -130,6 +126,10 @@ def _features(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return both.astype(np.float32)
 
 
+# Logits `[d]` of one row's mask, of which the columns before j are revealed.
+_LogitsFn = Callable[[PyTree, Array, Array, Array], Array]
+
+
 @partial(jax.jit, static_argnames=("num_steps", "batch_size", "width"))
 def _held_out_gain(
     key: Array,
@@ -141,86 +141,121 @@ def _held_out_gain(
     batch_size: int,
     width: int,
 ) -> Array:
-    """Mean over `test` of the sum over `columns` of the log ratios, in nats."""
-    num_snapshots = 12
-    model = _Classifier(width)
-    optimizer = optax.adamw(
-        optax.cosine_decay_schedule(3e-3, num_steps), weight_decay=1e-2
+    """Mean over `test` of the sum over `columns` of the log ratios, in nats.
+
+    The prior p(m_j | m_<j) is learnt first. The evidence of x is then learnt on
+    top of it, starting from none, so that where x tells nothing the ratio stays
+    1.
+    """
+    d = train.m.shape[1]
+    network = _Logits(width, d)
+    key_prior, key_evidence, key_fit, key_fit_evidence = jax.random.split(
+        key, 4
     )
-    key_init, key_steps = jax.random.split(key)
     held = max(train.m.shape[0] // 6, 1)  # to choose the snapshot by
     valid = jax.tree.map(lambda a: a[:held], train)
     train = jax.tree.map(lambda a: a[held:], train)
-    first = jnp.int32(0)
-    params = model.init(key_init, train.features[0], train.m[0], first)
-    # Start the prior at the columns' observed rates.
     rate = jnp.clip(jnp.mean(train.m, 0), 1e-3, 1 - 1e-3)
-    params["params"]["Dense_0"]["bias"] = jnp.log(rate) - jnp.log1p(-rate)
+    start = jnp.log(rate) - jnp.log1p(-rate)
+
+    def shown(m: Array, j: Array) -> tuple[Array, Array]:
+        revealed = (jnp.arange(d) < j).astype(m.dtype)
+        return revealed * (2 * m - 1), revealed
+
+    def prior_logits(params, features, m, j):
+        del features
+        return start + network.apply(params, *shown(m, j))
+
+    fit = partial(
+        _fit_best,
+        train=train,
+        valid=valid,
+        columns=columns,
+        num_steps=num_steps,
+        batch_size=batch_size,
+    )
+    zero = jnp.int32(0)
+    params = network.init(key_prior, *shown(train.m[0], zero))
+    prior = fit(key_fit, params, prior_logits)
+
+    def logits(params, features, m, j):
+        evidence = network.apply(params, features, *shown(m, j))
+        return prior_logits(prior, features, m, j) + evidence
+
+    params = network.init(
+        key_evidence, train.features[0], *shown(train.m[0], zero)
+    )
+    posterior = fit(key_fit_evidence, params, logits)
+    return _log_likelihood(posterior, logits, test, columns) - _log_likelihood(
+        prior, prior_logits, test, columns
+    )
+
+
+def _fit_best(
+    key: Array,
+    params: PyTree,
+    logits_fn: _LogitsFn,
+    *,
+    train: _Rows,
+    valid: _Rows,
+    columns: Array,
+    num_steps: int,
+    batch_size: int,
+) -> PyTree:
+    """Trains `params` and returns the snapshot that is best on `valid`."""
+    optimizer = optax.adamw(
+        optax.cosine_decay_schedule(3e-3, num_steps), weight_decay=1e-2
+    )
+
+    def loss_fn(params: PyTree, rows: _Rows, j: Array) -> Array:
+        """Cross-entropy of the columns not yet revealed."""
+        logits = jax.vmap(logits_fn, (None, 0, 0, 0))(
+            params, rows.features, rows.m, j
+        )
+        hidden = jnp.arange(rows.m.shape[1])[None, :] >= j[:, None]
+        loss = optax.sigmoid_binary_cross_entropy(logits, rows.m)
+        return jnp.sum(jnp.where(hidden, loss, 0)) / jnp.sum(hidden)
 
     def sgd_step(carry: Any, i: Array) -> tuple[Any, None]:
         params, opt_state = carry
-        key_rows, key_j = jax.random.split(jax.random.fold_in(key_steps, i))
-        rows = jax.random.randint(
-            key_rows, (batch_size,), 0, train.m.shape[0]
-        )
-        j = jax.random.randint(key_j, (batch_size,), 0, train.m.shape[1])
-        grads = jax.grad(_classifier_loss)(
-            params, model, jax.tree.map(lambda a: a[rows], train), j
-        )
+        key_rows, key_j = jax.random.split(jax.random.fold_in(key, i))
+        n, d = train.m.shape
+        rows = jax.random.randint(key_rows, (batch_size,), 0, n)
+        j = jax.random.randint(key_j, (batch_size,), 0, d)
+        batch = jax.tree.map(lambda a: a[rows], train)
+        grads = jax.grad(loss_fn)(params, batch, j)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), None
 
-    def snapshot(carry: Any, i: Array) -> tuple[Any, None]:
-        params, opt_state, best, best_gain = carry
-        steps = i * (num_steps // num_snapshots) + jnp.arange(
-            num_steps // num_snapshots
-        )
+    def snapshot(carry: Any, steps: Array) -> tuple[Any, None]:
+        params, opt_state, best, best_score = carry
         (params, opt_state), _ = jax.lax.scan(
             sgd_step, (params, opt_state), steps
         )
-        gain = _gain(params, model, valid, columns)
-        better = gain > best_gain
+        score = _log_likelihood(params, logits_fn, valid, columns)
         best = jax.tree.map(
-            lambda new, old: jnp.where(better, new, old), params, best
+            lambda new, old: jnp.where(score > best_score, new, old),
+            params,
+            best,
         )
-        best_gain = jnp.maximum(gain, best_gain)
-        return (params, opt_state, best, best_gain), None
+        best_score = jnp.maximum(score, best_score)
+        return (params, opt_state, best, best_score), None
 
-    # The start has no evidence: gain 0, the one to beat.
-    carry = (params, optimizer.init(params), params, jnp.float32(0))
-    carry, _ = jax.lax.scan(snapshot, carry, jnp.arange(num_snapshots))
-    return _gain(carry[2], model, test, columns)
-
-
-def _log_likelihood(logits: Array, m: Array) -> Array:
-    return -optax.sigmoid_binary_cross_entropy(logits, m)
+    score = _log_likelihood(params, logits_fn, valid, columns)
+    carry = (params, optimizer.init(params), params, score)
+    size = max(num_steps // NUM_SNAPSHOTS, 1)
+    steps = jnp.arange(NUM_SNAPSHOTS * size).reshape(NUM_SNAPSHOTS, size)
+    return jax.lax.scan(snapshot, carry, steps)[0][2]
 
 
-def _classifier_loss(
-    params: PyTree, model: _Classifier, rows: _Rows, j: Array
+def _log_likelihood(
+    params: PyTree, logits_fn: _LogitsFn, rows: _Rows, columns: Array
 ) -> Array:
-    """Cross-entropy of the columns not yet revealed, summed and averaged."""
-    prior, posterior = jax.vmap(partial(model.apply, params))(
-        rows.features, rows.m, j
-    )
-    hidden = jnp.arange(rows.m.shape[1])[None, :] >= j[:, None]
-    loss = -_log_likelihood(prior, rows.m) - _log_likelihood(posterior, rows.m)
-    return jnp.sum(jnp.where(hidden, loss, 0)) / jnp.sum(hidden)
-
-
-def _gain(
-    params: PyTree, model: _Classifier, rows: _Rows, columns: Array
-) -> Array:
-    """Mean over rows of sum over j of log p(m_j|x,m_<j) - log p(m_j|m_<j)."""
+    """Mean over rows of the sum over `columns` of log p(m_j | ...)."""
 
     def one_column(j: Array) -> Array:
-        prior, posterior = jax.vmap(
-            lambda f, m: model.apply(params, f, m, j)
-        )(rows.features, rows.m)
-        m_j = rows.m[:, j]
-        return jnp.mean(
-            _log_likelihood(posterior[:, j], m_j)
-            - _log_likelihood(prior[:, j], m_j)
-        )
+        logits = jax.vmap(lambda f, m: logits_fn(params, f, m, j)[j])(*rows)
+        loss = optax.sigmoid_binary_cross_entropy(logits, rows.m[:, j])
+        return -jnp.mean(loss)
 
     return jnp.sum(jax.lax.map(one_column, columns))

@@ -1,0 +1,38 @@
+"""One line of results: what was measured, how, with what and where."""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import sys
+from typing import Any
+
+from miri_jax.runner import versions
+
+
+def machine() -> str:
+    """The processor's name and its number of cores."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def append(path: str, **row: Any) -> None:
+    """Appends a row with command, versions, machine and date to a .jsonl."""
+    file = pathlib.Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    row |= {
+        "command": " ".join(["python", *sys.argv]),
+        "versions": versions(),
+        "machine": machine(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    with open(file, "a") as out:
+        out.write(json.dumps(row) + "\n")

@@ -1,0 +1,108 @@
+"""Checkpoints: whole, exact, and passed over where they are damaged."""
+
+import pathlib
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from miri_jax.checkpoint import CheckpointStore
+from miri_jax.exceptions import WorkdirError
+from miri_jax.imputers import make_imputer
+
+
+@pytest.fixture(scope="module")
+def state(table):
+    imputer = make_imputer(
+        "miri", source="noise", num_steps=4, ode_steps=2, model={"width": 8}
+    )
+    state = imputer.init(jax.random.key(0), table[0])
+    return imputer.step(jax.random.key(1), state, table[0])[0]
+
+
+def _number(state, i):
+    return state._replace(iteration=jnp.int32(i))
+
+
+def test_round_trip_is_bit_exact(tmp_path, state):
+    store = CheckpointStore(tmp_path)
+    store.save(1, state)
+    like = jax.eval_shape(lambda: state)
+    step, loaded, notes = store.load_latest(like)
+    assert (step, notes) == (1, [])
+    chex.assert_trees_all_equal(loaded, state)
+    assert jax.tree.structure(loaded) == jax.tree.structure(state)
+    store.close()
+
+
+def test_without_any_checkpoint(tmp_path, state):
+    store = CheckpointStore(tmp_path / "new")
+    assert store.load_latest(state) == (0, None, [])
+    store.close()
+
+
+def test_only_the_last_are_kept(tmp_path, state):
+    store = CheckpointStore(tmp_path, keep=2)
+    for i in range(1, 6):
+        store.save(i, _number(state, i))
+    store.close()
+    steps = sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit())
+    assert steps == [4, 5]
+
+
+def _largest_file(folder: pathlib.Path) -> pathlib.Path:
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return max(files, key=lambda p: p.stat().st_size)
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip(path):
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 3, len(data), 97):
+        data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def _delete(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _delete])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, state, damage):
+    store = CheckpointStore(tmp_path)
+    for i in (1, 2):
+        store.save(i, _number(state, i))
+    store.close()
+    damage(_largest_file(tmp_path / "2"))
+    store = CheckpointStore(tmp_path)
+    step, loaded, notes = store.load_latest(state)
+    assert step == 1 and int(loaded.iteration) == 1
+    assert len(notes) == 1 and notes[0].startswith("checkpoint 2 is damaged")
+    # The damaged one is replaced as the run comes to its step again.
+    store.save(2, _number(state, 2))
+    assert store.load_latest(state)[::2] == (2, [])
+    store.close()
+
+
+def test_all_damaged_is_an_error_that_names_the_folder(tmp_path, state):
+    store = CheckpointStore(tmp_path)
+    store.save(1, state)
+    _cut(_largest_file(tmp_path / "1"))
+    with pytest.raises(WorkdirError, match="no checkpoint in .* is whole"):
+        store.load_latest(state)
+    store.close()
+
+
+def test_a_half_written_folder_is_ignored(tmp_path, state):
+    """What a kill in the middle of writing leaves behind."""
+    store = CheckpointStore(tmp_path)
+    store.save(1, state)
+    store.close()
+    (tmp_path / "2.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
+    store = CheckpointStore(tmp_path)
+    assert store.load_latest(state)[::2] == (1, [])
+    store.close()

@@ -1,0 +1,299 @@
+"""What every registered imputer must do, and what each one promises."""
+
+import inspect
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from miri_jax.exceptions import ConfigError
+from miri_jax.imputers import IMPUTERS, gaussian, iterate, make_imputer
+from miri_jax.types import Masked
+
+# Small enough for seconds; every method takes those it knows.
+SMALL = {
+    "num_iterations": 2,
+    "num_steps": 8,
+    "batch_size": 32,
+    "ode_steps": 4,
+    "gaussian_rounds": 4,
+    "model": {"width": 8},
+}
+CASES = [
+    *IMPUTERS,
+    "miri source=previous",
+    "miri source=noise warm_start=False imputed_weight=1.0",
+    "miri_paper initial=mean num_slices=4",
+    "miri num_slices=2 solver=euler",
+]
+
+
+def _make(case):
+    name, *extra = case.split()
+    takes = inspect.signature(IMPUTERS[name]).parameters
+    settings = {k: v for k, v in SMALL.items() if k in takes}
+    for item in extra:
+        key, _, value = item.partition("=")
+        literal = {"False": False, "1.0": 1.0, "4": 4, "2": 2}
+        settings[key] = literal.get(value, value)
+    if "source=previous" in case:
+        settings["keep_velocities"] = True
+    return make_imputer(name, **settings)
+
+
+def _fit(imputer, data, seed=0):
+    root = jax.random.key(seed)
+    key_init, key_steps = jax.random.split(root)
+    state = imputer.init(key_init, data)
+    infos = []
+    for state, info in iterate(key_steps, imputer, data, state):
+        infos.append(info)
+    return state, infos
+
+
+@pytest.fixture(scope="module", params=CASES)
+def fitted(request, table):
+    data, _ = table
+    imputer = _make(request.param)
+    state, infos = _fit(imputer, data)
+    return imputer, state, infos
+
+
+def _bits(x):
+    return np.asarray(x, np.float32).view(np.int32)
+
+
+def test_observed_entries_are_bit_identical(fitted, table):
+    imputer, state, _ = fitted
+    data, _ = table
+    drawn = imputer.impute(jax.random.key(5), state, data)
+    m = np.asarray(data.m)
+    for x in (state.x, drawn):
+        assert x.shape == data.x.shape and x.dtype == jnp.float32
+        np.testing.assert_array_equal(_bits(x)[m], _bits(data.x)[m])
+
+
+def test_nothing_but_finite_numbers(fitted, table):
+    imputer, state, infos = fitted
+    drawn = imputer.impute(jax.random.key(5), state, table[0])
+    assert np.isfinite(drawn).all() and np.isfinite(state.x).all()
+    for info in infos:
+        chex.assert_tree_all_finite(info)
+
+
+def test_hidden_values_are_never_read(fitted, table):
+    """What `x` holds where m is False must not matter: it is 0 by contract,
+    and a different value there changes nothing."""
+    imputer, state, _ = fitted
+    data, _ = table
+    other = Masked(jnp.where(data.m, data.x, 77.0), data.m)
+    one = imputer.impute(jax.random.key(5), state, data)
+    two = imputer.impute(jax.random.key(5), state, other)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_rows_never_seen_are_imputed(fitted):
+    imputer, state, _ = fitted
+    x = jnp.array([[3.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    m = x != 0
+    drawn = imputer.impute(jax.random.key(5), state, Masked(x, m))
+    assert np.isfinite(drawn).all()
+    assert float(drawn[0, 0]) == 3.0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_key_same_bits(case, table):
+    imputer = _make(case)
+    one, _ = _fit(imputer, table[0])
+    two, _ = _fit(imputer, table[0])
+    chex.assert_trees_all_equal(one, two)
+
+
+@pytest.mark.parametrize("case", ["gaussian", "miri", "miri_paper"])
+def test_one_trace_for_all_iterations(case, table):
+    """A fit compiles once: shapes and static arguments never change."""
+    data, _ = table
+    imputer = _make(case)
+    state = imputer.init(jax.random.key(0), data)
+    for i in range(imputer.num_iterations):
+        state, _ = imputer.step(jax.random.key(i), state, data)
+    assert imputer.init._cache_size() == imputer.step._cache_size() == 1
+
+
+def test_slices_add_up_to_an_iteration(table):
+    """An iteration cut into parts ends where the whole one does."""
+    whole, _ = _fit(_make("miri_paper"), table[0])
+    parts, infos = _fit(_make("miri_paper num_slices=4"), table[0])
+    assert len(infos) == 8 and infos[0]["loss"].shape == (2,)
+    np.testing.assert_allclose(whole.x, parts.x, atol=1e-5)
+
+
+def test_paper_starts_each_iteration_afresh(table):
+    """Algorithm 1, line 3, against the warm start of the fast preset."""
+    data, _ = table
+    for case, continues in (("miri_paper", False), ("miri", True)):
+        imputer = _make(case)
+        state = imputer.init(jax.random.key(0), data)
+        state, _ = imputer.step(jax.random.key(1), state, data)
+        first = int(state.train.step)
+        state, _ = imputer.step(jax.random.key(2), state, data)
+        assert int(state.train.step) == first * (2 if continues else 1)
+
+
+def test_paper_keeps_the_velocity_of_every_iteration(table):
+    data, _ = table
+    imputer = _make("miri_paper")
+    state = imputer.init(jax.random.key(0), data)
+    kept = []
+    for i in range(imputer.num_iterations):
+        state, _ = imputer.step(jax.random.key(i), state, data)
+        kept.append(jax.tree.map(np.asarray, state.train.params))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
+    chex.assert_trees_all_equal(state.kept, stacked)
+
+
+def test_new_draws_need_kept_velocities(table):
+    imputer = make_imputer(
+        "miri_paper",
+        keep_velocities=False,
+        num_iterations=1,
+        num_steps=2,
+        ode_steps=2,
+        model={"width": 8},
+    )
+    state, _ = _fit(imputer, table[0])
+    with pytest.raises(ConfigError, match="keep_velocities=True"):
+        imputer.impute(jax.random.key(0), state, table[0])
+
+
+@pytest.mark.parametrize(
+    "name, statistic", [("mean", np.nanmean), ("median", np.nanmedian)]
+)
+def test_simple_filling_equals_numpy(name, statistic, table):
+    data, _ = table
+    state, _ = _fit(make_imputer(name), data)
+    gaps = np.where(data.m, data.x, np.nan)
+    expected = np.where(data.m, data.x, statistic(gaps, axis=0)[None])
+    np.testing.assert_allclose(state.x, expected, atol=1e-6)
+
+
+def _normal_with_gaps(n, rate, seed=0):
+    rng = np.random.default_rng(seed)
+    root = np.array([[1.0, 0, 0], [0.8, 0.6, 0], [-0.5, 0.5, 0.7]])
+    truth = (rng.standard_normal((n, 3)) @ root.T).astype(np.float32)
+    m = rng.random(truth.shape) > rate
+    data = Masked(jnp.where(m, truth, 0), jnp.asarray(m))
+    return data, truth, (root @ root.T)
+
+
+def test_conditional_draw_equals_the_normal_distribution():
+    """Mean and covariance of x_mis | x_obs, within their standard error."""
+    _, _, cov = _normal_with_gaps(1, 0)
+    mean = np.array([1.0, -2.0, 0.5])
+    normal = gaussian.Gaussian(
+        jnp.asarray(mean, jnp.float32),
+        jnp.asarray(cov, jnp.float32),
+        jnp.asarray(np.linalg.cholesky(cov), jnp.float32),
+    )
+    m = jnp.array([False, True, False])
+    x = jnp.array([0.0, 1.5, 0.0])
+    n = 20000
+    noise = jax.random.normal(jax.random.key(0), (n, 3))
+    draw = lambda z: gaussian.conditional_draw(z, x, m, normal, 20)
+    drawn = np.asarray(jax.vmap(draw)(noise))
+    gain = cov[[0, 2], 1] / cov[1, 1]
+    expected = mean[[0, 2]] + gain * (1.5 - mean[1])
+    left = cov[np.ix_([0, 2], [0, 2])] - np.outer(gain, cov[1, [0, 2]])
+    error = np.sqrt(np.diag(left) / n)
+    assert np.all(abs(drawn[:, [0, 2]].mean(0) - expected) < 4 * error)
+    np.testing.assert_allclose(
+        np.cov(drawn[:, [0, 2]].T), left, atol=4 * left.max() * (2 / n) ** 0.5
+    )
+    np.testing.assert_array_equal(drawn[:, 1], np.float32(1.5))
+
+
+def test_gaussian_recovers_the_covariance_from_gaps():
+    data, _, cov = _normal_with_gaps(4000, 0.4)
+    fitted, x = jax.jit(gaussian.fit_gaussian)(jax.random.key(0), data)
+    np.testing.assert_allclose(fitted.cov, cov, atol=0.08)
+    # The filled table has the covariance too: imputed cells are draws.
+    np.testing.assert_allclose(np.cov(np.asarray(x).T), cov, atol=0.1)
+
+
+def test_gaussian_survives_collinear_and_constant_columns():
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((1000, 2))
+    truth = np.c_[base, base[:, :1], base.sum(1), np.zeros(1000)]
+    m = rng.random(truth.shape) > 0.5
+    data = Masked(
+        jnp.where(m, jnp.asarray(truth, jnp.float32), 0), jnp.asarray(m)
+    )
+    state, _ = _fit(make_imputer("gaussian"), data)
+    x = np.asarray(state.x)
+    assert np.isfinite(x).all() and abs(x).max() < 10
+    both = m[:, 0] & ~m[:, 2]  # the copy of a seen value is known
+    assert np.std(x[both, 2] - truth[both, 0]) < 0.1
+    assert abs(x[:, 4]).max() < 0.05
+
+
+@pytest.mark.parametrize("source", ["gaussian", "noise", "previous"])
+def test_miri_meets_the_conditional_mean_of_a_normal(source):
+    """E[x_mis | x_obs] of a bivariate normal, within its standard error."""
+    rng = np.random.default_rng(1)
+    truth = rng.standard_normal((3000, 2)).astype(np.float32)
+    truth[:, 1] = 0.8 * truth[:, 0] + 0.6 * truth[:, 1]
+    m = np.ones(truth.shape, bool)
+    m[:1500, 1] = False  # column 2 is hidden, MCAR, in half the rows
+    data = Masked(jnp.where(m, truth, 0), jnp.asarray(m))
+    imputer = make_imputer(
+        "miri",
+        source=source,
+        num_iterations=6,
+        num_steps=150,
+        batch_size=256,
+        model={"width": 48},
+    )
+    state, _ = _fit(imputer, data)
+    x = np.asarray(state.x)[:1500]
+    slope, intercept = np.polyfit(x[:, 0], x[:, 1], 1)
+    # Standard errors: the draws' and the fitted conditional's, each 0.6 / sqrt n.
+    assert slope == pytest.approx(0.8, abs=4 * 0.6 / 1500**0.5 * 2**0.5)
+    assert intercept == pytest.approx(0.0, abs=4 * 0.6 / 1500**0.5 * 2**0.5)
+    residual = x[:, 1] - slope * x[:, 0] - intercept
+    assert residual.std() == pytest.approx(0.6, abs=0.08)
+
+
+def test_unknown_method_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'gaussian'"):
+        make_imputer("gausian")
+
+
+def test_unknown_setting_is_refused_by_name():
+    with pytest.raises(ConfigError, match="'mean' has no setting 'num_steps'"):
+        make_imputer("mean", num_steps=3)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"source": "prior"}, "source is 'prior'"),
+        ({"initial": "mode"}, "initial is 'mode'"),
+        ({"solver": "rk4"}, "solver is 'rk4'"),
+        ({"num_steps": 10, "num_slices": 3}, "num_slices=3 does not divide"),
+        ({"imputed_weight": 2.0}, "imputed_weight is 2.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        make_imputer("miri", **settings)
+
+
+@pytest.mark.parametrize("case", ["gaussian", "miri", "miri_paper", "mean"])
+@pytest.mark.parametrize("shape", [(1, 3), (5, 1), (2, 2)])
+def test_tiny_tables(case, shape):
+    x = jnp.ones(shape)
+    m = jnp.zeros(shape, bool).at[0, 0].set(True)
+    state, _ = _fit(_make(case), Masked(jnp.where(m, x, 0), m))
+    assert np.isfinite(state.x).all()

@@ -1,0 +1,244 @@
+"""The real command: it survives kills, and refuses bad input in one line."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.conftest import CACHE
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _command(config, workdir, *settings):
+    return [
+        *(sys.executable, "-m", "miri_jax.main"),
+        *("--config", str(ROOT / "configs" / config)),
+        *("--workdir", str(workdir)),
+        *settings,
+    ]
+
+
+def _start(*args):
+    return subprocess.Popen(
+        _command(*args),
+        cwd=ROOT,
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": CACHE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _run(*args):
+    process = _start(*args)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+# A run of 30 saved steps, each a fifth of an iteration.
+KILLED = (
+    "toy.py:smoke",
+    "--config.imputer.num_iterations=6",
+    "--config.imputer.num_slices=5",
+    "--config.checkpoint.every_seconds=0",
+    "--config.eval_every=6",
+    "--config.draws=2",
+)
+
+
+def _table(workdir):
+    with np.load(workdir / "imputed.npz") as arrays:
+        return {name: arrays[name] for name in arrays}
+
+
+def _metrics(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_killed_run_ends_bit_identical(tmp_path):
+    """SIGKILL at several moments; the table, all draws and metrics agree."""
+    config, *settings = KILLED
+    code, _, err = _run(config, tmp_path / "whole", *settings)
+    assert code == 0, err
+    killed = tmp_path / "killed"
+    kills, resumed = 0, []
+    for wanted in (0, 7, 8, 21, 30):
+        process = _start(config, killed, *settings)
+        deadline = time.monotonic() + 200
+        while process.poll() is None and time.monotonic() < deadline:
+            if _last_step(killed) >= wanted:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        _, err = process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        resumed.append("resuming" in err)
+    assert kills >= 4, "the run ended before it was killed"
+    assert any(resumed[1:])
+    code, _, err = _run(config, killed, *settings)
+    assert code == 0, err
+    one, two = _table(tmp_path / "whole"), _table(killed)
+    assert one.keys() == two.keys()
+    for name in one:
+        assert one[name].tobytes() == two[name].tobytes(), name
+    assert one["x"].shape[0] == 2
+    assert _metrics(tmp_path / "whole") == _metrics(killed)
+    summaries = [
+        json.loads((w / "summary.json").read_text())["metrics"]
+        for w in (tmp_path / "whole", killed)
+    ]
+    assert summaries[0] == summaries[1]
+
+
+def _last_step(workdir):
+    """The last step in metrics.jsonl, which a run may be writing to."""
+    try:
+        lines = (workdir / "metrics.jsonl").read_text().splitlines()
+        return max(json.loads(line)["step"] for line in lines)
+    except (OSError, ValueError):
+        return -1
+
+
+def test_interrupt_is_one_line_and_resumable(tmp_path):
+    config, *settings = KILLED
+    process = _start(config, tmp_path, *settings)
+    while _last_step(tmp_path) < 5 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in err
+    assert "Traceback" not in err
+
+
+TABLE = "a,b\n1,2\n,4\n3,\n2,5\n"
+
+
+def _bad(text="", *settings, config="table.py", name="in.csv"):
+    return text, settings, config, name
+
+
+BAD = {
+    "no path": (_bad(None), "give --config.data.path"),
+    "missing file": (
+        _bad(None, "--config.data.path=none.csv"),
+        "no such file: none.csv",
+    ),
+    "empty": (_bad(""), "is empty"),
+    "no rows": (_bad("a,b\n"), "has a header but no rows"),
+    "no header": (_bad("1,2\n3,4\n"), "has no header"),
+    "text": (_bad("age,b\n1,2\nn/a,3\n"), "column 'age' holds text ('n/a'"),
+    "infinite": (_bad("a,b\n1,2\n-inf,3\n"), "'a' holds an infinite value"),
+    "nothing observed": (_bad("a,b\n1,\n2,\n"), "'b' has no observed value"),
+    "duplicate names": (_bad("a,a\n1,2\n"), "two columns named 'a'"),
+    "ragged": (_bad("a,b\n1,2\n1,2,3\n"), "cannot be read as a table"),
+    "ending": (_bad(TABLE, name="in.xlsx"), "does not end in .csv"),
+    "unknown key": (
+        _bad(TABLE, "--config.modle.width=3"),
+        "no setting --config.modle.width; did you mean --config.model.width?",
+    ),
+    "bad value": (_bad(TABLE, "--config.draws=many"), "--config.draws=many"),
+    "unknown method": (
+        _bad(TABLE, "--config.method=mirri"),
+        "no method 'mirri'; did you mean 'miri'?",
+    ),
+    "setting of another method": (
+        _bad(TABLE, "--config.method=mean", "--config.imputer.num_steps=3"),
+        "method 'mean' has no setting 'num_steps'",
+    ),
+    "no draws": (_bad(TABLE, "--config.draws=0"), "draws is 0"),
+    "unknown config": (_bad(TABLE, config="tabel.py"), "tabel.py"),
+    "unknown flag": (_bad(TABLE, "--workdri=x"), "workdri"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_changes_nothing(tmp_path, case):
+    (text, settings, config, name), message = BAD[case]
+    workdir = tmp_path / "run"
+    if text is not None:
+        path = tmp_path / name
+        path.write_text(text)
+        settings = (f"--config.data.path={path}", *settings)
+    code, out, err = _run(config, workdir, *settings)
+    assert code not in (0, None)
+    assert message in err
+    assert "Traceback" not in out + err
+    assert len(err.strip().splitlines()) == 1, err
+    assert not workdir.exists()
+    if text is not None:
+        assert path.read_text() == text
+
+
+def test_a_workdir_of_another_config_is_refused(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(TABLE)
+    workdir = tmp_path / "run"
+    settings = (f"--config.data.path={path}", "--config.method=mean")
+    assert _run("table.py", workdir, *settings)[0] == 0
+    before = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()}
+    code, _, err = _run("table.py", workdir, settings[0], "--config.seed=1")
+    assert code == 1 and "holds a run with method='mean'" in err
+    path.write_text(TABLE.replace("5", "6"))
+    code, _, err = _run("table.py", workdir, *settings)
+    assert code == 1 and "data_digest" in err
+    after = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()}
+    assert before == after
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    """/dev/full stands for the disk: every write to it fails with ENOSPC."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    path = tmp_path / "in.csv"
+    path.write_text(TABLE)
+    workdir = tmp_path / "run"
+    settings = (f"--config.data.path={path}", "--config.method=mean")
+    assert _run("table.py", workdir, *settings)[0] == 0
+    before = (workdir / "imputed.csv").read_bytes()
+    (workdir / ".partial-imputed.csv").symlink_to("/dev/full")
+    code, _, err = _run("table.py", workdir, *settings)
+    assert code == 1
+    assert "No space left on device" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert (workdir / "imputed.csv").read_bytes() == before
+    assert _run("table.py", workdir, *settings)[0] == 0
+
+
+def test_no_gaps_returns_the_table_as_it_is(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("a,b\n1,2.50\n3,4\n")
+    code, _, err = _run(
+        "table.py", tmp_path / "run", f"--config.data.path={path}"
+    )
+    assert code == 0 and "nothing is missing" in err
+    result = (tmp_path / "run" / "imputed.csv").read_text()
+    assert result == path.read_text()
+
+
+def test_a_damaged_checkpoint_is_said_and_survived(tmp_path):
+    config, *settings = KILLED
+    settings[0] = "--config.imputer.num_iterations=2"
+    code, _, err = _run(config, tmp_path / "run", *settings)
+    assert code == 0, err
+    before = _table(tmp_path / "run")
+    last = max(
+        (tmp_path / "run" / "checkpoints").glob("[0-9]*"),
+        key=lambda p: int(p.name),
+    )
+    for file in last.rglob("*"):
+        if file.is_file() and file.stat().st_size > 2000:
+            file.write_bytes(file.read_bytes()[:1000])
+    code, _, err = _run(config, tmp_path / "run", *settings)
+    assert code == 0, err
+    assert f"checkpoint {last.name} is damaged" in err
+    after = _table(tmp_path / "run")
+    assert before["x"].tobytes() == after["x"].tobytes()

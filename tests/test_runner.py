@@ -1,0 +1,231 @@
+"""`run`: what it leaves in its folder, and how it goes on."""
+
+import html.parser
+import importlib.util
+import json
+import pathlib
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from miri_jax import imputers, runner
+from miri_jax.exceptions import ConfigError, NonFiniteError, WorkdirError
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def load_config(name, arg="smoke"):
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "configs" / f"{name}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(arg)
+
+
+@pytest.fixture(scope="module")
+def toy_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    config = load_config("toy")
+    config.draws = 2
+    return folder, config, runner.run(config, str(folder))
+
+
+def _lines(folder):
+    text = (folder / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_run_leaves_what_it_promises(toy_run):
+    folder, config, state = toy_run
+    found = {path.name for path in folder.iterdir()}
+    assert {
+        *("config.json", "metrics.jsonl", "tensorboard", "checkpoints"),
+        *("summary.json", "report.html", "pictures", "imputed.npz"),
+    } == found
+    saved = json.loads((folder / "config.json").read_text())
+    assert saved["imputer"]["num_steps"] == config.imputer.num_steps
+    assert list((folder / "tensorboard").glob("events*"))
+    assert int(state.iteration) == config.imputer.num_iterations
+
+
+def test_the_metrics_are_those_of_the_result(toy_run):
+    folder, _, _ = toy_run
+    with np.load(folder / "imputed.npz") as saved:
+        x, m, truth = saved["x"], saved["m"], saved["truth"]
+    assert x.shape == (2, 400, 2) and np.isfinite(x).all()
+    np.testing.assert_array_equal(x[:, m], np.stack([truth[m]] * 2))
+    assert not np.array_equal(x[0][~m], x[1][~m])
+    metrics = json.loads((folder / "summary.json").read_text())["metrics"]
+    rmse_all = np.sqrt(np.mean((x[0] - truth) ** 2))
+    assert metrics["rmse_all"] == pytest.approx(rmse_all)
+    z = (x.mean(0) - truth) / truth.std(0)
+    assert metrics["rmse_of_mean"] == pytest.approx(
+        np.sqrt(np.mean(z[~m] ** 2))
+    )
+
+
+def test_each_iteration_is_a_line(toy_run):
+    folder, _, _ = toy_run
+    lines = _lines(folder)
+    assert [line["iteration"] for line in lines] == [0, 1, 2, 3]
+    for line in lines:
+        assert {"mmd", "mi", "rmse_all"} <= line.keys()
+    assert all("loss" in line for line in lines[1:])
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["metrics"]["mmd"] == pytest.approx(lines[-1]["mmd"])
+
+
+def test_a_finished_run_is_not_run_again(toy_run):
+    folder, config, _ = toy_run
+    before = (folder / "imputed.npz").read_bytes(), _lines(folder)
+    runner.run(config, str(folder))
+    with np.load(folder / "imputed.npz") as saved:
+        assert np.isfinite(saved["x"]).all()
+    assert _lines(folder) == before[1]
+
+
+def test_another_config_is_refused_by_the_key_that_differs(toy_run):
+    folder, config, _ = toy_run
+    config = config.copy_and_resolve_references()
+    config.imputer.num_steps = 61
+    with pytest.raises(WorkdirError, match="imputer.num_steps=60"):
+        runner.run(config, str(folder))
+
+
+class _Page(html.parser.HTMLParser):
+    """Counts tags and checks that all are closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.count, self.open, self.images = {}, [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.count[tag] = self.count.get(tag, 0) + 1
+        if tag not in ("meta", "img", "html"):
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(dict(attrs)["src"])
+
+    def handle_endtag(self, tag):
+        if tag != "html":
+            assert self.open.pop() == tag
+
+
+def test_the_report_is_one_whole_page(toy_run):
+    folder, _, _ = toy_run
+    text = (folder / "report.html").read_text()
+    page = _Page(text)
+    assert page.open == []
+    assert len(page.images) == 3
+    assert all(src.startswith("data:image/png;base64,") for src in page.images)
+    assert not re.search(r"(src|href)='(https?:)?//", text)
+    assert len(list((folder / "pictures").glob("*.png"))) == 3
+
+
+def test_a_table_comes_back_with_its_cells_and_types(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "whole": rng.integers(0, 50, 60),
+            "part": np.round(rng.normal(size=60), 3),
+            "kind": rng.choice(["x", "y <i>", "z"], 60),
+        }
+    )
+    text = frame.astype(str)
+    text[rng.random(text.shape) < 0.2] = ""
+    path = tmp_path / "in.csv"
+    text.to_csv(path, index=False)
+    config = load_config("table")
+    config.data.path = str(path)
+    config.data.categorical = ("kind",)
+    config.draws = 2
+    runner.run(config, str(tmp_path / "run"))
+    for name in ("imputed_1.csv", "imputed_2.csv"):
+        filled = pd.read_csv(tmp_path / "run" / name, dtype=str)
+        assert list(filled.columns) == ["whole", "part", "kind"]
+        observed = text != ""
+        pd.testing.assert_frame_equal(
+            filled.where(observed, ""), text, check_dtype=False
+        )
+        assert filled["whole"].str.fullmatch(r"\d+").all()
+        assert filled["part"].str.fullmatch(r"-?\d+\.\d{3}|-?\d+\.\d+").all()
+        assert set(filled["kind"]) <= {"x", "y <i>", "z"}
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "y <i>" not in page
+
+
+def test_names_in_the_report_are_escaped(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("<script>alert(1)</script>,$x^$\n1,2\n,3\n4,\n5,6\n")
+    config = load_config("table")
+    config.method = "mean"
+    config.imputer = {}
+    config.model = {}
+    config.data.path = str(path)
+    runner.run(config, str(tmp_path / "run"))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "<script>" not in page and "&lt;script&gt;" in page
+
+
+def test_a_loss_that_is_not_finite_stops_with_where(tmp_path, monkeypatch):
+    """Iteration, step and last good checkpoint; nothing else is written."""
+    make = imputers.IMPUTERS["mean"]
+
+    def make_broken():
+        mean = make()
+
+        def step(key, state, data):
+            state, _ = mean.step(key, state, data)
+            loss = jnp.ones(10)
+            if int(state.iteration) == 3:
+                loss = loss.at[4].set(jnp.nan)
+            return state, {"loss": loss}
+
+        return mean._replace(step=step, num_iterations=5)
+
+    monkeypatch.setitem(imputers.IMPUTERS, "broken", make_broken)
+    config = load_config("toy")
+    config.method = "broken"
+    config.imputer = {}
+    config.model = {}
+    config.checkpoint.every_seconds = 0.0
+    with pytest.raises(
+        NonFiniteError, match=r"iteration 3, SGD step 4 .* checkpoint 2;"
+    ):
+        runner.run(config, str(tmp_path))
+    assert not (tmp_path / "imputed.npz").exists()
+    assert [line["iteration"] for line in _lines(tmp_path)] == [0, 1, 2]
+
+
+def test_settings_left_at_none_are_the_methods_own():
+    config = load_config("toy", "")
+    assert runner.settings_of(config) == {}
+    config.imputer.num_steps = 7
+    config.model.width = 9
+    assert runner.settings_of(config) == {
+        "num_steps": 7,
+        "model": {"width": 9},
+    }
+
+
+@pytest.mark.parametrize("name", ["toy", "uci", "table"])
+def test_every_config_says_how_to_run_it_and_has_a_smoke(name):
+    text = (ROOT / "configs" / f"{name}.py").read_text()
+    docstring = text.split('"""')[1]
+    assert f"--config configs/{name}.py" in docstring
+    assert re.search(r"\d+ (s|seconds|minutes)", docstring)
+    smoke = load_config(name)
+    assert smoke.imputer.num_iterations <= 3
+    assert smoke.to_dict().keys() == load_config(name, "").to_dict().keys()
+
+
+def test_no_draws_is_refused(tmp_path):
+    config = load_config("toy")
+    config.draws = 0
+    with pytest.raises(ConfigError, match="draws is 0"):
+        runner.run(config, str(tmp_path))
