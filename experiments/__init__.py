@@ -1,0 +1,1 @@
+"""Scripts that compose the functions and measure."""

@@ -65,8 +65,9 @@ def main(argv: list[str]) -> None:
     print(f"{'table':12} {'method':12} mmd (sd)         rmse_draw rmse_mean  s")
     for (name, method), rows in cells.items():
         of = lambda key: np.array([row[key] for row in rows])
+        mmds = of("mmd")
         print(
-            f"{name:12} {method:12} {of('mmd').mean():.4f} ({of('mmd').std():.4f})"
+            f"{name:12} {method:12} {mmds.mean():.4f} ({mmds.std():.4f})"
             f"  {of('rmse_draw').mean():.3f}     {of('rmse_mean').mean():.3f}"
             f"     {of('seconds').mean():.1f}"
         )

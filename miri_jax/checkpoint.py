@@ -64,7 +64,7 @@ class CheckpointStore:
           WorkdirError: if there are checkpoints, but all are damaged.
         """
         notes: list[str] = []
-        steps = sorted((c.step for c in self._checkpointer.checkpoints))
+        steps = sorted(c.step for c in self._checkpointer.checkpoints)
         for step in reversed(steps):
             try:
                 return step, self._load(step, like), notes

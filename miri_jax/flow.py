@@ -186,5 +186,5 @@ def imputation_velocity(
 
 
 def merge(x_obs: Array, x_new: Array, m: Array) -> Array:
-    """Observed entries of `x_obs`, the others of `x_new`; all `[..., *dims]`."""
+    """Observed entries of `x_obs`, the others of `x_new`; shapes alike."""
     return jnp.where(m, x_obs, x_new)

@@ -167,7 +167,8 @@ def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
         )
         axis.set_title(labels.get(name, f"training {name}"), fontsize=10)
         axis.set_xlabel("iteration")
-        axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
+        values = [row[name] for row in rows]
+        axis.set_ylim(min(0, *values), 1.08 * max(1e-3, *values))
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -240,7 +241,9 @@ def _page(
         f"<a href='{html.escape(name)}'>{html.escape(name)}</a>"
         for name in summary["results"]
     )
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in summary["notes"])
+    notes = "".join(
+        f"<li>{html.escape(note)}</li>" for note in summary["notes"]
+    )
     return "".join(
         [
             "<!doctype html><html lang='en'><meta charset='utf-8'>",

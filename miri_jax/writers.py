@@ -110,9 +110,7 @@ class MetricsWriter:
         self._path = workdir / "metrics.jsonl"
         kept = [row for row in self.rows() if row["step"] <= first_step]
         text = "".join(json.dumps(row) + "\n" for row in kept)
-        write_atomically(
-            self._path, lambda p: pathlib.Path(p).write_text(text)
-        )
+        write_atomically(self._path, lambda p: pathlib.Path(p).write_text(text))
         self._file = open(self._path, "a")
         self._events = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=first_step + 1

@@ -7,6 +7,7 @@ import pytest
 
 from miri_jax import data
 from miri_jax.data import tables, transforms, uci
+from miri_jax.data.dataset import from_table
 from miri_jax.data.toy import load_toy, two_gaussians
 from miri_jax.exceptions import ConfigError, DataError
 
@@ -51,9 +52,9 @@ def test_observed_cells_come_back_as_they_came(tmp_path):
     rows = [line.split(",", 4) for line in out.read_text().splitlines()]
     assert rows[0] == ["id", "price", "size", "when", "kind"]
     assert rows[1] == ["0001", "1.50", "10", "1e-3", "b"]
-    # Gaps: kept in the observed range, with the column's decimals.
-    assert rows[2] == ["0002", "1.50", "12", "2e3", "a"]
-    assert rows[3] == ["0003", "3.25", "9", "0.3", "b"]
+    # Gaps: with the column's decimals.
+    assert rows[2] == ["0002", "0.30", "12", "2e3", "a"]
+    assert rows[3] == ["0003", "3.25", "0", "0.3", "b"]
     assert rows[4] == ["0004", "2.00", "9", "5E+1", '"a, or b"']
 
 
@@ -64,10 +65,16 @@ def test_imputed_numbers_have_the_style_of_their_column(tmp_path):
     values[2] = [41.7, 3.14159, 1.23456789e-5]
     frame = tables.fill_table(table, values)
     assert list(frame.iloc[2]) == ["42", "3.14", "1.234568e-05"]
-    values[2] = [-5, 99.0, 0]
-    assert list(tables.fill_table(table, values).iloc[2]) == [
-        *("1", "7.25", "1e-05")
-    ]
+
+
+def test_imputed_numbers_stay_in_the_observed_range(tmp_path):
+    table = _read(tmp_path, "a,b,k\n1,2.5,x\n90,7.25,y\n,,x\n", categorical="k")
+    loaded = from_table(table)
+    far = np.array([[9, 9, 9, 9], [9, 9, 9, 9], [-50, 50, -50, 50]])
+    filled = loaded.restore(far)
+    np.testing.assert_array_equal(filled[:2], table.values[:2])
+    np.testing.assert_array_equal(filled[2, :2], [1, 7.25])
+    np.testing.assert_array_equal(filled[2, 2:], [1, 0])  # observed
 
 
 def test_no_negative_zero(tmp_path):
@@ -193,7 +200,9 @@ def test_toy_is_the_papers(key):
     assert low.sum() == 3000
     for rows, centre in ((low, -2), (~low, 2)):
         np.testing.assert_allclose(x[rows].mean(0), centre, atol=0.04)
-        np.testing.assert_allclose(np.cov(x[rows].T), 0.25 * np.eye(2), atol=0.02)
+        np.testing.assert_allclose(
+            np.cov(x[rows].T), 0.25 * np.eye(2), atol=0.02
+        )
 
 
 def test_mean_filling_of_the_toy_scores_as_table_3():

@@ -258,7 +258,7 @@ def test_miri_meets_the_conditional_mean_of_a_normal(source):
     state, _ = _fit(imputer, data)
     x = np.asarray(state.x)[:1500]
     slope, intercept = np.polyfit(x[:, 0], x[:, 1], 1)
-    # Standard errors: the draws' and the fitted conditional's, each 0.6 / sqrt n.
+    # Standard errors: the draws' and the fit's, each 0.6 / sqrt(n).
     assert slope == pytest.approx(0.8, abs=4 * 0.6 / 1500**0.5 * 2**0.5)
     assert intercept == pytest.approx(0.0, abs=4 * 0.6 / 1500**0.5 * 2**0.5)
     residual = x[:, 1] - slope * x[:, 0] - intercept

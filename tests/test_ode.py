@@ -67,5 +67,9 @@ def test_no_steps_is_refused(solve):
 def test_unknown_tau_at_is_refused():
     with pytest.raises(ValueError, match="'middle'"):
         ode.euler(
-            lambda z, args, tau: z, jnp.zeros(2), 0, num_steps=1, tau_at="middle"
+            lambda z, args, tau: z,
+            jnp.zeros(2),
+            0,
+            num_steps=1,
+            tau_at="middle",
         )

@@ -25,6 +25,8 @@ class Dataset(NamedTuple):
       mmd_scale: `[d]` and
       mmd_bandwidth: the kernel's scale, where the truth is known.
       table: the file as it came, where there is one.
+      limits: two `[d]`, the smallest and largest value that a filled cell of
+        each column may take, where there are any.
     """
 
     columns: tuple[str, ...]
@@ -35,6 +37,7 @@ class Dataset(NamedTuple):
     mmd_scale: np.ndarray | None = None
     mmd_bandwidth: float | None = None
     table: Table | None = None
+    limits: tuple[np.ndarray, np.ndarray] | None = None
 
     def masked(self) -> Masked:
         """The table as imputers take it."""
@@ -42,7 +45,10 @@ class Dataset(NamedTuple):
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """A filled, standardised table `[n, d]` back on the raw scale."""
-        return restore(x, self.values, self.m, self.scaler)
+        raw = restore(x, self.values, self.m, self.scaler)
+        if self.limits is None:
+            return raw
+        return np.where(self.m, raw, np.clip(raw, *self.limits))
 
     def compare(self, filled: np.ndarray) -> dict[str, float]:
         """Errors and MMD of a filled table on the raw scale, given the truth.
@@ -60,13 +66,21 @@ class Dataset(NamedTuple):
 
 
 def from_table(table: Table) -> Dataset:
-    """A `Dataset` of a file with gaps of its own."""
+    """A `Dataset` of a file with gaps of its own.
+
+    Imputed numbers are kept within the observed range of their column.
+    """
+    low, high = (
+        np.concatenate([[getattr(c, end)] * c.width for c in table.columns])
+        for end in ("low", "high")
+    )
     return Dataset(
         table.encoded_columns(),
         table.values,
         table.m,
         fit_scaler(table.values, table.m),
         table=table,
+        limits=(low, high),
     )
 
 

@@ -27,14 +27,14 @@ class Column(NamedTuple):
       decimals: digits after the point that its numbers are written with; None
         where they use an exponent.
       low: smallest and
-      high: largest observed number.
+      high: largest observed number; infinite for levels.
     """
 
     name: str
     levels: tuple[str, ...] | None = None
     decimals: int | None = None
-    low: float = 0.0
-    high: float = 0.0
+    low: float = -np.inf
+    high: float = np.inf
 
     @property
     def width(self) -> int:
@@ -142,9 +142,8 @@ def read_table(
 def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     """The file with its gaps filled, every other cell the text it came as.
 
-    Numbers are kept within the observed range of their column and written with
-    as many decimals as its observed numbers have; a category is the level with
-    the largest value.
+    Numbers are written with as many decimals as the observed numbers of their
+    column have; a category is the level with the largest value.
 
     Args:
       table: as read.
@@ -201,7 +200,9 @@ def _read_text(path: str) -> pd.DataFrame:
         if frame.shape[1] == 1:  # then a blank line is a gap
             frame = pd.read_csv(path, **options, skip_blank_lines=False)
     except pd.errors.EmptyDataError:
-        raise DataError(f"{path} is empty; it needs a header and rows") from None
+        raise DataError(
+            f"{path} is empty; it needs a header and rows"
+        ) from None
     except (pd.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as e:
         first = str(e).strip().splitlines()[0]
         raise DataError(f"{path} cannot be read as a table: {first}") from None
@@ -280,9 +281,8 @@ def _decimals(cells: np.ndarray) -> int | None:
 
 
 def _format_numbers(numbers: np.ndarray, column: Column) -> list[str]:
-    clipped = np.clip(numbers, column.low, column.high)
     if column.decimals is None:
-        return [format(number, ".7g") for number in clipped]
+        return [format(number, ".7g") for number in numbers]
     # Adding 0 turns -0.0, which would be written "-0", into 0.0.
-    rounded = np.round(clipped, column.decimals) + 0.0
+    rounded = np.round(numbers, column.decimals) + 0.0
     return [format(number, f".{column.decimals}f") for number in rounded]

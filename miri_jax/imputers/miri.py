@@ -20,7 +20,6 @@ import jax.numpy as jnp
 from miri_jax import flow, ode, train
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers.gaussian import (
-    Gaussian,
     conditional_draw,
     fit_gaussian,
     map_rows,
@@ -240,9 +239,15 @@ def make_miri(
         """Ends iteration t: solves the ODE and keeps the velocity."""
         params = state.train.ema
         x = flow_from(key, state, params, state.x, data)
-        kept = jax.tree.map(
-            lambda bank, p: bank.at[state.iteration].set(p), state.kept, params
-        ) if keep_velocities else ()
+        kept = (
+            jax.tree.map(
+                lambda bank, p: bank.at[state.iteration].set(p),
+                state.kept,
+                params,
+            )
+            if keep_velocities
+            else ()
+        )
         return state._replace(
             iteration=state.iteration + 1,
             x=x,

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 
 from miri_jax.types import Array, PyTree
 
-
 NUM_SNAPSHOTS = 12
 
 

@@ -10,7 +10,7 @@ from miri_jax.types import Array, Cond
 
 
 def time_features(tau: Array, num_frequencies: int) -> Array:
-    """tau with its sines and cosines at frequencies pi, 2 pi, 4 pi, ...
+    """Tau with its sines and cosines at frequencies pi, 2 pi, 4 pi, ...
 
     Args:
       tau: scalar in [0, 1].
