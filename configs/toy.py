@@ -14,6 +14,8 @@ def get_config(arg: str = "") -> ConfigDict:
     """The paper's preset; `:fast` the fast one, `:smoke` for seconds."""
     config = base_config()
     config.method = "miri" if arg == "fast" else "miri_paper"
+    if config.method == "miri_paper":
+        config.imputer.num_steps = 2000
     config.data = {
         "source": "toy",
         "rows": 6000,
