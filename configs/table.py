@@ -8,12 +8,13 @@ MEASURE
 
 from ml_collections import ConfigDict, config_dict
 
-from miri_jax.config import base_config
+from miri_jax.config import base_config, check_arg
 from miri_jax.data.tables import NA_VALUES
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """`:beijing` for the table that the package ships, `:smoke` for seconds."""
+    check_arg(arg, ("beijing", "smoke"))
     config = base_config()
     config.eval_every = 5
     config.data = {

@@ -7,11 +7,12 @@ MEASURE
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import base_config
+from miri_jax.config import base_config, check_arg
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """The paper's preset; `:fast` the fast one, `:smoke` for seconds."""
+    check_arg(arg, ("fast", "smoke"))
     config = base_config()
     config.method = "miri" if arg == "fast" else "miri_paper"
     if config.method == "miri_paper":

@@ -8,18 +8,20 @@ MEASURE
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import base_config
+from miri_jax.config import base_config, check_arg
+from miri_jax.data.uci import NAMES
 
 
-def get_config(arg: str = "energy") -> ConfigDict:
+def get_config(arg: str = "") -> ConfigDict:
     """`:NAME` for a table, `:smoke` for the smallest one in seconds."""
+    check_arg(arg, (*NAMES, "smoke"))
     config = base_config()
     smoke = arg == "smoke"
     config.draws = 20
     config.eval_every = 5
     config.data = {
         "source": "uci",
-        "name": "energy" if smoke else arg,
+        "name": "energy" if smoke or not arg else arg,
         "folder": "~/uci_datasets",
         "mechanism": "mcar",
         "rate": 0.6,

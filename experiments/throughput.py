@@ -22,15 +22,8 @@ met; one toy read 2.16 while PyTorch stalled (quartiles 1.4 to 15.8). dots alone
 is 1.4 to 1.65 torch, so with these dots no loop around them reaches 2.
 """
 
-import datetime
-import json
 import math
 import os
-import pathlib
-import platform
-import re
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -42,6 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from experiments import records
 from miri_jax import flow, train
 from miri_jax.models import VelocityMLP
 from miri_jax.types import Array, Cond, PyTree
@@ -55,8 +49,8 @@ TABLES = {"toy": (6000, 2), "columns11": (1600, 11)}
 GOALS = {"dots": 0.6, "torch": 2.0}
 TITLES = ("table", "rival", "train/rival", "quartiles", "best", "goal")
 TITLES += ("train /s", "rival /s", "compile, s")
-WIDTH, DEPTH, NUM_FREQUENCIES = 256, 3, 4
-BATCH_SIZE, LEARNING_RATE, CLIP_NORM = 512, 1e-3, 1.0
+WIDTH, DEPTH, NUM_FREQUENCIES = 256, 3, 2
+BATCH_SIZE, LEARNING_RATE, CLIP_NORM = 512, 2e-3, 1.0
 LIFE = 10**6  # SGD steps of the cosine, so that no run outlives it
 
 flags.DEFINE_integer("steps", 200, "SGD steps in each timed stretch.")
@@ -74,7 +68,9 @@ def layer_sizes(d: int) -> list[int]:
 
 def make_train(key: Array, x: Array, m: Array, steps: int) -> Stretch:
     """The loop of `make_miri_paper` for `x`, `m` `[n, d]`, in one program."""
-    network = VelocityMLP(WIDTH, DEPTH, num_frequencies=NUM_FREQUENCIES)
+    network = VelocityMLP(
+        WIDTH, DEPTH, num_frequencies=NUM_FREQUENCIES, activation="relu"
+    )
     optimizer = train.cosine_adam(LEARNING_RATE, LIFE, CLIP_NORM)
 
     def apply_fn(params: PyTree, x_tau: Array, cond: Cond, tau: Array) -> Array:
@@ -156,7 +152,7 @@ def make_torch(seed: int, x: Array, m: Array, steps: int) -> Stretch:
     *sizes, d = layer_sizes(x.shape[1])
     layers = []
     for i, o in pairwise(sizes):
-        layers += [torch.nn.Linear(i, o), torch.nn.SiLU()]
+        layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
     net = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], d))
     optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE, fused=True)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LIFE)
@@ -197,7 +193,7 @@ def measure(table: str, steps: int, rounds: int, seed: int) -> list[dict]:
     rivals["dots"] = make_dots(keys[1], d, steps)
     if torch:
         rivals["torch"] = make_torch(seed, x, m, steps)
-    names, records = list(rivals), []
+    names, rows = list(rivals), []
     first = {k: timed(rivals[k]) for k in names}
     seconds = {k: [] for k in names}
     for r in range(rounds):
@@ -211,7 +207,7 @@ def measure(table: str, steps: int, rounds: int, seed: int) -> list[dict]:
         pair = ("train", rival)
         rates = {k: round(steps / median[k], 1) for k in pair}
         compiling = round(first["train"] - median["train"], 2)
-        records.append({
+        rows.append({
             "table": table, "comparison": f"train / {rival}", "ratio": mid,
             "quartiles": [low, high], "best": best, "goal": GOALS[rival],
             "steps_per_second": rates, "compile_seconds_train": compiling,
@@ -219,42 +215,24 @@ def measure(table: str, steps: int, rounds: int, seed: int) -> list[dict]:
         cells = (table, rival, mid, f"{low}-{high}", best, GOALS[rival])
         cells += (*rates.values(), compiling)
         print(*(f"{cell!s:<12}" for cell in cells), flush=True)
-    return records
-
-
-def surroundings() -> dict[str, Any]:
-    """What the numbers depend on besides the settings."""
-    info = pathlib.Path("/proc/cpuinfo").read_text()
-    cpu = re.search(r"model name\s*: (.*)", info)
-    return {
-        "command": shlex.join(["python", *sys.argv]),
-        "jax": jax.__version__,
-        "torch": torch.__version__ if torch else None,
-        "cpu": cpu[1] if cpu else platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "backend": jax.default_backend(),
-        "date": datetime.datetime.now().isoformat(timespec="seconds"),
-    }
-
-
-def run(out: str, **settings: int) -> list[dict[str, Any]]:
-    """Measures every table, appends to `out` and returns the records."""
-    if not torch:
-        print("torch cannot be imported; the comparison with it is skipped")
-    context = {**settings, **surroundings()}
-    print(*(f"{title:<12}" for title in TITLES))
-    records = [r | context for t in TABLES for r in measure(t, **settings)]
-    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
-    with open(out, "a") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
-    return records
+    return rows
 
 
 def main(_: list[str]) -> None:
-    """Flags in, lines out."""
+    """Measures every table, prints and appends the comparisons."""
+    if not torch:
+        print("torch cannot be imported; the comparison with it is skipped")
     f = flags.FLAGS
-    run(f.out, steps=f.steps, rounds=f.rounds, seed=f.seed)
+    settings = {"steps": f.steps, "rounds": f.rounds, "seed": f.seed}
+    context = {
+        "torch": torch.__version__ if torch else None,
+        "backend": jax.default_backend(),
+    }
+    print(*(f"{title:<12}" for title in TITLES))
+    for table in TABLES:
+        for row in measure(table, **settings):
+            load = os.getloadavg()[0]
+            records.append(f.out, **row, **settings, **context, load=load)
 
 
 if __name__ == "__main__":

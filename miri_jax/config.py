@@ -6,6 +6,7 @@ import typing
 
 from ml_collections import ConfigDict, config_dict
 
+from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.models import VelocityMLP
 
@@ -36,6 +37,16 @@ def base_config() -> ConfigDict:
             "checkpoint": {"every_seconds": 10.0, "keep": 3},
         }
     )
+
+
+def check_arg(arg: str, known: tuple[str, ...]) -> None:
+    """Refuses a config's argument (`--config toy.py:ARG`) that means nothing.
+
+    Raises:
+      ConfigError: naming the arguments that do.
+    """
+    if arg and arg not in known:
+        raise ConfigError(f"no argument {arg!r}; known: {', '.join(known)}")
 
 
 def _imputer_settings() -> ConfigDict:

@@ -1,19 +1,18 @@
 """Fills a table with gaps: python -m miri_jax.main --config C --workdir DIR.
 
-Parses flags, turns every error that a user can act on into one line, and calls
-`runner.run`. A config file is Python code: run only those you trust.
+Calls `runner.run`, and turns every error that a user can act on into one line.
+A config file is Python code: run only those you trust.
 """
 
-import difflib
 import os
 import sys
 
 import jax
-import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from miri_jax.exceptions import ConfigError, MiriError
+from miri_jax.command_line import fail, make_parser
+from miri_jax.exceptions import MiriError
 from miri_jax.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -26,64 +25,15 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Runs the config's fit; exits with 1 and one line on a user's error."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    if not _WORKDIR.value:
-        raise app.UsageError("give --workdir=DIR, a folder for the results")
+    del argv  # The parser has refused what is no flag.
     _use_compilation_cache()
     try:
         run(_CONFIG.value, _WORKDIR.value)
     except (MiriError, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-    """As absl parses, with one line for what cannot be parsed.
-
-    Raises:
-      SystemExit: with status 2, on an unknown flag or setting.
-    """
-    try:
-        rest = flags.FLAGS(argv, known_only=False)
-        if not isinstance(_CONFIG.value, ml_collections.ConfigDict):
-            raise ConfigError("give --config=FILE, such as configs/toy.py")
-        return rest
-    except (KeyError, AttributeError) as error:
-        _fail(_unknown_setting(argv) or error, status=2)
-    except (flags.Error, ValueError, TypeError, OSError) as error:
-        _fail(error, status=2)
-
-
-def _unknown_setting(argv: list[str]) -> str | None:
-    """Names the first --config.a.b that does not exist, and the nearest."""
-    plain = [arg for arg in argv if not arg.startswith("--config.")]
-    flags.FLAGS.unparse_flags()
-    # config_flags looks for overrides in sys.argv, whatever it is given.
-    argv_before, sys.argv = sys.argv, plain
-    try:
-        flags.FLAGS(plain, known_only=True)
-    finally:
-        sys.argv = argv_before
-    known = [f"--config.{key}" for key in _paths(_CONFIG.value)]
-    for arg in argv:
-        name = arg.partition("=")[0]
-        if name.startswith("--config.") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            return f"no setting {name}{hint}"
-    return None
-
-
-def _paths(config: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
-    found = []
-    for key, value in config.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            found += _paths(value, f"{prefix}{key}.")
-        found.append(f"{prefix}{key}")
-    return found
 
 
 def _use_compilation_cache() -> None:
@@ -96,12 +46,6 @@ def _use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def _fail(error: object, status: int = 1) -> None:
-    line = " ".join(str(error).split()) or type(error).__name__
-    print(f"error: {line}", file=sys.stderr)
-    sys.exit(status)
-
-
 if __name__ == "__main__":
     logging.set_verbosity(logging.WARNING)
-    app.run(main, flags_parser=parse_flags)
+    app.run(main, flags_parser=make_parser(_CONFIG, _WORKDIR))

@@ -156,6 +156,11 @@ BAD = {
     ),
     "no draws": (_bad(TABLE, "--config.draws=0"), "draws is 0"),
     "unknown config": (_bad(TABLE, config="tabel.py"), "tabel.py"),
+    "unknown argument": (
+        _bad(TABLE, config="table.py:bejing"),
+        "no argument 'bejing'; known: beijing, smoke",
+    ),
+    "stray word": (_bad(TABLE, "more"), "unexpected argument 'more'"),
     "unknown flag": (_bad(TABLE, "--workdri=x"), "workdri"),
 }
 

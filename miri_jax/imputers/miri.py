@@ -112,11 +112,11 @@ def transport(
 
 def make_miri(
     *,
-    num_iterations: int = 20,
+    num_iterations: int = 40,
     num_steps: int = 100,
     num_slices: int = 1,
     batch_size: int = 512,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 4e-3,
     warm_start: bool = True,
     source: str = "gaussian",
     imputed_weight: float | None = 0.0,
