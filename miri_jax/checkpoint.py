@@ -39,15 +39,25 @@ class CheckpointStore:
         )
 
     def save(self, step: int, state: PyTree) -> None:
-        """Saves a state of arrays under a step's number; returns when done."""
+        """Saves a state of arrays under a step's number; returns when done.
+
+        Raises:
+          WorkdirError: if it cannot be written; the earlier ones stay.
+        """
         arrays = _flatten(state)
-        # Overwrites what a damaged checkpoint of this step left behind.
-        self._checkpointer.save(
-            step,
-            arrays,
-            overwrite=True,
-            custom_metadata={"format": FORMAT, "sha256": _digest(arrays)},
-        )
+        metadata = {"format": FORMAT, "sha256": _digest(arrays)}
+        try:
+            # Overwrites what a damaged checkpoint of this step left behind.
+            self._checkpointer.save(
+                step, arrays, overwrite=True, custom_metadata=metadata
+            )
+        # A full disk comes as an OSError or as an error of the storage layer.
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [repr(error)])[0]
+            raise WorkdirError(
+                f"checkpoint {step} cannot be saved in {self._directory}, the"
+                f" earlier ones stay: {reason[:200]}"
+            ) from error
 
     def load_latest(self, like: PyTree) -> tuple[int, Any, list[str]]:
         """Loads the last whole checkpoint onto the first local device.

@@ -220,16 +220,6 @@ def _png(figure: Figure) -> bytes:
 def _page(
     dataset: Dataset, summary: dict[str, Any], pictures: dict[str, str]
 ) -> str:
-    def picture(name: str, title: str, caption: str) -> str:
-        if name not in pictures:
-            return ""
-        return (
-            f"<h2>{title}</h2><figure><img alt='{title}' src='data:image/png;"
-            f"base64,{pictures[name]}'><figcaption>{caption}</figcaption>"
-            "</figure>"
-        )
-
-    truth = dataset.truth is not None
     left_out = int(np.sum(~dataset.m.all(axis=0))) - MAX_COLUMNS
     more = (
         f" The {MAX_COLUMNS} columns with the most gaps; {left_out} more have"
@@ -237,6 +227,43 @@ def _page(
         if left_out > 0
         else ""
     )
+    parts = [
+        "<!doctype html><html lang='en'><meta charset='utf-8'>",
+        "<meta name='viewport' content='width=device-width'>",
+        f"<title>Imputation report</title><style>{STYLE}</style>",
+        "<h1>Imputation report</h1>",
+        _introduction(summary),
+        "<h2>How good is it?</h2>",
+        _metrics_table(summary["metrics"]),
+        ""
+        if dataset.truth is not None
+        else "<p>There is no truth to compare with, so no error can be"
+        " given; mutual information needs none.</p>",
+        _picture(
+            pictures.get("pairs"),
+            "True and filled table",
+            "Density of the rows. All panels share one scale.",
+        ),
+        _picture(
+            pictures.get("trace"),
+            "Over the iterations",
+            "Iteration 0 is the table that the fit started from.",
+        ),
+        _picture(
+            pictures.get("columns"),
+            "Observed and imputed values",
+            "Share of the values in each bin. Where gaps depend on other"
+            " columns, imputed values may rightly differ from observed"
+            " ones." + more,
+        ),
+        "<h2>Gaps by column</h2>",
+        _gaps_table(dataset),
+        _colophon(summary),
+    ]
+    return "".join(parts) + "</html>"
+
+
+def _introduction(summary: dict[str, Any]) -> str:
     results = ", ".join(
         f"<a href='{html.escape(name)}'>{html.escape(name)}</a>"
         for name in summary["results"]
@@ -244,50 +271,30 @@ def _page(
     notes = "".join(
         f"<li>{html.escape(note)}</li>" for note in summary["notes"]
     )
-    return "".join(
-        [
-            "<!doctype html><html lang='en'><meta charset='utf-8'>",
-            "<meta name='viewport' content='width=device-width'>",
-            f"<title>Imputation report</title><style>{STYLE}</style>",
-            "<h1>Imputation report</h1>",
-            f"<p>{summary['rows']} rows, {summary['columns']} numeric columns,"
-            f" {summary['realised_rate']:.1%} of the cells missing, filled by"
-            f" <b>{html.escape(summary['method'])}</b>"
-            f" ({summary['draws']} draw{'s' * (summary['draws'] > 1)})."
-            f" Result: {results}. Observed cells are as they came.</p>",
-            f"<ul>{notes}</ul>" if notes else "",
-            "<h2>How good is it?</h2>",
-            _metrics_table(summary["metrics"]),
-            ""
-            if truth
-            else "<p>There is no truth to compare with, so no error can be"
-            " given; mutual information needs none.</p>",
-            picture(
-                "pairs",
-                "True and filled table",
-                "Density of the rows. All panels share one scale.",
-            ),
-            picture(
-                "trace",
-                "Over the iterations",
-                "Iteration 0 is the table that the fit started from.",
-            ),
-            picture(
-                "columns",
-                "Observed and imputed values",
-                "Share of the values in each bin. Where gaps depend on other"
-                " columns, imputed values may rightly differ from observed"
-                " ones." + more,
-            ),
-            "<h2>Gaps by column</h2>",
-            _gaps_table(dataset),
-            "<h2>Made with</h2><p>",
-            html.escape(
-                ", ".join(f"{k} {v}" for k, v in summary["versions"].items())
-            ),
-            f"; {html.escape(summary['device'])}.</p></html>",
-        ]
+    return (
+        f"<p>{summary['rows']} rows, {summary['columns']} numeric columns,"
+        f" {summary['realised_rate']:.1%} of the cells missing, filled by"
+        f" <b>{html.escape(summary['method'])}</b>"
+        f" ({summary['draws']} draw{'s' * (summary['draws'] > 1)})."
+        f" Result: {results}. Observed cells are as they came.</p>"
+        + (f"<ul>{notes}</ul>" if notes else "")
     )
+
+
+def _picture(png: str | None, title: str, caption: str) -> str:
+    """A heading and a picture in base64; nothing where there is none."""
+    if png is None:
+        return ""
+    return (
+        f"<h2>{title}</h2><figure><img alt='{title}' src='data:image/png;"
+        f"base64,{png}'><figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _colophon(summary: dict[str, Any]) -> str:
+    versions = (f"{k} {v}" for k, v in summary["versions"].items())
+    made_with = f"{', '.join(versions)}; {summary['device']}."
+    return f"<h2>Made with</h2><p>{html.escape(made_with)}</p>"
 
 
 def _metrics_table(metrics: dict[str, float]) -> str:

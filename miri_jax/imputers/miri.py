@@ -10,12 +10,13 @@ permits because any imputer that samples q(x_mis | x_obs) meets it:
 - `imputed_weight`: weight in the loss of targets that are themselves imputed.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from miri_jax import flow, ode, train
 from miri_jax.exceptions import ConfigError
@@ -26,7 +27,7 @@ from miri_jax.imputers.gaussian import (
 )
 from miri_jax.imputers.simple import observed_mean, observed_median
 from miri_jax.models import VelocityMLP
-from miri_jax.types import Array, Cond, Imputer, Masked, PyTree
+from miri_jax.types import Array, Cond, FlowBatch, Imputer, Masked, PyTree
 
 SOURCES = ("previous", "noise", "gaussian")
 INITIALS = ("normal", "uniform", "mean", "median")
@@ -110,6 +111,179 @@ def transport(
     return flow.merge(data.x, z1, data.m)
 
 
+@dataclasses.dataclass(frozen=True)
+class _MIRI:
+    """The functions of one MIRI imputer; fields as `make_miri` takes them."""
+
+    network: VelocityMLP
+    optimizer: optax.GradientTransformation
+    num_iterations: int
+    num_steps: int
+    num_slices: int
+    batch_size: int
+    warm_start: bool
+    source: str
+    imputed_weight: float | None
+    ema_decay: float
+    initial: str
+    solver: str
+    ode_steps: int
+    keep_velocities: bool
+    gaussian_rounds: int
+    shrinkage: float
+    chunk: int
+
+    def velocity(
+        self, params: PyTree, x_tau: Array, cond: Cond, tau: Array
+    ) -> Array:
+        """The network as an `ApplyFn`."""
+        return self.network.apply({"params": params}, x_tau, cond, tau)
+
+    def fresh(self, key: Array, data: Masked) -> train.TrainState:
+        """A network before its first step (Algorithm 1, line 3)."""
+        x, m = data.x[0], data.m[0]
+        cond = Cond(x, x, m)
+        params = self.network.init(key, x, cond, jnp.float32(0))["params"]
+        return train.init_train_state(params, self.optimizer)
+
+    def base(self, state: MIRIState) -> flow.Base | None:
+        """The start of the flow; None where it is the previous imputation."""
+        if self.source == "previous":
+            return None
+        if self.source == "noise":
+            return lambda noise, x, m: flow.merge(x, noise, m)
+        max_steps = 20 + 2 * state.x[0].size
+        return lambda noise, x, m: conditional_draw(
+            noise, x, m, state.gaussian, max_steps
+        )
+
+    def init(self, key: Array, data: Masked) -> MIRIState:
+        """The state before the first iteration, with X(0)."""
+        key_net, key_fill = jax.random.split(key)
+        train_state = self.fresh(key_net, data)
+        gaussian, kept = (), ()
+        if self.source == "gaussian":
+            gaussian, x = fit_gaussian(
+                key_fill,
+                data,
+                num_rounds=self.gaussian_rounds,
+                shrinkage=self.shrinkage,
+                chunk=self.chunk,
+            )
+        else:
+            x = initial_fill(key_fill, data, self.initial)
+        if self.keep_velocities:
+            kept = jax.tree.map(
+                lambda p: jnp.zeros((self.num_iterations, *p.shape), p.dtype),
+                train_state.params,
+            )
+        zero = jnp.int32(0)
+        return MIRIState(zero, x, zero, train_state, kept, gaussian)
+
+    def step(
+        self, key: Array, state: MIRIState, data: Masked
+    ) -> tuple[MIRIState, dict[str, Array]]:
+        """One outer iteration, or one of its slices."""
+        key_net, key_sgd, key_ode = jax.random.split(key, 3)
+        if not self.warm_start:
+            network = jax.lax.cond(
+                state.slice == 0,
+                lambda: self.fresh(key_net, data),
+                lambda: state.train,
+            )
+            state = state._replace(train=network)
+        state, losses = self.descend(key_sgd, state, data)
+        state = jax.lax.cond(
+            state.slice == self.num_slices,
+            lambda s: self.finish(key_ode, s, data),
+            lambda s: s,
+            state,
+        )
+        return state, {"loss": losses}
+
+    def descend(
+        self, key: Array, state: MIRIState, data: Masked
+    ) -> tuple[MIRIState, Array]:
+        """The SGD steps of one slice (lines 4-9), and their losses."""
+        base, gaps = self.base(state), flow.gap_rows(data.m)
+
+        def sample_batch(key: Array) -> FlowBatch:
+            return flow.draw_batch(
+                key,
+                state.x,
+                data.m,
+                batch_size=self.batch_size,
+                base=base,
+                gaps=gaps,
+                imputed_weight=self.imputed_weight,
+            )
+
+        network, losses = train.fit(
+            key,
+            state.train,
+            sample_batch,
+            self.num_steps // self.num_slices,
+            loss_fn=lambda p, batch: flow.flow_loss(p, self.velocity, batch),
+            optimizer=self.optimizer,
+            ema_decay=self.ema_decay,
+        )
+        return state._replace(train=network, slice=state.slice + 1), losses
+
+    def finish(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
+        """Ends iteration t: solves the ODE (line 10), keeps the velocity."""
+        params, kept = state.train.ema, state.kept
+        if self.keep_velocities:
+            kept = jax.tree.map(
+                lambda bank, p: bank.at[state.iteration].set(p), kept, params
+            )
+        return state._replace(
+            iteration=state.iteration + 1,
+            x=self.next_table(key, state, params, state.x, data),
+            slice=jnp.zeros_like(state.slice),
+            kept=kept,
+        )
+
+    def next_table(
+        self,
+        key: Array,
+        state: MIRIState,
+        params: PyTree,
+        x: Array,
+        data: Masked,
+    ) -> Array:
+        """X(t) from X(t-1) = x, or from the source where it is another."""
+        base = self.base(state)
+        if base is not None:
+            noise = jax.random.normal(key, x.shape, x.dtype)
+            rows = (noise, data.x, data.m)
+            x = map_rows(lambda row: base(*row), rows, self.chunk)
+        return transport(
+            self.velocity,
+            params,
+            x,
+            data,
+            solver=self.solver,
+            ode_steps=self.ode_steps,
+            chunk=self.chunk,
+        )
+
+    def impute(self, key: Array, state: MIRIState, data: Masked) -> Array:
+        """A fresh draw: by the last network, or by all kept ones in order."""
+        if self.source != "previous":
+            return self.next_table(key, state, state.train.ema, data.x, data)
+        if not self.keep_velocities:
+            raise ConfigError(
+                "source='previous' can draw again or impute new rows only with"
+                " keep_velocities=True, and this fit kept none"
+            )
+
+        def one_iteration(x: Array, params: PyTree) -> tuple[Array, None]:
+            return self.next_table(key, state, params, x, data), None
+
+        x = initial_fill(key, data, self.initial)
+        return jax.lax.scan(one_iteration, x, state.kept)[0]
+
+
 def make_miri(
     *,
     num_iterations: int = 40,
@@ -165,165 +339,34 @@ def make_miri(
       ConfigError: on a setting outside its range.
     """
     _check(source, initial, solver, num_steps, num_slices, imputed_weight)
-    gaussian_source = source == "gaussian"
-    defaults = dict(
-        width=128, depth=2, residual=True, zero_output=gaussian_source
-    )
-    network = VelocityMLP(**{**defaults, **(model or {})})
+    zero_output = source == "gaussian"
+    defaults = dict(width=128, depth=2, residual=True, zero_output=zero_output)
     life = num_steps * (num_iterations if warm_start else 1)
-    optimizer = train.cosine_adam(learning_rate, life)
-
-    def apply_fn(params: PyTree, x_tau: Array, cond: Cond, tau: Array) -> Array:
-        return network.apply({"params": params}, x_tau, cond, tau)
-
-    def loss_fn(params: PyTree, batch: Any) -> tuple[Array, dict[str, Array]]:
-        return flow.flow_loss(params, apply_fn, batch)
-
-    def base_of(state: MIRIState) -> flow.Base | None:
-        if source == "previous":
-            return None
-        if source == "noise":
-            return lambda noise, x, m: flow.merge(x, noise, m)
-        max_steps = 20 + 2 * state.x[0].size
-        return lambda noise, x, m: conditional_draw(
-            noise, x, m, state.gaussian, max_steps
-        )
-
-    def fresh(key: Array, data: Masked) -> train.TrainState:
-        x, m = data.x[0], data.m[0]
-        params = network.init(key, x, Cond(x, x, m), jnp.float32(0))["params"]
-        return train.init_train_state(params, optimizer)
-
-    def flow_from(
-        key: Array, state: MIRIState, params: PyTree, z: Array, data: Masked
-    ) -> Array:
-        """X(t) from X(t-1) = z, or from the source where it is another."""
-        base = base_of(state)
-        if base is not None:
-            noise = jax.random.normal(key, z.shape, z.dtype)
-            z = map_rows(lambda row: base(*row), (noise, data.x, data.m), chunk)
-        return transport(
-            apply_fn,
-            params,
-            z,
-            data,
-            solver=solver,
-            ode_steps=ode_steps,
-            chunk=chunk,
-        )
-
-    @jax.jit
-    def init(key: Array, data: Masked) -> MIRIState:
-        key_net, key_fill = jax.random.split(key)
-        train_state = fresh(key_net, data)
-        gaussian, kept = (), ()
-        if gaussian_source:
-            gaussian, x = fit_gaussian(
-                key_fill,
-                data,
-                num_rounds=gaussian_rounds,
-                shrinkage=shrinkage,
-                chunk=chunk,
-            )
-        else:
-            x = initial_fill(key_fill, data, initial)
-        if keep_velocities:
-            kept = jax.tree.map(
-                lambda p: jnp.zeros((num_iterations, *p.shape), p.dtype),
-                train_state.params,
-            )
-        zero = jnp.int32(0)
-        return MIRIState(zero, x, zero, train_state, kept, gaussian)
-
-    def finish(key: Array, state: MIRIState, data: Masked) -> MIRIState:
-        """Ends iteration t: solves the ODE and keeps the velocity."""
-        params = state.train.ema
-        x = flow_from(key, state, params, state.x, data)
-        kept = (
-            jax.tree.map(
-                lambda bank, p: bank.at[state.iteration].set(p),
-                state.kept,
-                params,
-            )
-            if keep_velocities
-            else ()
-        )
-        return state._replace(
-            iteration=state.iteration + 1,
-            x=x,
-            slice=jnp.zeros_like(state.slice),
-            kept=kept,
-        )
-
-    @partial(jax.jit, donate_argnums=1)
-    def step(
-        key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, dict[str, Array]]:
-        key_net, key_sgd, key_ode = jax.random.split(key, 3)
-        if not warm_start:
-            state = state._replace(
-                train=jax.lax.cond(
-                    state.slice == 0,
-                    lambda: fresh(key_net, data),
-                    lambda: state.train,
-                )
-            )
-        base, gaps = base_of(state), flow.gap_rows(data.m)
-
-        def sample_batch(key: Array) -> Any:
-            return flow.draw_batch(
-                key,
-                state.x,
-                data.m,
-                batch_size=batch_size,
-                base=base,
-                gaps=gaps,
-                imputed_weight=imputed_weight,
-            )
-
-        train_state, losses = train.fit(
-            key_sgd,
-            state.train,
-            sample_batch,
-            num_steps // num_slices,
-            loss_fn=loss_fn,
-            optimizer=optimizer,
-            ema_decay=ema_decay,
-        )
-        state = state._replace(train=train_state, slice=state.slice + 1)
-        state = jax.lax.cond(
-            state.slice == num_slices,
-            lambda s: finish(key_ode, s, data),
-            lambda s: s,
-            state,
-        )
-        return state, {"loss": losses}
-
-    @jax.jit
-    def impute_by_chain(key: Array, state: MIRIState, data: Masked) -> Array:
-        """Runs the kept velocities in order from a fresh X(0)."""
-        x = initial_fill(key, data, initial)
-
-        def one_iteration(x: Array, params: PyTree) -> tuple[Array, None]:
-            return flow_from(key, state, params, x, data), None
-
-        return jax.lax.scan(one_iteration, x, state.kept)[0]
-
-    @jax.jit
-    def impute_by_last(key: Array, state: MIRIState, data: Masked) -> Array:
-        return flow_from(key, state, state.train.ema, data.x, data)
-
-    def impute(key: Array, state: MIRIState, data: Masked) -> Array:
-        if source != "previous":
-            return impute_by_last(key, state, data)
-        if not keep_velocities:
-            raise ConfigError(
-                "source='previous' can draw again or impute new rows only with"
-                " keep_velocities=True, and this fit kept none"
-            )
-        return impute_by_chain(key, state, data)
-
-    return Imputer(init, step, impute, num_iterations)
+    miri = _MIRI(
+        network=VelocityMLP(**{**defaults, **(model or {})}),
+        optimizer=train.cosine_adam(learning_rate, life),
+        num_iterations=num_iterations,
+        num_steps=num_steps,
+        num_slices=num_slices,
+        batch_size=batch_size,
+        warm_start=warm_start,
+        source=source,
+        imputed_weight=imputed_weight,
+        ema_decay=ema_decay,
+        initial=initial,
+        solver=solver,
+        ode_steps=ode_steps,
+        keep_velocities=keep_velocities,
+        gaussian_rounds=gaussian_rounds,
+        shrinkage=shrinkage,
+        chunk=chunk,
+    )
+    return Imputer(
+        init=jax.jit(miri.init),
+        step=jax.jit(miri.step, donate_argnums=1),
+        impute=jax.jit(miri.impute),
+        num_iterations=num_iterations,
+    )
 
 
 def make_miri_paper(
