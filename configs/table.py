@@ -3,7 +3,10 @@
     python -m miri_jax.main --config configs/table.py --workdir runs/mine \
         --config.data.path=IN.csv
 
-MEASURE
+On 2 CPU cores the table that the package ships (`:beijing`, 4392 rows, 12
+columns, 484 real gaps) takes about 1 minute. Expect there mi 0.34 beside
+mi_mean_filling 0.35 and mi_floor 0.34: these gaps come in runs of hours, so
+that month, day and hour alone tell where they are, whatever fills them.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -2,7 +2,14 @@
 
     python -m miri_jax.main --config configs/toy.py --workdir runs/toy
 
-MEASURE
+On 2 CPU cores `miri_paper` takes 2 minutes and `:fast` half a minute, with MMD
+and MI after every iteration and without compilation cache. Means over masks 1
+to 3 (experiments/toy_numbers.py, results/toy.jsonl):
+
+                 mmd     rmse_all  mae_all  mi
+    mean filling 0.3389  1.136     0.606    1.2262
+    miri_paper   0.0073  0.956     0.336    below 0.001
+    miri         0.0073  0.930     0.324    below 0.001
 """
 
 from ml_collections import ConfigDict

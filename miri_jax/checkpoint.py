@@ -31,6 +31,7 @@ class CheckpointStore:
           keep: how many of the last checkpoints are kept.
         """
         self._directory = pathlib.Path(directory).absolute()
+        self._failed = False
         policies = ocp.training.preservation_policies
         self._checkpointer = ocp.training.Checkpointer(
             self._directory,
@@ -53,10 +54,11 @@ class CheckpointStore:
             )
         # A full disk comes as an OSError or as an error of the storage layer.
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [repr(error)])[0]
+            self._failed = True
+            reason = (str(error).strip().splitlines() or [repr(error)])[-1]
             raise WorkdirError(
                 f"checkpoint {step} cannot be saved in {self._directory}, the"
-                f" earlier ones stay: {reason[:200]}"
+                f" earlier ones stay: {reason[-120:]}"
             ) from error
 
     def load_latest(self, like: PyTree) -> tuple[int, Any, list[str]]:
@@ -92,8 +94,9 @@ class CheckpointStore:
         return 0, None, notes
 
     def close(self) -> None:
-        """Waits for what is under way and lets go of the folder."""
-        self._checkpointer.close()
+        """Lets go of the folder."""
+        if not self._failed:  # Else it would raise the same error again.
+            self._checkpointer.close()
 
     def _load(self, step: int, like: PyTree) -> PyTree:
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -47,5 +47,6 @@ def _use_compilation_cache() -> None:
 
 
 if __name__ == "__main__":
-    logging.set_verbosity(logging.WARNING)
+    # Libraries log what is raised as well; here each error is one line.
+    logging.set_verbosity(logging.FATAL)
     app.run(main, flags_parser=make_parser(_CONFIG, _WORKDIR))

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -216,6 +217,26 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     assert "Traceback" not in err
     assert (workdir / "imputed.csv").read_bytes() == before
     assert _run("table.py", workdir, *settings)[0] == 0
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path):
+    """A limit on the size of files stands for the disk that is full."""
+    config, *settings = KILLED
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))
+    command = _command(config, tmp_path, *settings, "--config.model.width=128")
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "checkpoint 1 cannot be saved" in last and "File too large" in last
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_no_gaps_returns_the_table_as_it_is(tmp_path):
