@@ -3,7 +3,7 @@
     python -m miri_jax.main --config configs/uci.py:wine --workdir runs/wine \
         --config.data.folder=FOLDER
 
-On 2 CPU cores a table of up to 1600 rows takes about half a minute, with 20
+On 2 CPU cores a table of up to 1600 rows takes about 40 seconds, with 20
 draws. MMD of one draw at 60 % missing, means over masks 1 to 3
 (experiments/uci_peers.py, results/uci_peers.jsonl), MICE being scikit-learn's
 IterativeImputer(sample_posterior=True):

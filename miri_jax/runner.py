@@ -282,8 +282,9 @@ def _evaluate(
     key: jax.Array, dataset: Dataset, x: jax.Array
 ) -> dict[str, float]:
     """MI of filled table and mask; errors and MMD where the truth is known."""
-    compared = dataset.compare(dataset.restore(np.asarray(x)))
-    return {**compared, "mi": mutual_information(key, x, dataset.m)}
+    filled = dataset.restore(np.asarray(x))
+    mi = mutual_information(key, filled, dataset.m)
+    return {**dataset.compare(filled), "mi": mi}
 
 
 def _evaluate_draws(

@@ -47,14 +47,15 @@ def test_observed_cells_come_back_as_they_came(tmp_path):
     table = _read(tmp_path, CSV, categorical=("kind",))
     values = np.where(table.m, table.values, 0.3)
     values[2, 4:] = [0.1, 0.2, 0.9]
+    values = tables.settle(table, values)
     out = tmp_path / "out.csv"
     tables.write_table(str(out), tables.fill_table(table, values))
     rows = [line.split(",", 4) for line in out.read_text().splitlines()]
     assert rows[0] == ["id", "price", "size", "when", "kind"]
     assert rows[1] == ["0001", "1.50", "10", "1e-3", "b"]
-    # Gaps: with the column's decimals.
-    assert rows[2] == ["0002", "0.30", "12", "2e3", "a"]
-    assert rows[3] == ["0003", "3.25", "0", "0.3", "b"]
+    # Gaps: in the observed range, with the column's decimals.
+    assert rows[2] == ["0002", "1.50", "12", "2e3", "a"]
+    assert rows[3] == ["0003", "3.25", "9", "0.3", "b"]
     assert rows[4] == ["0004", "2.00", "9", "5E+1", '"a, or b"']
 
 
@@ -63,23 +64,27 @@ def test_imputed_numbers_have_the_style_of_their_column(tmp_path):
     table = _read(tmp_path, text)
     values = table.values.copy()
     values[2] = [41.7, 3.14159, 1.23456789e-5]
-    frame = tables.fill_table(table, values)
+    frame = tables.fill_table(table, tables.settle(table, values))
     assert list(frame.iloc[2]) == ["42", "3.14", "1.234568e-05"]
 
 
-def test_imputed_numbers_stay_in_the_observed_range(tmp_path):
-    table = _read(tmp_path, "a,b,k\n1,2.5,x\n90,7.25,y\n,,x\n", categorical="k")
+def test_filled_tables_hold_only_what_a_file_can(tmp_path):
+    text = "a,b,k\n1,2.5,x\n90,7.2,\n,,y\n"
+    table = _read(tmp_path, text, categorical=("k",))
     loaded = from_table(table)
-    far = np.array([[9, 9, 9, 9], [9, 9, 9, 9], [-50, 50, -50, 50]])
+    far = np.array([[9, 9, 9, 9], [9, 9, 0.1, 0.2], [-50, 50, -50, 50]])
     filled = loaded.restore(far)
-    np.testing.assert_array_equal(filled[:2], table.values[:2])
-    np.testing.assert_array_equal(filled[2, :2], [1, 7.25])
-    np.testing.assert_array_equal(filled[2, 2:], [1, 0])  # observed
+    np.testing.assert_array_equal(filled[0], table.values[0])  # observed
+    np.testing.assert_array_equal(filled[1], [90, 7.2, 0, 1])  # a level
+    np.testing.assert_array_equal(filled[2], [1, 7.2, 0, 1])  # in range
+    near = loaded.restore(np.array([[0.0, 0.001, 0.0, 0.0]] * 3))[2]
+    assert list(near[:2]) == [46.0, 4.9]  # 45.5 and 4.852, as they are written
 
 
 def test_no_negative_zero(tmp_path):
     table = _read(tmp_path, "a\n-1\n1\nNA\n")
-    frame = tables.fill_table(table, np.array([[-1.0], [1.0], [-0.2]]))
+    values = tables.settle(table, np.array([[-1.0], [1.0], [-0.2]]))
+    frame = tables.fill_table(table, values)
     assert frame.iloc[2, 0] == "0"
 
 

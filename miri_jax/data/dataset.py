@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.data.tables import Table
+from miri_jax.data.tables import Table, settle
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.exceptions import DataError
 from miri_jax.masks import amputate
@@ -25,8 +25,6 @@ class Dataset(NamedTuple):
       mmd_scale: `[d]` and
       mmd_bandwidth: the kernel's scale, where the truth is known.
       table: the file as it came, where there is one.
-      limits: two `[d]`, the smallest and largest value that a filled cell of
-        each column may take, where there are any.
     """
 
     columns: tuple[str, ...]
@@ -37,18 +35,20 @@ class Dataset(NamedTuple):
     mmd_scale: np.ndarray | None = None
     mmd_bandwidth: float | None = None
     table: Table | None = None
-    limits: tuple[np.ndarray, np.ndarray] | None = None
 
     def masked(self) -> Masked:
         """The table as imputers take it."""
         return standardise(self.values, self.m, self.scaler)
 
     def restore(self, x: np.ndarray) -> np.ndarray:
-        """A filled, standardised table `[n, d]` back on the raw scale."""
+        """A filled, standardised table `[n, d]` back on the raw scale.
+
+        Where there is a file, imputed cells are as they will be written, see
+        `tables.settle`: decimals that no observed cell has would give them
+        away.
+        """
         raw = restore(x, self.values, self.m, self.scaler)
-        if self.limits is None:
-            return raw
-        return np.where(self.m, raw, np.clip(raw, *self.limits))
+        return raw if self.table is None else settle(self.table, raw)
 
     def compare(self, filled: np.ndarray) -> dict[str, float]:
         """Errors and MMD of a filled table on the raw scale, given the truth.
@@ -66,21 +66,13 @@ class Dataset(NamedTuple):
 
 
 def from_table(table: Table) -> Dataset:
-    """A `Dataset` of a file with gaps of its own.
-
-    Imputed numbers are kept within the observed range of their column.
-    """
-    low, high = (
-        np.concatenate([[getattr(c, end)] * c.width for c in table.columns])
-        for end in ("low", "high")
-    )
+    """A `Dataset` of a file with gaps of its own."""
     return Dataset(
         table.encoded_columns(),
         table.values,
         table.m,
         fit_scaler(table.values, table.m),
         table=table,
-        limits=(low, high),
     )
 
 

@@ -139,15 +139,41 @@ def read_table(
     return Table(text, missing, tuple(columns), values, m, tuple(notes))
 
 
-def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
-    """The file with its gaps filled, every other cell the text it came as.
+def settle(table: Table, values: np.ndarray) -> np.ndarray:
+    """The nearest table that a file can hold: what imputed cells come to.
 
-    Numbers are written with as many decimals as the observed numbers of their
-    column have; a category is the level with the largest value.
+    Numbers are kept within the observed range of their column and rounded to
+    the decimals that its observed numbers have; of a category's columns the
+    largest becomes 1 and the others 0.
 
     Args:
       table: as read.
       values: `[n, d]` float64, filled, raw scale.
+
+    Returns:
+      `[n, d]` float64; observed entries are those of `table`.
+    """
+    blocks, start = [], 0
+    for column in table.columns:
+        block = values[:, start : start + column.width]
+        start += column.width
+        if column.levels is not None:
+            block = np.eye(column.width)[np.argmax(block, axis=1)]
+        else:
+            block = np.clip(block, column.low, column.high)
+            if column.decimals is not None:
+                # Adding 0 turns -0.0, which would be written "-0", into 0.0.
+                block = np.round(block, column.decimals) + 0.0
+        blocks.append(block)
+    return np.where(table.m, table.values, np.concatenate(blocks, axis=1))
+
+
+def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
+    """The file with its gaps filled, every other cell the text it came as.
+
+    Args:
+      table: as read.
+      values: `[n, d]` float64, filled, raw scale; see `settle`.
 
     Returns:
       `[n, c]` frame of str.
@@ -283,6 +309,4 @@ def _decimals(cells: np.ndarray) -> int | None:
 def _format_numbers(numbers: np.ndarray, column: Column) -> list[str]:
     if column.decimals is None:
         return [format(number, ".7g") for number in numbers]
-    # Adding 0 turns -0.0, which would be written "-0", into 0.0.
-    rounded = np.round(numbers, column.decimals) + 0.0
-    return [format(number, f".{column.decimals}f") for number in rounded]
+    return [format(number, f".{column.decimals}f") for number in numbers]
