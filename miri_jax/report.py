@@ -36,7 +36,7 @@ MEANING = {
     "mmd": "distance between the filled and the true table's distribution; 0"
     " is best",
     "mi": "mutual information of filled table and mask in nats, on held-out"
-    " rows: how well one can tell which cells were filled; 0 is best",
+    " rows: how well one can tell which cells were filled; lower is better",
     "mi_mean_filling": "the same where gaps are filled with the mean",
     "mi_floor": "what the columns without gaps tell about the mask by"
     " themselves: no imputation can bring mi below it",
@@ -272,7 +272,7 @@ def _introduction(summary: dict[str, Any]) -> str:
         f"<li>{html.escape(note)}</li>" for note in summary["notes"]
     )
     return (
-        f"<p>{summary['rows']} rows, {summary['columns']} numeric columns,"
+        f"<p>{summary['rows']} rows, {summary['columns']} columns,"
         f" {summary['realised_rate']:.1%} of the cells missing, filled by"
         f" <b>{html.escape(summary['method'])}</b>"
         f" ({summary['draws']} draw{'s' * (summary['draws'] > 1)})."
@@ -308,11 +308,9 @@ def _metrics_table(metrics: dict[str, float]) -> str:
 
 def _gaps_table(dataset: Dataset) -> str:
     """Gaps of the file's own columns where there is a file."""
-    if dataset.table is None:
-        names, missing = dataset.columns, np.sum(~dataset.m, axis=0)
-    else:
+    names, missing = dataset.columns, dataset.gaps().sum(axis=0)
+    if dataset.table is not None:
         names = tuple(column.name for column in dataset.table.columns)
-        missing = dataset.table.missing.sum(axis=0)
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{count}</td>"
         f"<td>{count / len(dataset.m):.1%}</td></tr>"

@@ -53,19 +53,19 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
             folder, {**config.to_dict(), "data_digest": _digest(dataset)}
         )
     data = dataset.masked()
-    rate = float(np.mean(~dataset.m))
-    rows, columns = dataset.m.shape
     for note in dataset.table.notes if dataset.table else ():
         writers.say(note)
+    rows, columns = dataset.gaps().shape
     writers.say(
         f"{config.method}: {rows} rows, {columns} columns,"
-        f" {rate:.1%} missing, on {jax.devices()[0].device_kind}"
+        f" {dataset.gaps().mean():.1%} of the cells missing,"
+        f" on {jax.devices()[0].device_kind}"
     )
     root = jax.random.key(config.seed)
     key_init, key_steps, key_draws, key_metrics, key_final = jax.random.split(
         root, 5
     )
-    if rate == 0:
+    if dataset.m.all():
         writers.say("nothing is missing: the table is returned as it is")
         state, draws, trace = None, [dataset.values] * config.draws, []
     else:
@@ -107,12 +107,12 @@ def _summary(
     results: list[pathlib.Path],
 ) -> dict[str, Any]:
     """What summary.json and the report say, but for the seconds."""
-    rows, columns = dataset.m.shape
+    rows, columns = dataset.gaps().shape
     return {
         "method": config.method,
         "rows": rows,
         "columns": columns,
-        "realised_rate": float(np.mean(~dataset.m)),
+        "realised_rate": float(dataset.gaps().mean()),
         "draws": config.draws,
         "metrics": metrics,
         "results": [path.name for path in results],

@@ -40,6 +40,10 @@ class Dataset(NamedTuple):
         """The table as imputers take it."""
         return standardise(self.values, self.m, self.scaler)
 
+    def gaps(self) -> np.ndarray:
+        """The gaps `[n, c]` of the file's own columns, or of the table's."""
+        return ~self.m if self.table is None else self.table.missing
+
     def restore(self, x: np.ndarray) -> np.ndarray:
         """A filled, standardised table `[n, d]` back on the raw scale.
 
