@@ -7,6 +7,7 @@ renamed, so that a reader sees the old one or the new one, never half of one.
 import json
 import os
 import pathlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -118,11 +119,15 @@ class MetricsWriter:
         done = kept[-1]["iteration"] if kept else 0
         self._start, self._first = time.monotonic(), done
         self._total = num_iterations
-        self._bar = (
-            tqdm.tqdm(total=num_iterations, initial=done, unit="iteration")
-            if sys.stderr.isatty()
-            else None
-        )
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = tqdm.tqdm(
+                total=num_iterations,
+                initial=done,
+                unit="iteration",
+                # A terminal may claim 0 columns, which would show nothing.
+                ncols=shutil.get_terminal_size().columns,
+            )
 
     def rows(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl; a last line cut by a crash is skipped."""

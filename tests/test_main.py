@@ -268,3 +268,29 @@ def test_a_damaged_checkpoint_is_said_and_survived(tmp_path):
     assert f"checkpoint {last.name} is damaged" in err
     after = _table(tmp_path / "run")
     assert before["x"].tobytes() == after["x"].tobytes()
+
+
+def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        _command("toy.py:smoke", tmp_path, "--config.eval_every=3"),
+        cwd=ROOT,
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": CACHE},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "3/3 [" in text and "iteration" in text and "<" in text
