@@ -121,12 +121,14 @@ class MetricsWriter:
         self._total = num_iterations
         self._bar = None
         if sys.stderr.isatty():
+            # A terminal may claim a size of 0, which would show nothing.
+            columns, lines = shutil.get_terminal_size()
             self._bar = tqdm.tqdm(
                 total=num_iterations,
                 initial=done,
                 unit="iteration",
-                # A terminal may claim 0 columns, which would show nothing.
-                ncols=shutil.get_terminal_size().columns,
+                ncols=columns,
+                nrows=lines,
             )
 
     def rows(self) -> list[dict[str, Any]]:
