@@ -91,37 +91,40 @@ def mutual_information(
     folds = rows[: size * num_folds].reshape(num_folds, size)
     columns = np.asarray(jax.random.permutation(key_columns, len(mixed)))
     columns = np.sort(columns[:max_columns])
-    data = _Rows(_features(x, rows), np.asarray(m[:, mixed], np.float32))
-    gains = [
-        _held_out_gain(
+    seen = np.asarray(m[:, mixed], np.float32)
+    gains = []
+    for k in range(num_folds):
+        learn, held_out = np.delete(folds, k, axis=0).ravel(), folds[k]
+        features = _features(x, m, learn)
+        gain = _held_out_gain(
             jax.random.fold_in(key_fit, k),
-            jax.tree.map(lambda a: a[np.delete(folds, k, 0).ravel()], data),
-            jax.tree.map(lambda a: a[folds[k]], data),
+            _Rows(features[learn], seen[learn]),
+            _Rows(features[held_out], seen[held_out]),
             columns,
             num_steps=num_steps,
             batch_size=batch_size,
             width=width,
         )
-        for k in range(num_folds)
-    ]
+        gains.append(gain)
     return float(np.mean(gains)) * len(mixed) / len(columns)
 
 
-def _features(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """`[n, 2 d]`: standardised, clipped values, and how often each is tied.
+def _features(x: np.ndarray, m: np.ndarray, learn: np.ndarray) -> np.ndarray:
+    """`[n, 2 d]`: standardised, clipped values, and whether each is an atom.
 
     Filling with a constant puts an atom into a continuous column, which a
-    smooth network cannot see; the count of equal values shows it at once.
+    smooth network cannot see. An atom is a value that fills 5 % or more of the
+    gaps of its column in the rows to learn from.
     """
-    scale = x[rows].std(axis=0)
-    values = (x - x[rows].mean(axis=0)) / np.where(scale > 0, scale, 1.0)
-    ties = np.empty_like(values)
+    centre, scale = x[learn].mean(axis=0), x[learn].std(axis=0)
+    values = (x - centre) / np.where(scale > 0, scale, 1.0)
+    atoms = np.zeros(x.shape)
     for j in range(x.shape[1]):
-        _, inverse, count = np.unique(
-            x[:, j], return_inverse=True, return_counts=True
-        )
-        ties[:, j] = np.log(count[inverse]) / np.log(max(len(x), 2))
-    both = np.concatenate([np.clip(values, -5, 5), 4 * ties], axis=1)
+        filled = x[learn, j][~m[learn, j]]
+        found, count = np.unique(filled, return_counts=True)
+        often = count >= max(0.05 * len(filled), 2)
+        atoms[:, j] = np.isin(x[:, j], found[often])
+    both = np.concatenate([np.clip(values, -5, 5), 4 * atoms], axis=1)
     return both.astype(np.float32)
 
 
