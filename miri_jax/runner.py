@@ -212,7 +212,7 @@ def _fit(
         before = int(state.iteration)
         for state, info in iterate(key_steps, imputer, data, state):
             step, now = step + 1, int(state.iteration)
-            values = _log_values(info, state, now, store, saved)
+            values = _log_values(info, state, now, saved)
             last = now == imputer.num_iterations
             if now > before and (now % config.eval_every == 0 or last):
                 key = jax.random.fold_in(key_metrics, now)
@@ -235,7 +235,6 @@ def _log_values(
     info: Mapping[str, jax.Array],
     state: Any,
     iteration: int,
-    store: CheckpointStore,
     saved: int,
 ) -> dict[str, float]:
     """Means of what a step logs; stops at the first value that is not finite.
