@@ -1,87 +1,97 @@
-"""MIRI against scikit-learn's MICE on UCI tables, same masks, one run.
+"""MIRI against MICE, IterativeImputer and MissForest on the UCI tables.
 
     PYTHONPATH=. python experiments/uci_peers.py --folder FOLDER
 
-FOLDER holds NAME.csv.gz as `miri_jax.data.uci` says. The peer is
-IterativeImputer(sample_posterior=True), all other settings its defaults. All
-methods see the table standardised by its observed entries. `mmd` and
-`rmse_draw` are those of the first draw, `rmse_mean` that of the mean of
-`draws` draws, seconds the fit with compilation, without the further draws.
+FOLDER holds NAME.csv.gz as `miri_jax.data.uci` says; the peers are those of
+experiments/peers.py. All methods see the table standardised by its observed
+entries and the same masks. `mmd` and `rmse_draw` are those of one draw,
+`rmse_mean` that of the mean of `draws` draws where the method draws, seconds
+the fit with its first draw and its compilation. What is in the output file
+already, with the same draws, is not run again.
 """
 
+import itertools
+import json
+import os
+import pathlib
 import time
-import warnings
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 from absl import app, flags
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-from sklearn.impute import IterativeImputer
 
 from experiments import records
+from experiments.peers import PEERS
 from miri_jax.data import Dataset
-from miri_jax.data.uci import load_uci
+from miri_jax.data.uci import NAMES, load_uci
 from miri_jax.imputers import fit, make_imputer
 from miri_jax.metrics import errors
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("folder", "~/uci_datasets", "Where the tables are.")
-flags.DEFINE_list("names", ["wine", "energy", "housing", "stock"], "Tables.")
+flags.DEFINE_list("names", list(NAMES), "Tables.")
 flags.DEFINE_list("mask_seeds", ["1", "2", "3"], "Seeds of the masks.")
-flags.DEFINE_list("methods", ["miri", "gaussian", "mice"], "What to compare.")
-flags.DEFINE_string("mechanism", "mcar", "See miri_jax.masks.MECHANISMS.")
-flags.DEFINE_float("rate", 0.6, "Share of missing entries.")
-flags.DEFINE_integer("draws", 20, "Imputations for the mean.")
+flags.DEFINE_list("methods", ["miri", "gaussian", *PEERS], "What to compare.")
+flags.DEFINE_list("mechanisms", ["mcar"], "See miri_jax.masks.MECHANISMS.")
+flags.DEFINE_list("rates", ["0.6"], "Shares of missing entries.")
+flags.DEFINE_integer("draws", 20, "Imputations for the mean; peers give one.")
 flags.DEFINE_string("out", "results/uci_peers.jsonl", "Where lines are added.")
+
+CELL = ("dataset", "mechanism", "rate", "mask_seed", "method", "draws")
 
 
 def main(argv: list[str]) -> None:
-    """Runs all cells and prints means over masks."""
+    """Runs the cells that are not yet in the file."""
     del argv
-    cells: dict[tuple[str, str], list[dict]] = {}
-    for name in FLAGS.names:
-        for seed in map(int, FLAGS.mask_seeds):
-            dataset = load_uci(
+    done = {tuple(row[k] for k in CELL) for row in read(FLAGS.out)}
+    for rate, mechanism, seed, name in itertools.product(
+        map(float, FLAGS.rates),
+        FLAGS.mechanisms,
+        map(int, FLAGS.mask_seeds),
+        FLAGS.names,
+    ):
+        dataset = None
+        for method in FLAGS.methods:
+            draws = 1 if method in PEERS else FLAGS.draws
+            cell = (name, mechanism, rate, seed, method, draws)
+            if cell in done:
+                continue
+            dataset = dataset or load_uci(
                 name=name,
                 folder=FLAGS.folder,
-                mechanism=FLAGS.mechanism,
-                rate=FLAGS.rate,
+                mechanism=mechanism,
+                rate=rate,
                 mask_seed=seed,
             )
-            for method in FLAGS.methods:
-                row = measure(dataset, method, seed)
-                records.append(
-                    FLAGS.out,
-                    dataset=name,
-                    mechanism=FLAGS.mechanism,
-                    rate=FLAGS.rate,
-                    realised_rate=float(np.mean(~dataset.m)),
-                    mask_seed=seed,
-                    method=method,
-                    draws=FLAGS.draws,
-                    **row,
-                )
-                cells.setdefault((name, method), []).append(row)
-    print(f"{'table':12} {'method':12} mmd (sd)         rmse_draw rmse_mean  s")
-    for (name, method), rows in cells.items():
-        of = lambda key: np.array([row[key] for row in rows])
-        mmds = of("mmd")
-        print(
-            f"{name:12} {method:12} {mmds.mean():.4f} ({mmds.std():.4f})"
-            f"  {of('rmse_draw').mean():.3f}     {of('rmse_mean').mean():.3f}"
-            f"     {of('seconds').mean():.1f}"
-        )
+            row = dict(zip(CELL, cell, strict=True))
+            row["realised_rate"] = float(np.mean(~dataset.m))
+            row |= measure(dataset, method, seed, draws)
+            records.append(FLAGS.out, **row, load=os.getloadavg()[0])
+            print(
+                *cell,
+                *(f"{k} {row[k]:.4g}" for k in ("mmd", "rmse_mean", "seconds")),
+                flush=True,
+            )
 
 
-def measure(dataset: Dataset, method: str, seed: int) -> dict[str, float]:
+def read(path: str) -> list[dict]:
+    """The lines of a results file; none where there is no file."""
+    file = pathlib.Path(path)
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def measure(
+    dataset: Dataset, method: str, seed: int, count: int
+) -> dict[str, float]:
     """Fits a method to a table and scores its draws."""
     start = time.perf_counter()
-    draws = (mice if method == "mice" else miri)(dataset, method, seed)
+    draws = draw(dataset, method, seed, count)
     first = next(draws)
     seconds = time.perf_counter() - start
-    tables = [first, *draws]
+    mean = errors(dataset.truth, np.mean([first, *draws], axis=0), dataset.m)
     one = dataset.compare(first)
-    mean = errors(dataset.truth, np.mean(tables, axis=0), dataset.m)
     return {
         "mmd": one["mmd"],
         "rmse_draw": one["rmse"],
@@ -91,29 +101,22 @@ def measure(dataset: Dataset, method: str, seed: int) -> dict[str, float]:
     }
 
 
-def miri(dataset: Dataset, method: str, seed: int):
-    """Yields draws of a registered method, raw scale."""
-    data, imputer = dataset.masked(), make_imputer(method)
+def draw(
+    dataset: Dataset, method: str, seed: int, count: int
+) -> Iterator[np.ndarray]:
+    """Yields `count` draws of a peer or a registered method, raw scale."""
+    data = dataset.masked()
+    if method in PEERS:
+        for k in range(count):
+            yield dataset.restore(PEERS[method](data, 1000 * seed + k))
+        return
+    imputer = make_imputer(method)
     key_fit, key_draws = jax.random.split(jax.random.key(seed))
     state = fit(key_fit, imputer, data)
     yield dataset.restore(np.asarray(state.x))
-    for k in range(1, FLAGS.draws):
+    for k in range(1, count):
         x = imputer.impute(jax.random.fold_in(key_draws, k), state, data)
         yield dataset.restore(np.asarray(x))
-
-
-def mice(dataset: Dataset, method: str, seed: int):
-    """Yields draws of scikit-learn's MICE, raw scale; each is a fit."""
-    del method
-    data = dataset.masked()
-    gaps = np.where(data.m, data.x, np.nan)
-    for k in range(FLAGS.draws):
-        imputer = IterativeImputer(
-            sample_posterior=True, random_state=1000 * seed + k
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it never says it has converged
-            yield dataset.restore(imputer.fit_transform(gaps))
 
 
 if __name__ == "__main__":

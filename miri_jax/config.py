@@ -55,20 +55,23 @@ def _imputer_settings() -> ConfigDict:
         hints = typing.get_type_hints(factory)
         for name in inspect.signature(factory).parameters:
             kind = _scalar(hints[name])
-            if kind is not None:
+            if kind is not None and kinds.get(name) is not object:
                 kinds[name] = kind
     return _placeholders(kinds)
 
 
 def _scalar(hint: object) -> type | None:
-    """The scalar type of `float` or `float | None`; None for the rest."""
+    """The scalar type of `float` or `float | None`; None for the rest.
+
+    `object` where there are several, as of `int | str`.
+    """
     options = (
         typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     )
-    for option in options:
-        if option in _SCALARS:
-            return option
-    return None
+    found = [option for option in options if option in _SCALARS]
+    if len(found) > 1:
+        return object
+    return found[0] if found else None
 
 
 def _placeholders(kinds: dict[str, type]) -> ConfigDict:

@@ -7,7 +7,7 @@ Symbols follow the paper: `(x0, m0)` from the joint of filled table and mask,
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from miri_jax.types import Array, Cond, FlowBatch, PyTree
 
 ApplyFn = Callable[[PyTree, Array, Cond, Array], Array]
-# Turns standard normal noise, a row and its mask (all [*dims]) into a start Z0.
-Base = Callable[[Array, Array, Array], Array]
+# Turns standard normal noise, a row and its mask (all [*dims]) into a start Z0
+# and its mean given the observed entries, or None where it has none.
+Base = Callable[[Array, Array, Array], tuple[Array, Array | None]]
 
 
 def interpolate(x0: Array, x1: Array, tau: Array) -> Array:
@@ -51,6 +52,22 @@ def gap_rows(m: Array) -> GapRows:
     return GapRows(jnp.argsort(~gaps), jnp.sum(gaps))  # the sort is stable
 
 
+class Pairs(NamedTuple):
+    """Pairs of rows before they are interpolated.
+
+    Attributes:
+      x0: `[b, *dims]`, from the joint of filled table and mask.
+      x1: `[b, *dims]`, from the marginal of the filled table.
+      m1: `[b, *dims]` bool, which targets were really observed.
+      cond: the `Cond` of the velocity, with a leading `[b]`.
+    """
+
+    x0: Array
+    x1: Array
+    m1: Array
+    cond: Cond
+
+
 def draw_pair(
     key: Array,
     x: Array,
@@ -59,7 +76,8 @@ def draw_pair(
     batch_size: int,
     base: Base | None = None,
     gaps: GapRows | None = None,
-) -> tuple[Array, Array, Array, Cond]:
+    targets: Array | None = None,
+) -> Pairs:
     """Draws (x0, m0) from the joint and x1 from the marginal (Algorithm 1).
 
     With `base=None` ("previous") the source is the filled table itself: x0 and
@@ -77,26 +95,66 @@ def draw_pair(
       batch_size: number b of pairs.
       base: None, or the start of the flow on the missing entries.
       gaps: None, or the rows m0 is drawn from where there is a `base`.
+      targets: `[n, *dims]` bool, what counts as observed in m1; None for `m`.
 
     Returns:
-      x0 `[b, *dims]`, x1 `[b, *dims]`, m1 `[b, *dims]` (which targets were
-      really observed), and the `Cond` of the velocity.
+      `Pairs` of `batch_size` examples.
     """
     key0, key1, key_noise = jax.random.split(key, 3)
     n = x.shape[0]
     rows1 = jax.random.randint(key1, (batch_size,), 0, n)
-    x1, m1 = x[rows1], m[rows1]
     count = jnp.maximum(gaps.count, 1) if base and gaps else n
     rows0 = jax.random.randint(key0, (batch_size,), 0, count)
+    x1, m1 = x[rows1], (m if targets is None else targets)[rows1]
     if base is None:
         x0, m0 = x[rows0], m[rows0]
+        cond = Cond(jnp.where(m0, x0, 0), jnp.where(m0, x1, 0), m0)
+        return Pairs(x0, x1, m1, cond)
+    m0 = m[gaps.order[rows0] if gaps else rows0]
+    return pairs_from_base(key_noise, x1, m1, m0, base)
+
+
+def pairs_from_base(
+    key: Array, x1: Array, m1: Array, m0: Array, base: Base
+) -> Pairs:
+    """Pairs whose source is drawn given x1's own observed part.
+
+    Args:
+      key: PRNG key.
+      x1: `[b, *dims]`, rows of the filled table.
+      m1: `[b, *dims]` bool, which of their entries count as observed.
+      m0: `[b, *dims]` bool, False where the flow starts from `base`.
+      base: the start.
+    """
+    noise = jax.random.normal(key, x1.shape, x1.dtype)
+    x1_m = jnp.where(m0, x1, 0)
+    x0, mean = jax.vmap(base)(noise, x1_m, m0)
+    return Pairs(merge(x1, x0, m0), x1, m1, Cond(x1_m, x1_m, m0, mean))
+
+
+def make_batch(
+    tau: Array, pairs: Pairs, imputed_weight: float | None = None
+) -> FlowBatch:
+    """Interpolates pairs at times tau (Algorithm 1, lines 6-7).
+
+    Args:
+      tau: `[b]`, in [0, 1].
+      pairs: b pairs.
+      imputed_weight: None for the paper's loss over all coordinates. A number
+        in [0, 1] restricts the loss to the coordinates the ODE moves (m0 = 0)
+        and gives this weight to targets that are themselves imputed (m1 = 0):
+        0 learns only from values really observed.
+
+    Returns:
+      A `FlowBatch` of b examples.
+    """
+    x0, x1, m1, cond = pairs
+    if imputed_weight is None:
+        weight = jnp.ones_like(x1)
     else:
-        m0 = m[gaps.order[rows0] if gaps else rows0]
-        noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
-        start = jax.vmap(base)(noise, jnp.where(m0, x1, 0), m0)
-        x0 = merge(x1, start, m0)
-    cond = Cond(jnp.where(m0, x0, 0), jnp.where(m0, x1, 0), m0)
-    return x0, x1, m1, cond
+        weight = jnp.where(m1, 1.0, imputed_weight) * (~cond.m0)
+    x_tau = jax.vmap(interpolate)(x0, x1, tau)
+    return FlowBatch(tau, x_tau, x1 - x0, weight, cond)
 
 
 def draw_batch(
@@ -105,9 +163,8 @@ def draw_batch(
     m: Array,
     *,
     batch_size: int,
-    base: Base | None = None,
-    gaps: GapRows | None = None,
     imputed_weight: float | None = None,
+    **settings: Any,
 ) -> FlowBatch:
     """Draws one training batch (Algorithm 1, lines 5-7).
 
@@ -116,27 +173,16 @@ def draw_batch(
       x: `[n, *dims]`, the filled table.
       m: `[n, *dims]` bool, True = observed.
       batch_size: number of pairs.
-      base: see `draw_pair`.
-      gaps: see `draw_pair`.
-      imputed_weight: None for the paper's loss over all coordinates. A number
-        in [0, 1] restricts the loss to the coordinates the ODE moves (m0 = 0)
-        and gives this weight to targets that are themselves imputed (m1 = 0):
-        0 learns only from values really observed.
+      imputed_weight: see `make_batch`.
+      **settings: see `draw_pair`.
 
     Returns:
       A `FlowBatch` of `batch_size` examples.
     """
     key_pair, key_tau = jax.random.split(key)
-    x0, x1, m1, cond = draw_pair(
-        key_pair, x, m, batch_size=batch_size, base=base, gaps=gaps
-    )
+    pairs = draw_pair(key_pair, x, m, batch_size=batch_size, **settings)
     tau = jax.random.uniform(key_tau, (batch_size,), x.dtype)
-    if imputed_weight is None:
-        weight = jnp.ones_like(x1)
-    else:
-        weight = jnp.where(m1, 1.0, imputed_weight) * (~cond.m0)
-    x_tau = jax.vmap(interpolate)(x0, x1, tau)
-    return FlowBatch(tau, x_tau, x1 - x0, weight, cond)
+    return make_batch(tau, pairs, imputed_weight)
 
 
 def flow_loss(
@@ -172,17 +218,37 @@ def imputation_velocity(
     """The right-hand side of the imputation ODE, eq. 7, for one example.
 
     Returns:
-      `velocity(z [*dims], (params, x [*dims], m [*dims]), tau) -> [*dims]`:
+      `velocity(z [*dims], (params, x, m, mean), tau) -> [*dims]`, with x, m and
+      mean `[*dims]` (None where the source has none):
       (1 - m) * v(z, x_m, x_m, m, tau), exactly 0 on observed entries.
     """
 
     def velocity(z: Array, args: PyTree, tau: Array) -> Array:
-        params, x, m = args
+        params, x, m, mean = args
         x_m = jnp.where(m, x, 0)
-        v = apply_fn(params, z, Cond(x_m, x_m, m), tau)
+        v = apply_fn(params, z, Cond(x_m, x_m, m, mean), tau)
         return jnp.where(m, 0, v)
 
     return velocity
+
+
+def normal_velocity(x_tau: Array, mean: Array, tau: Array) -> Array:
+    """E[x1 - x0 | x_tau] of one example where x0 and x1 are normal and alike.
+
+    With x0 and x1 independent draws of N(mean, S), whatever S, x_tau is normal
+    with covariance (tau^2 + (1 - tau)^2) S, and its covariance with x1 - x0 is
+    (2 tau - 1) S. The ODE with this velocity ends where it began.
+
+    Args:
+      x_tau: `[*dims]`.
+      mean: `[*dims]`.
+      tau: scalar in [0, 1].
+
+    Returns:
+      `[*dims]`.
+    """
+    scale = (2 * tau - 1) / (tau**2 + (1 - tau) ** 2)
+    return scale * (x_tau - mean)
 
 
 def merge(x_obs: Array, x_new: Array, m: Array) -> Array:

@@ -13,14 +13,20 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jax.scipy.special import entr
 
 from miri_jax import report, writers
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.tables import fill_table, write_table
 from miri_jax.exceptions import ConfigError, NonFiniteError
-from miri_jax.imputers import iterate, make_imputer
-from miri_jax.metrics import errors, mutual_information
+from miri_jax.imputers import draws as draw_set
+from miri_jax.imputers import finished, iterate, make_imputer
+from miri_jax.metrics import (
+    errors,
+    estimate_mutual_information,
+    mutual_information,
+)
 from miri_jax.types import Imputer, Masked
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
@@ -213,7 +219,7 @@ def _fit(
         for state, info in iterate(key_steps, imputer, data, state):
             step, now = step + 1, int(state.iteration)
             values = _log_values(info, state, now, saved)
-            last = now == imputer.num_iterations
+            last = finished(imputer, state)
             if now > before and (now % config.eval_every == 0 or last):
                 key = jax.random.fold_in(key_metrics, now)
                 values |= _evaluate(key, dataset, state.x)
@@ -267,11 +273,11 @@ def _draw(
     dataset: Dataset,
     count: int,
 ) -> list[np.ndarray]:
-    """The filled table X(T) and `count - 1` fresh draws, on the raw scale."""
-    draws = [dataset.restore(np.asarray(state.x))]
-    for k in range(1, count):
-        x = imputer.impute(jax.random.fold_in(key, k), state, data)
-        draws.append(dataset.restore(np.asarray(x)))
+    """X(T) where one draw is wanted, else a set of fresh ones; raw scale."""
+    found = [state.x]
+    if count > 1:
+        found = draw_set(key, imputer, state, data, count)
+    draws = [dataset.restore(np.asarray(x)) for x in found]
     if not all(np.isfinite(draw).all() for draw in draws):
         raise NonFiniteError("a draw is not finite; nothing was written")
     return draws
@@ -291,18 +297,21 @@ def _evaluate_draws(
 ) -> dict[str, float]:
     """The metrics of a single draw, and errors of the mean of all draws.
 
-    `mi_mean_filling` and `mi_floor` say what `mi` is to be compared with: the
-    one where gaps are filled with the mean, and what the columns without gaps
-    tell about the mask by themselves, which no imputation can change.
+    `mi_entropy` and `mi_floor` say what `mi` is to be compared with: the
+    entropy of independent masks with the columns' rates, which filling with
+    the mean comes to; and what the columns without gaps tell about the mask by
+    themselves, which no imputation can change.
     """
     first, m = draws[0], dataset.m
-    key_first, key_mean, key_floor = jax.random.split(key, 3)
-    mean_fill = dataset.restore(np.zeros(m.shape))
-    complete = np.where(m.all(axis=0), mean_fill, 0.0)
+    key_first, key_floor = jax.random.split(key)
+    complete = np.where(m.all(axis=0), dataset.restore(np.zeros(m.shape)), 0.0)
+    mi = estimate_mutual_information(key_first, first, m)
+    rate = m.mean(axis=0)
     final = {
         **dataset.compare(first),
-        "mi": mutual_information(key_first, first, m),
-        "mi_mean_filling": mutual_information(key_mean, mean_fill, m),
+        "mi": mi.nats,
+        "mi_error": mi.error,
+        "mi_entropy": float(np.sum(entr(rate) + entr(1 - rate))),
     }
     if m.all(axis=0).any():
         final["mi_floor"] = mutual_information(key_floor, complete, m)

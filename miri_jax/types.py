@@ -4,6 +4,7 @@ Convention everywhere: `m` is True where a value is OBSERVED (the MIRI paper's
 M; the DiffPuter papers use the opposite).
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,20 @@ class Masked(NamedTuple):
     m: Array
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """Which one of a set of draws is meant.
+
+    Attributes:
+      index: int32 scalar in [0, count).
+      count: size of the set.
+    """
+
+    index: Array
+    count: int = dataclasses.field(metadata={"static": True})
+
+
 class Cond(NamedTuple):
     """What the velocity is conditioned on besides x_tau and tau (eq. 6).
 
@@ -33,11 +48,14 @@ class Cond(NamedTuple):
       x0_m: `[*dims]`, m0 * x0.
       x1_m: `[*dims]`, m0 * x1.
       m0: `[*dims]` bool, True where observed.
+      mean: `[*dims]`, what the source expects given the observed entries, where
+        it knows; else None.
     """
 
     x0_m: Array
     x1_m: Array
     m0: Array
+    mean: Array | None = None
 
 
 class FlowBatch(NamedTuple):
@@ -64,8 +82,9 @@ class Imputer(NamedTuple):
     A `State` is a NamedTuple that holds what the next step needs. Two of its
     fields are public: `iteration` (int32 scalar, finished OUTER iterations) and
     `x` (`[n, *dims]`, the filled table X(iteration), observed entries
-    untouched). `Info` is a dict of arrays that are only logged; any non-finite
-    value in it stops a run.
+    untouched). A fit that may end before `num_iterations` has a third, `done`
+    (bool scalar). `Info` is a dict of arrays that are only logged; any
+    non-finite value in it stops a run.
 
     Attributes:
       init: `(key, data: Masked) -> State`.
@@ -73,8 +92,10 @@ class Imputer(NamedTuple):
         of its `num_slices` equal parts where the method has slices; the key is
         the iteration's and the same for all its parts. The old state's buffers
         may be donated.
-      impute: `(key, state, data) -> x [n, *dims]`, a fresh draw for any rows,
-        also rows never seen in fitting.
+      impute: `(key, state, data, draw=None) -> x [n, *dims]`, a fresh draw for
+        any rows, also rows never seen in fitting. With the same key and
+        `Draw(0, K) ... Draw(K - 1, K)`, a set of K draws: each is distributed
+        as a single one, and methods may spread them, see `imputers.draws`.
       num_iterations: outer iterations after which the fit is complete.
       sample: `(key, state, shape) -> x`, only where a method generates rows.
     """

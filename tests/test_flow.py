@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax import flow, train
-from miri_jax.imputers.miri import transport
+from miri_jax import flow, ode, train
 from miri_jax.models import VelocityMLP
-from miri_jax.types import Cond, FlowBatch, Masked
+from miri_jax.types import Cond, FlowBatch
 
 
 def test_interpolate_meets_its_ends():
@@ -50,7 +49,7 @@ def test_cond_holds_only_what_is_observed(key):
 
 def test_based_pair_starts_on_the_target_s_observed_part(key):
     x, m = _numbered_rows()
-    base = lambda noise, x_obs, m0: 1000 + noise + x_obs.sum()
+    base = lambda noise, x_obs, m0: (1000 + noise + x_obs.sum(), None)
     x0, x1, _, cond = flow.draw_pair(
         key, x, m, batch_size=256, base=base, gaps=flow.gap_rows(m)
     )
@@ -122,8 +121,28 @@ def test_imputation_velocity_is_zero_where_observed_even_if_nan():
     m = jnp.array([True, False, True])
     apply_fn = lambda p, z, cond, t: jnp.where(cond.m0, jnp.nan, 2.0)
     velocity = flow.imputation_velocity(apply_fn)
-    v = velocity(jnp.zeros(3), (None, jnp.ones(3), m), jnp.float32(0.5))
+    v = velocity(jnp.zeros(3), (None, jnp.ones(3), m, None), jnp.float32(0.5))
     np.testing.assert_array_equal(v, [0, 2, 0])
+
+
+def test_normal_velocity_is_the_regression_and_moves_nothing():
+    """E[x1 - x0 | x_tau] for two alike normals, and the ODE's end."""
+    key0, key1 = jax.random.split(jax.random.key(1))
+    x0 = 3 + 2 * jax.random.normal(key0, (20000,))
+    x1 = 3 + 2 * jax.random.normal(key1, (20000,))
+    for tau in (0.1, 0.5, 0.8):
+        x_tau = (1 - tau) * x0 + tau * x1
+        slope, start = np.polyfit(x_tau, x1 - x0, 1)
+        at = lambda x, tau=tau: flow.normal_velocity(
+            jnp.float32(x), jnp.float32(3), jnp.float32(tau)
+        )
+        # Standard error of the slope: at most 2.8 / 1.4 / sqrt(20000).
+        assert float(at(4) - at(3)) == pytest.approx(slope, abs=0.06)
+        assert float(at(3)) == pytest.approx(start + 3 * slope, abs=0.08)
+    move = lambda z, mean, tau: flow.normal_velocity(z, mean, tau)
+    z0 = jnp.array([-1.0, 3.0, 9.0])
+    z1 = ode.heun(move, z0, jnp.full(3, 3.0), num_steps=10)
+    np.testing.assert_allclose(z1, z0, rtol=3e-3)
 
 
 def test_flow_between_two_gaussians_moves_mean_and_variance():
@@ -164,18 +183,10 @@ def test_flow_between_two_gaussians_moves_mean_and_variance():
     state, _ = fit(train.init_train_state(params, optimizer))
     n = 4000
     z0 = -1 + jax.random.normal(key_z, (n, 1))
-    rows = Masked(jnp.zeros((n, 1)), jnp.zeros((n, 1), bool))
-    z1 = np.asarray(
-        transport(
-            apply_fn,
-            state.params,
-            z0,
-            rows,
-            solver="heun",
-            ode_steps=20,
-            chunk=1000,
-        )
-    )
+    velocity = flow.imputation_velocity(apply_fn)
+    args = (state.params, jnp.zeros(1), jnp.zeros(1, bool), None)
+    solve = lambda z: ode.heun(velocity, z, args, num_steps=20)
+    z1 = np.asarray(jax.vmap(solve)(z0))
     assert z1.mean() == pytest.approx(2.0, abs=0.08)
     assert z1.std() == pytest.approx(0.5, abs=0.06)
 

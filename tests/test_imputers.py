@@ -9,8 +9,19 @@ import numpy as np
 import pytest
 
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import IMPUTERS, gaussian, iterate, make_imputer
-from miri_jax.types import Masked
+from miri_jax.flow import GapRows
+from miri_jax.imputers import (
+    IMPUTERS,
+    draws,
+    early_stopping,
+    fit,
+    gaussian,
+    iterate,
+    make_imputer,
+    summarise,
+)
+from miri_jax.imputers.rows import move_rows, normal_noise
+from miri_jax.types import Draw, Masked
 
 # Small enough for seconds; every method takes those it knows.
 SMALL = {
@@ -202,7 +213,7 @@ def test_conditional_draw_equals_the_normal_distribution():
     n = 20000
     noise = jax.random.normal(jax.random.key(0), (n, 3))
     draw = lambda z: gaussian.conditional_draw(z, x, m, normal, 20)
-    drawn = np.asarray(jax.vmap(draw)(noise))
+    drawn, means = map(np.asarray, jax.vmap(draw)(noise))
     gain = cov[[0, 2], 1] / cov[1, 1]
     expected = mean[[0, 2]] + gain * (1.5 - mean[1])
     left = cov[np.ix_([0, 2], [0, 2])] - np.outer(gain, cov[1, [0, 2]])
@@ -212,6 +223,8 @@ def test_conditional_draw_equals_the_normal_distribution():
         np.cov(drawn[:, [0, 2]].T), left, atol=4 * left.max() * (2 / n) ** 0.5
     )
     np.testing.assert_array_equal(drawn[:, 1], np.float32(1.5))
+    np.testing.assert_allclose(means[0, [0, 2]], expected, atol=5e-3)
+    np.testing.assert_array_equal(means, np.tile(means[:1], (n, 1)))
 
 
 def test_gaussian_recovers_the_covariance_from_gaps():
@@ -263,6 +276,157 @@ def test_miri_meets_the_conditional_mean_of_a_normal(source):
     assert intercept == pytest.approx(0.0, abs=4 * 0.6 / 1500**0.5 * 2**0.5)
     residual = x[:, 1] - slope * x[:, 0] - intercept
     assert residual.std() == pytest.approx(0.6, abs=0.08)
+
+
+def _set_of_noise(count, shape, seed=0):
+    key = jax.random.key(seed)
+    return np.stack(
+        [
+            normal_noise(jnp.copy(key), shape, Draw(jnp.int32(k), count))
+            for k in range(count)
+        ]
+    )
+
+
+def test_noise_of_a_set_is_normal_and_stratified():
+    """Each draw by itself N(0, I); over the set one value in each slice."""
+    noise = _set_of_noise(5, (4000, 3))
+    slices = np.searchsorted([-0.8416, -0.2533, 0.2533, 0.8416], noise)
+    for entry in slices.reshape(5, -1).T[:200]:
+        assert sorted(entry) == [0, 1, 2, 3, 4]
+    assert abs(noise.mean(axis=(1, 2))).max() < 4 / 12000**0.5
+    np.testing.assert_allclose(noise.std(axis=(1, 2)), 1, atol=0.03)
+    # Entries of one draw are independent of each other ...
+    np.testing.assert_allclose(
+        np.corrcoef(noise[2].T), np.eye(3), atol=4 / 4000**0.5
+    )
+    # ... and any two draws of a set are related alike.
+    between = np.corrcoef(noise.reshape(5, -1))[np.triu_indices(5, 1)]
+    np.testing.assert_allclose(between, -0.25, atol=0.04)
+
+
+@pytest.mark.parametrize("case", ["gaussian", "miri"])
+def test_mean_of_a_set_is_closer_than_that_of_independent_draws(case, table):
+    data, _ = table
+    imputer = _make(case)
+    state, _ = _fit(imputer, data)
+    gaps = ~np.asarray(data.m)
+    count = 8
+    of_set = [
+        np.mean(
+            list(draws(jax.random.key(s), imputer, state, data, count)), axis=0
+        )
+        for s in range(8)
+    ]
+    single = [
+        np.mean(
+            [
+                imputer.impute(jax.random.key(100 * s + k), state, data)
+                for k in range(count)
+            ],
+            axis=0,
+        )
+        for s in range(8)
+    ]
+    assert np.std(of_set, axis=0)[gaps].mean() < 0.5 * (
+        np.std(single, axis=0)[gaps].mean()
+    )
+
+
+def test_summary_equals_that_of_the_draws(table):
+    """Chunks only bound the memory; quantiles are those of a set of draws."""
+    data, _ = table
+    imputer = _make("gaussian")
+    state, _ = _fit(imputer, data)
+    key = jax.random.key(3)
+    mean, quantiles = summarise(
+        key, imputer, state, data, 50, quantiles=(0.1, 0.9)
+    )
+    drawn = np.stack(
+        list(draws(jax.random.fold_in(key, 0), imputer, state, data, 50))
+    )
+    gaps = ~np.asarray(data.m)
+    np.testing.assert_allclose(mean[gaps], drawn.mean(axis=0)[gaps], atol=1e-5)
+    np.testing.assert_array_equal(_bits(mean)[~gaps], _bits(data.x)[~gaps])
+    inside = (drawn >= quantiles[0]) & (drawn <= quantiles[1])
+    assert inside[:, gaps].mean() == pytest.approx(0.8, abs=0.02)
+    parts, _ = summarise(key, imputer, state, data, 50, chunk=64)
+    spread = drawn.std(axis=0)[gaps].mean()
+    assert abs(parts - mean)[gaps].mean() < 0.1 * spread
+
+
+def test_move_rows_leaves_the_other_rows(table):
+    data, _ = table
+    three = np.flatnonzero(~np.asarray(data.m).all(axis=1))[[2, 5, 60]]
+    order = jnp.resize(jnp.array([*three, 0]), 200)
+    rows = GapRows(order, jnp.int32(3))
+    before = jnp.where(data.m, data.x, 5.0)
+    after = move_rows(
+        jax.random.key(0),
+        before,
+        data,
+        rows,
+        lambda noise, x, x_obs, m: jnp.full_like(x, 9.0),
+        chunk=2,
+    )
+    moved = np.flatnonzero((np.asarray(after) == 9).any(axis=1))
+    np.testing.assert_array_equal(moved, three)
+
+
+def test_early_stopping_keeps_the_best_weights():
+    """Overtrained on 60 rows, the fit ends early and holds its best loss."""
+    data, _, _ = _normal_with_gaps(60, 0.4)
+    imputer = make_imputer(
+        "miri",
+        num_iterations=30,
+        num_steps=40,
+        batch_size=64,
+        held_out=0.2,
+        patience=3,
+        model={"width": 32},
+    )
+    state, infos = _fit(imputer, data)
+    assert bool(state.done) and int(state.iteration) < 30
+    assert int(state.held_out.since) == 3
+    losses = [float(info["held_out_loss"]) for info in infos]
+    assert losses == sorted(losses, reverse=True)
+    # Draws come from the weights of that loss, not from the last ones.
+    held_out = state.held_out._replace(loss=jnp.float32(jnp.inf))
+    again = early_stopping.HeldOut(*held_out)
+    assert np.isfinite(again.best["Dense_0"]["kernel"]).all()
+
+
+def test_held_out_entries_are_observed_and_no_targets():
+    m = jax.random.bernoulli(jax.random.key(0), 0.5, (300, 4))
+    held = early_stopping.hold_out(
+        jax.random.key(1), m, jnp.arange(300), 0.1, {}
+    )
+    entries = m & ~held.targets
+    assert not bool((held.targets & ~m).any())
+    share = float(entries.sum() / m.sum())
+    assert share == pytest.approx(0.1, abs=4 * (0.09 / 600) ** 0.5)
+
+
+def test_more_rows_than_an_iteration_takes():
+    """Iterations take turns over the rows; the last one moves them all."""
+    data, truth, cov = _normal_with_gaps(3000, 0.3)
+    imputer = make_imputer(
+        "miri",
+        max_rows=500,
+        chunk=128,
+        num_iterations=3,
+        num_steps=20,
+        batch_size=64,
+        model={"width": 16},
+    )
+    state = fit(jax.random.key(0), imputer, data)
+    x = np.asarray(state.x)
+    assert bool(state.done)
+    np.testing.assert_allclose(np.cov(x.T), cov, atol=0.12)
+    gaps = ~np.asarray(data.m)
+    assert np.std((x - truth)[gaps]) > 0.3  # they are draws
+    first = imputer.init(jax.random.key(0), data).x
+    assert np.all(np.asarray(first)[gaps] != x[gaps])
 
 
 def test_unknown_method_names_the_nearest():

@@ -2,16 +2,18 @@
 
 import difflib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers.gaussian import make_gaussian
 from miri_jax.imputers.miri import make_miri, make_miri_paper
 from miri_jax.imputers.simple import make_mean, make_median
-from miri_jax.types import Array, Imputer, Masked
+from miri_jax.types import Array, Draw, Imputer, Masked
 
 IMPUTERS = {
     "miri": make_miri,
@@ -50,6 +52,13 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
     return factory(**settings)
 
 
+def finished(imputer: Imputer, state: Any) -> bool:
+    """Whether a state is its fit's last, by number or by its own judgement."""
+    if getattr(state, "done", False):
+        return True
+    return int(state.iteration) >= imputer.num_iterations
+
+
 def iterate(
     key: Array, imputer: Imputer, data: Masked, state: Any
 ) -> Iterator[tuple[Any, dict[str, Array]]]:
@@ -67,7 +76,7 @@ def iterate(
     Yields:
       `(State, Info)` after each step.
     """
-    while int(state.iteration) < imputer.num_iterations:
+    while not finished(imputer, state):
         step_key = jax.random.fold_in(key, int(state.iteration))
         state, info = imputer.step(step_key, state, data)
         yield state, info
@@ -82,4 +91,77 @@ def fit(key: Array, imputer: Imputer, data: Masked) -> Any:
     return state
 
 
-__all__ = ["IMPUTERS", "fit", "iterate", "make_imputer"]
+def draws(
+    key: Array, imputer: Imputer, state: Any, data: Masked, count: int
+) -> Iterator[Array]:
+    """A set of imputations from one fit, one at a time.
+
+    Each is a fresh draw of the missing entries given the observed ones. Methods
+    that start from noise spread it over the set by Latin hypercube sampling
+    (`rows.normal_noise`): their mean over a few draws is then nearly that over
+    many, while the variance between draws comes out larger by a factor of up to
+    count / (count - 1) than between independent ones.
+
+    Args:
+      key: PRNG key of the set.
+      imputer: the method.
+      state: its fit.
+      data: the rows, those of the fit or others.
+      count: how many draws.
+
+    Yields:
+      `[n, *dims]`, `count` times.
+    """
+    for k in range(count):
+        yield imputer.impute(key, state, data, Draw(jnp.int32(k), count))
+
+
+def summarise(
+    key: Array,
+    imputer: Imputer,
+    state: Any,
+    data: Masked,
+    count: int,
+    *,
+    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    chunk: int = 4096,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and quantiles of `count` draws, `chunk` rows at a time.
+
+    Args:
+      key: PRNG key.
+      imputer: the method.
+      state: its fit.
+      data: the rows, those of the fit or others.
+      count: how many draws.
+      quantiles: in [0, 1].
+      chunk: how many rows' draws are in memory at once.
+
+    Returns:
+      The mean `[n, *dims]` and the quantiles `[q, n, *dims]`; both equal the
+      data where it is observed.
+    """
+    n = len(data.x)
+    chunk = min(chunk, n)
+    mean = np.empty(data.x.shape, np.float32)
+    found = np.empty((len(quantiles), *data.x.shape), np.float32)
+    for start in range(0, n, chunk):
+        # The last chunk begins earlier, so that all have one shape.
+        here = slice(min(start, n - chunk), min(start, n - chunk) + chunk)
+        part = Masked(data.x[here], data.m[here])
+        part_key = jax.random.fold_in(key, start)
+        drawn = np.stack(list(draws(part_key, imputer, state, part, count)))
+        mean[here] = np.where(part.m, part.x, drawn.mean(axis=0))
+        found[:, here] = np.quantile(drawn, quantiles, axis=0)
+    return mean, found
+
+
+__all__ = [
+    "IMPUTERS",
+    "draws",
+    "finished",
+    "fit",
+    "iterate",
+    "make_imputer",
+    "summarise",
+]

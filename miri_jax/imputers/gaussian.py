@@ -7,14 +7,15 @@ An imputer of its own, and the start of the flow of `miri`.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
-from miri_jax.flow import merge
-from miri_jax.types import Array, Imputer, Masked
+from miri_jax.flow import gap_rows, merge
+from miri_jax.imputers.rows import move_rows
+from miri_jax.types import Array, Draw, Imputer, Masked
 
 
 class Gaussian(NamedTuple):
@@ -39,27 +40,28 @@ class GaussianState(NamedTuple):
       x: `[n, *dims]`.
       mean: `[d]`, averaged E[x].
       second: `[d, d]`, averaged E[x x'].
-      shrinkage: scalar, see `from_moments`.
+      rows: scalar, observed rows per column.
     """
 
     iteration: Array
     x: Array
     mean: Array
     second: Array
-    shrinkage: Array
+    rows: Array
 
 
 def conditional_draw(
     noise: Array, x_obs: Array, m: Array, gaussian: Gaussian, max_steps: int
-) -> Array:
+) -> tuple[Array, Array]:
     """Draws one row's missing entries given its observed ones.
 
-    With z ~ N(mean, S) and y the solution of (M S M + 1 - M) y = M (x - z),
-    z + S y follows N(mean, S) conditioned on the observed entries (Matheron's
-    rule). y comes from Jacobi-preconditioned conjugate gradients, which under
-    `vmap` cost one `[n, d] x [d, d]` product a step and freeze each row as soon
-    as its residual is small relative to its right-hand side. An entry that
-    comes out non-finite is replaced by that of z, a draw from the marginal.
+    With z ~ N(0, S) and y the solution of (M S M + 1 - M) y = M (x - mean - z),
+    mean + z + S y follows N(mean, S) conditioned on the observed entries
+    (Matheron's rule); without z it is their conditional mean. Both y come from
+    Jacobi-preconditioned conjugate gradients, which under `vmap` cost one
+    `[2 n, d] x [d, d]` product a step and freeze each row as soon as its
+    residual is small relative to its right-hand side. An entry that comes out
+    non-finite is replaced by one from the marginal.
 
     Args:
       noise: `[*dims]`, standard normal.
@@ -69,36 +71,47 @@ def conditional_draw(
       max_steps: the most conjugate-gradient steps.
 
     Returns:
-      `[*dims]`; observed entries are those of `x_obs`.
+      The draw and the mean, `[*dims]`; observed entries are those of `x_obs`.
     """
     shape = m.shape
     x_obs, m = x_obs.ravel(), m.ravel()
     mean, cov, root = gaussian
-    z = mean + root @ noise.ravel()
-    diagonal = jnp.where(m, jnp.diagonal(cov), 1.0)
+    z = jnp.stack([root @ noise.ravel(), jnp.zeros_like(mean)])
+    m = m[None]
+    diagonal = jnp.where(m, jnp.diagonal(cov)[None], 1.0)
 
     def matvec(y: Array) -> Array:
-        return jnp.where(m, cov @ jnp.where(m, y, 0), y)
+        return jnp.where(m, jnp.where(m, y, 0) @ cov, y)
 
     y, _ = cg(
         matvec,
-        jnp.where(m, x_obs - z, 0),
-        tol=1e-4,
+        jnp.where(m, (x_obs - mean)[None] - z, 0),
+        tol=1e-3,
         maxiter=max_steps,
         M=lambda r: r / diagonal,
     )
-    x = z + cov @ jnp.where(m, y, 0)
-    x = jnp.where(jnp.isfinite(x), x, z)
-    return jnp.where(m, x_obs, x).reshape(shape)
+    start = mean[None] + z
+    x = start + jnp.where(m, y, 0) @ cov
+    x = jnp.where(jnp.isfinite(x), x, start)
+    draw, mean = jnp.where(m, x_obs[None], x)
+    return draw.reshape(shape), mean.reshape(shape)
 
 
-def from_moments(mean: Array, second: Array, shrinkage: Array) -> Gaussian:
+def from_moments(
+    mean: Array, second: Array, rows: Array, strength: float = 1.0
+) -> Gaussian:
     """The Gaussian with the given moments, shrunk and made well conditioned.
+
+    Covariances shrink towards 0 by the share that minimises the expected
+    squared error of all correlations r_ij (Schaefer and Strimmer, 2005),
+    sum Var(r_ij) / sum r_ij^2 over i != j, with Var(r_ij) = (1 - r_ij^2)^2 /
+    rows.
 
     Args:
       mean: `[d]`, E[x].
       second: `[d, d]`, E[x x'].
-      shrinkage: share in [0, 1] of the off-diagonal that is taken away.
+      rows: scalar, how many rows each correlation comes from.
+      strength: factor of that share; 0 for no shrinkage.
 
     Returns:
       The `Gaussian`; a relative ridge of 1e-4 and an absolute one of 1e-6 keep
@@ -108,40 +121,35 @@ def from_moments(mean: Array, second: Array, shrinkage: Array) -> Gaussian:
     cov = 0.5 * (cov + cov.T)
     variance = jnp.maximum(jnp.diagonal(cov), 0.0)
     ridge = 1e-4 * variance + 1e-6
-    cov = (1 - shrinkage) * cov + jnp.diag(shrinkage * variance + ridge)
+    scale = jnp.sqrt(variance + 1e-6)
+    other = 1 - jnp.eye(len(mean))
+    square = other * jnp.square(jnp.clip(cov / jnp.outer(scale, scale), -1, 1))
+    error = jnp.sum(other * jnp.square(1 - square)) / jnp.maximum(rows, 1)
+    share = jnp.clip(strength * error / (jnp.sum(square) + 1e-6), 0, 1)
+    cov = (1 - share) * cov + jnp.diag(share * variance + ridge)
     return Gaussian(mean, cov, jnp.linalg.cholesky(cov))
 
 
 def draw_rows(
-    key: Array, data: Masked, gaussian: Gaussian, chunk: int
+    key: Array,
+    data: Masked,
+    gaussian: Gaussian,
+    chunk: int,
+    draw: Draw | None = None,
 ) -> Array:
     """`conditional_draw` for all rows `[n, *dims]`, `chunk` rows at a time."""
-    noise = jax.random.normal(key, data.x.shape, data.x.dtype)
     max_steps = 20 + 2 * data.m[0].size
-    draw = lambda row: conditional_draw(*row, gaussian, max_steps)
-    return map_rows(draw, (noise, data.x, data.m), chunk)
+
+    def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        del x  # the old filling
+        return conditional_draw(noise, x_obs, m, gaussian, max_steps)[0]
+
+    rows = gap_rows(data.m)
+    return move_rows(key, data.x, data, rows, move, chunk, draw)
 
 
-def map_rows(fn: Any, rows: Any, chunk: int) -> Any:
-    """`vmap` of `fn` over the leading axis in chunks that bound the memory.
-
-    Args:
-      fn: function of one row.
-      rows: a pytree of arrays `[n, ...]`.
-      chunk: how many rows at a time.
-    """
-    n = jax.tree.leaves(rows)[0].shape[0]
-    if n <= chunk:
-        return jax.vmap(fn)(rows)
-    return jax.lax.map(fn, rows, batch_size=chunk)
-
-
-def init_state(key: Array, data: Masked, strength: float) -> GaussianState:
-    """Standard normal draws in the gaps, standard moments.
-
-    `strength` sets how much covariances shrink where rows are few per column:
-    strength * d / (d + observed rows per column).
-    """
+def init_state(key: Array, data: Masked) -> GaussianState:
+    """Standard normal draws in the gaps, standard moments."""
     d = data.m[0].size
     noise = jax.random.normal(key, data.x.shape, data.x.dtype)
     return GaussianState(
@@ -149,13 +157,13 @@ def init_state(key: Array, data: Masked, strength: float) -> GaussianState:
         x=merge(data.x, noise, data.m),
         mean=jnp.zeros(d),
         second=jnp.eye(d),
-        shrinkage=strength * d / (d + jnp.sum(data.m) / d),
+        rows=jnp.sum(data.m) / d,
     )
 
 
-def fitted(state: GaussianState) -> Gaussian:
-    """The Gaussian that a state has come to."""
-    return from_moments(state.mean, state.second, state.shrinkage)
+def fitted(state: GaussianState, strength: float) -> Gaussian:
+    """The Gaussian that a state has come to, see `from_moments`."""
+    return from_moments(state.mean, state.second, state.rows, strength)
 
 
 def em_round(
@@ -164,6 +172,7 @@ def em_round(
     data: Masked,
     *,
     burn_in: int,
+    shrinkage: float,
     chunk: int,
 ) -> GaussianState:
     """One round: the filled table's moments, then a draw from them.
@@ -179,7 +188,9 @@ def em_round(
     state = state._replace(
         iteration=state.iteration + 1, mean=mean, second=second
     )
-    return state._replace(x=draw_rows(key, data, fitted(state), chunk))
+    return state._replace(
+        x=draw_rows(key, data, fitted(state, shrinkage), chunk)
+    )
 
 
 @partial(jax.jit, static_argnames=("num_rounds", "shrinkage", "chunk"))
@@ -188,7 +199,7 @@ def fit_gaussian(
     data: Masked,
     *,
     num_rounds: int = 60,
-    shrinkage: float = 0.1,
+    shrinkage: float = 0.3,
     chunk: int = 4096,
 ) -> tuple[Gaussian, Array]:
     """Fits a Gaussian to a table with gaps, in one compiled loop.
@@ -201,17 +212,20 @@ def fit_gaussian(
     def one_round(state: GaussianState, i: Array) -> tuple[GaussianState, None]:
         key = jax.random.fold_in(key_rounds, i)
         burn_in = num_rounds // 2
-        return em_round(key, state, data, burn_in=burn_in, chunk=chunk), None
+        state = em_round(
+            key, state, data, burn_in=burn_in, shrinkage=shrinkage, chunk=chunk
+        )
+        return state, None
 
-    state = init_state(key_init, data, shrinkage)
+    state = init_state(key_init, data)
     state, _ = jax.lax.scan(one_round, state, jnp.arange(num_rounds))
-    return fitted(state), state.x
+    return fitted(state, shrinkage), state.x
 
 
 def make_gaussian(
     *,
     num_iterations: int = 60,
-    shrinkage: float = 0.1,
+    shrinkage: float = 0.3,
     chunk: int = 4096,
 ) -> Imputer:
     """Draws from the conditional Gaussian fitted to the incomplete table.
@@ -219,20 +233,21 @@ def make_gaussian(
     Args:
       num_iterations: rounds; the moments are averaged over the later half.
       shrinkage: strength of the covariance's shrinkage towards its diagonal,
-        see `init_state`; matters where rows are few per column.
+        see `from_moments`; matters where rows are few per column.
       chunk: rows drawn at a time.
     """
     burn_in = num_iterations // 2
 
     @jax.jit
     def step(key, state, data):
-        state = em_round(key, state, data, burn_in=burn_in, chunk=chunk)
+        state = em_round(
+            key, state, data, burn_in=burn_in, shrinkage=shrinkage, chunk=chunk
+        )
         variance = jnp.diagonal(state.second) - jnp.square(state.mean)
         return state, {"mean_variance": jnp.mean(variance)}
 
     @jax.jit
-    def impute(key, state, data):
-        return draw_rows(key, data, fitted(state), chunk)
+    def impute(key, state, data, draw=None):
+        return draw_rows(key, data, fitted(state, shrinkage), chunk, draw)
 
-    init = jax.jit(partial(init_state, strength=shrinkage))
-    return Imputer(init, step, impute, num_iterations)
+    return Imputer(jax.jit(init_state), step, impute, num_iterations)

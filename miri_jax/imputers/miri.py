@@ -11,7 +11,10 @@ permits because any imputer that samples q(x_mis | x_obs) meets it:
 """
 
 import dataclasses
+import math
+import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,17 +23,24 @@ import optax
 
 from miri_jax import flow, ode, train
 from miri_jax.exceptions import ConfigError
+from miri_jax.imputers import early_stopping
 from miri_jax.imputers.gaussian import (
+    Gaussian,
     conditional_draw,
+    draw_rows,
     fit_gaussian,
-    map_rows,
 )
+from miri_jax.imputers.rows import move_rows
 from miri_jax.imputers.simple import observed_mean, observed_median
+from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import VelocityMLP
-from miri_jax.types import Array, Cond, FlowBatch, Imputer, Masked, PyTree
+from miri_jax.types import Array, Cond, Draw, FlowBatch, Imputer, Masked, PyTree
 
 SOURCES = ("previous", "noise", "gaussian")
 INITIALS = ("normal", "uniform", "mean", "median")
+MAX_ITERATIONS = 20
+# Iterations between two looks at MI with `num_iterations="auto"`.
+MI_EVERY = 4
 
 
 class MIRIState(NamedTuple):
@@ -39,19 +49,28 @@ class MIRIState(NamedTuple):
     Attributes:
       iteration: int32 scalar, finished outer iterations t.
       x: `[n, *dims]`, X(t).
+      done: bool scalar, whether the fit is complete.
       slice: int32 scalar, finished slices of the iteration under way.
       train: the network under way, see `train.TrainState`.
+      order: `[n]`, the rows in random order, for tables of more than
+        `max_rows` rows; else ().
       kept: velocity parameters of every iteration, stacked `[T, ...]`, where
         they are kept; else ().
       gaussian: the start of the flow where `source="gaussian"`; else ().
+      held_out: where the fit stops early; else ().
+      mi: scalar, MI(X, M) in nats when it was last looked at; at first inf.
     """
 
     iteration: Array
     x: Array
+    done: Array
     slice: Array
     train: train.TrainState
+    order: Any
     kept: PyTree
     gaussian: Any
+    held_out: Any
+    mi: Array
 
 
 def initial_fill(key: Array, data: Masked, initial: str) -> Array:
@@ -76,51 +95,16 @@ def initial_fill(key: Array, data: Masked, initial: str) -> Array:
     return flow.merge(data.x, fill, data.m)
 
 
-def transport(
-    apply_fn: flow.ApplyFn,
-    params: PyTree,
-    z0: Array,
-    data: Masked,
-    *,
-    solver: str,
-    ode_steps: int,
-    chunk: int,
-) -> Array:
-    """Moves the missing entries along the imputation ODE (eq. 7, Algorithm 2).
-
-    Args:
-      apply_fn: velocity of one example.
-      params: its parameters.
-      z0: `[n, *dims]`, the start; only its missing entries are read.
-      data: the rows.
-      solver: a name in `ode.SOLVERS`.
-      ode_steps: solver steps from tau = 0 to 1.
-      chunk: rows at a time, which bounds the memory.
-
-    Returns:
-      `[n, *dims]`; observed entries are those of `data`, bit for bit.
-    """
-    velocity = flow.imputation_velocity(apply_fn)
-    solve = ode.SOLVERS[solver]
-
-    def one_row(row: tuple[Array, Array, Array]) -> Array:
-        z, x, m = row
-        return solve(velocity, z, (params, x, m), num_steps=ode_steps)
-
-    z1 = map_rows(one_row, (z0, data.x, data.m), chunk)
-    return flow.merge(data.x, z1, data.m)
-
-
 @dataclasses.dataclass(frozen=True)
 class _MIRI:
     """The functions of one MIRI imputer; fields as `make_miri` takes them."""
 
-    network: VelocityMLP
-    optimizer: optax.GradientTransformation
     num_iterations: int
-    num_steps: int
+    num_steps: int | None
     num_slices: int
     batch_size: int
+    pair_reuse: int
+    learning_rate: float
     warm_start: bool
     source: str
     imputed_weight: float | None
@@ -129,29 +113,59 @@ class _MIRI:
     solver: str
     ode_steps: int
     keep_velocities: bool
+    held_out: float
+    patience: int
+    max_rows: int
     gaussian_rounds: int
     shrinkage: float
     chunk: int
+    model: Mapping[str, Any]
 
-    def velocity(
-        self, params: PyTree, x_tau: Array, cond: Cond, tau: Array
-    ) -> Array:
-        """The network as an `ApplyFn`."""
-        return self.network.apply({"params": params}, x_tau, cond, tau)
+    def network(self, shape: tuple[int, ...]) -> VelocityMLP:
+        """The network for a table of `shape` (n, *dims)."""
+        width = {} if "width" in self.model else {"width": auto_width(shape)}
+        return VelocityMLP(**width, **self.model)
+
+    def steps(self, shape: tuple[int, ...]) -> int:
+        """SGD steps of an iteration on a table of `shape` (n, *dims)."""
+        if self.num_steps is not None:
+            return self.num_steps
+        return self.num_slices * -(-auto_steps(shape) // self.num_slices)
+
+    def optimizer(self, shape: tuple[int, ...]) -> optax.GradientTransformation:
+        """Adam whose cosine spans the life of the network."""
+        life = self.steps(shape)
+        life *= self.num_iterations if self.warm_start else 1
+        return train.cosine_adam(self.learning_rate, life)
+
+    def apply_fn(self, shape: tuple[int, ...]) -> flow.ApplyFn:
+        """The velocity of one example of a fit to a table of `shape`."""
+        network = self.network(shape)
+
+        def velocity(
+            params: PyTree, x_tau: Array, cond: Cond, tau: Array
+        ) -> Array:
+            v = network.apply({"params": params}, x_tau, cond, tau)
+            if cond.mean is None:
+                return v
+            return v + flow.normal_velocity(x_tau, cond.mean, tau)
+
+        return velocity
 
     def fresh(self, key: Array, data: Masked) -> train.TrainState:
         """A network before its first step (Algorithm 1, line 3)."""
         x, m = data.x[0], data.m[0]
-        cond = Cond(x, x, m)
-        params = self.network.init(key, x, cond, jnp.float32(0))["params"]
-        return train.init_train_state(params, self.optimizer)
+        cond = Cond(x, x, m, x if self.source == "gaussian" else None)
+        network = self.network(data.x.shape)
+        params = network.init(key, x, cond, jnp.float32(0))["params"]
+        return train.init_train_state(params, self.optimizer(data.x.shape))
 
     def base(self, state: MIRIState) -> flow.Base | None:
         """The start of the flow; None where it is the previous imputation."""
         if self.source == "previous":
             return None
         if self.source == "noise":
-            return lambda noise, x, m: flow.merge(x, noise, m)
+            return lambda noise, x, m: (flow.merge(x, noise, m), None)
         max_steps = 20 + 2 * state.x[0].size
         return lambda noise, x, m: conditional_draw(
             noise, x, m, state.gaussian, max_steps
@@ -159,17 +173,14 @@ class _MIRI:
 
     def init(self, key: Array, data: Masked) -> MIRIState:
         """The state before the first iteration, with X(0)."""
-        key_net, key_fill = jax.random.split(key)
+        key_net, key_fill, key_order, key_held = jax.random.split(key, 4)
         train_state = self.fresh(key_net, data)
-        gaussian, kept = (), ()
+        n = len(data.x)
+        gaussian, kept, order, held_out = (), (), (), ()
+        if n > self.max_rows:
+            order = jax.random.permutation(key_order, n)
         if self.source == "gaussian":
-            gaussian, x = fit_gaussian(
-                key_fill,
-                data,
-                num_rounds=self.gaussian_rounds,
-                shrinkage=self.shrinkage,
-                chunk=self.chunk,
-            )
+            gaussian, x = self.fit_gaussian(key_fill, data, order)
         else:
             x = initial_fill(key_fill, data, self.initial)
         if self.keep_velocities:
@@ -177,8 +188,48 @@ class _MIRI:
                 lambda p: jnp.zeros((self.num_iterations, *p.shape), p.dtype),
                 train_state.params,
             )
-        zero = jnp.int32(0)
-        return MIRIState(zero, x, zero, train_state, kept, gaussian)
+        if self.held_out:
+            rows = order if n > self.max_rows else jnp.arange(n)
+            held_out = early_stopping.hold_out(
+                key_held,
+                data.m,
+                rows,
+                self.held_out,
+                train_state.params,
+            )
+        state = MIRIState(
+            iteration=jnp.int32(0),
+            x=x,
+            done=jnp.bool_(False),
+            slice=jnp.int32(0),
+            train=train_state,
+            order=order,
+            kept=kept,
+            gaussian=gaussian,
+            held_out=held_out,
+            mi=jnp.float32(jnp.inf),
+        )
+        if self.held_out:
+            # The flow before its first step is the one to beat.
+            state = state._replace(held_out=self.validate(state, data))
+        return state
+
+    def fit_gaussian(
+        self, key: Array, data: Masked, order: Any
+    ) -> tuple[Gaussian, Array]:
+        """The Gaussian of at most `max_rows` rows, and all rows' draws."""
+        fit = partial(
+            fit_gaussian,
+            num_rounds=self.gaussian_rounds,
+            shrinkage=self.shrinkage,
+            chunk=self.chunk,
+        )
+        if len(data.x) <= self.max_rows:
+            return fit(key, data)
+        key_fit, key_draw = jax.random.split(key)
+        rows = order[: self.max_rows]
+        gaussian, _ = fit(key_fit, Masked(data.x[rows], data.m[rows]))
+        return gaussian, draw_rows(key_draw, data, gaussian, self.chunk)
 
     def step(
         self, key: Array, state: MIRIState, data: Masked
@@ -192,85 +243,154 @@ class _MIRI:
                 lambda: state.train,
             )
             state = state._replace(train=network)
-        state, losses = self.descend(key_sgd, state, data)
+        state, info = self.descend(key_sgd, state, data)
         state = jax.lax.cond(
             state.slice == self.num_slices,
             lambda s: self.finish(key_ode, s, data),
             lambda s: s,
             state,
         )
-        return state, {"loss": losses}
+        if self.held_out:
+            info["held_out_loss"] = state.held_out.loss
+        return state, info
+
+    def rows(self, state: MIRIState, data: Masked) -> Array | None:
+        """The rows that this iteration learns from; None for all."""
+        n = len(data.x)
+        if n <= self.max_rows:
+            return None
+        start = state.iteration * self.max_rows % n
+        return jnp.roll(state.order, -start)[: self.max_rows]
 
     def descend(
         self, key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, Array]:
+    ) -> tuple[MIRIState, dict[str, Array]]:
         """The SGD steps of one slice (lines 4-9), and their losses."""
-        base, gaps = self.base(state), flow.gap_rows(data.m)
+        shape, rows = data.x.shape, self.rows(state, data)
+        num_steps = self.steps(shape) // self.num_slices
+        targets = state.held_out.targets if self.held_out else data.m
+        take = lambda a: a if rows is None else a[rows]
+        x, m, targets = take(state.x), take(data.m), take(targets)
+        draw = partial(
+            flow.draw_pair,
+            x=x,
+            m=m,
+            targets=targets,
+            base=self.base(state),
+            gaps=flow.gap_rows(m),
+        )
+        key_pool, key_fit = jax.random.split(key)
+        if self.pair_reuse > 1:
+            key_pool = jax.random.fold_in(key_pool, state.slice)
+            size = -(-num_steps * self.batch_size // self.pair_reuse)
+            pool = draw(key_pool, batch_size=size)
 
         def sample_batch(key: Array) -> FlowBatch:
-            return flow.draw_batch(
-                key,
-                state.x,
-                data.m,
-                batch_size=self.batch_size,
-                base=base,
-                gaps=gaps,
-                imputed_weight=self.imputed_weight,
-            )
+            key_pair, key_tau = jax.random.split(key)
+            if self.pair_reuse > 1:
+                chosen = jax.random.randint(
+                    key_pair, (self.batch_size,), 0, size
+                )
+                pairs = jax.tree.map(lambda a: a[chosen], pool)
+            else:
+                pairs = draw(key_pair, batch_size=self.batch_size)
+            tau = jax.random.uniform(key_tau, (self.batch_size,), x.dtype)
+            return flow.make_batch(tau, pairs, self.imputed_weight)
 
+        apply_fn = self.apply_fn(shape)
         network, losses = train.fit(
-            key,
+            key_fit,
             state.train,
             sample_batch,
-            self.num_steps // self.num_slices,
-            loss_fn=lambda p, batch: flow.flow_loss(p, self.velocity, batch),
-            optimizer=self.optimizer,
+            num_steps,
+            loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
+            optimizer=self.optimizer(shape),
             ema_decay=self.ema_decay,
         )
-        return state._replace(train=network, slice=state.slice + 1), losses
+        state = state._replace(train=network, slice=state.slice + 1)
+        return state, {"loss": losses}
 
     def finish(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
         """Ends iteration t: solves the ODE (line 10), keeps the velocity."""
-        params, kept = state.train.ema, state.kept
         if self.keep_velocities:
             kept = jax.tree.map(
-                lambda bank, p: bank.at[state.iteration].set(p), kept, params
+                lambda bank, p: bank.at[state.iteration].set(p),
+                state.kept,
+                state.train.ema,
             )
-        return state._replace(
-            iteration=state.iteration + 1,
-            x=self.next_table(key, state, params, state.x, data),
-            slice=jnp.zeros_like(state.slice),
-            kept=kept,
+            state = state._replace(kept=kept)
+        if self.held_out:
+            state = state._replace(held_out=self.validate(state, data))
+        state = state._replace(
+            iteration=state.iteration + 1, slice=jnp.zeros_like(state.slice)
+        )
+        done = state.iteration >= self.num_iterations
+        params = state.train.ema
+        if self.held_out:
+            done |= state.held_out.since >= self.patience
+            params = jax.tree.map(
+                lambda best, last: jnp.where(done, best, last),
+                state.held_out.best,
+                params,
+            )
+        rows, some = flow.gap_rows(data.m), self.rows(state, data)
+        if some is not None:
+            # Until the end only what the next iteration learns from moves.
+            rest = len(data.x) - self.max_rows
+            rows = flow.GapRows(
+                jnp.where(done, rows.order, jnp.pad(some, (0, rest))),
+                jnp.where(done, rows.count, self.max_rows),
+            )
+        x = self.moved(key, state, params, state.x, data, rows)
+        return state._replace(x=x, done=done)
+
+    def validate(
+        self, state: MIRIState, data: Masked
+    ) -> early_stopping.HeldOut:
+        """The held-out loss of the averaged weights, and the best so far."""
+        return early_stopping.validate(
+            state.held_out,
+            state.train.ema,
+            self.apply_fn(state.x.shape),
+            state.x,
+            data.m,
+            self.base(state),
         )
 
-    def next_table(
+    def moved(
         self,
         key: Array,
         state: MIRIState,
         params: PyTree,
         x: Array,
         data: Masked,
+        rows: flow.GapRows,
+        draw: Draw | None = None,
     ) -> Array:
-        """X(t) from X(t-1) = x, or from the source where it is another."""
+        """Solves eq. 7 (Algorithm 2) for some rows, from x or the source."""
         base = self.base(state)
-        if base is not None:
-            noise = jax.random.normal(key, x.shape, x.dtype)
-            rows = (noise, data.x, data.m)
-            x = map_rows(lambda row: base(*row), rows, self.chunk)
-        return transport(
-            self.velocity,
-            params,
-            x,
-            data,
-            solver=self.solver,
-            ode_steps=self.ode_steps,
-            chunk=self.chunk,
-        )
+        velocity = flow.imputation_velocity(self.apply_fn(state.x.shape))
+        solve = ode.SOLVERS[self.solver]
 
-    def impute(self, key: Array, state: MIRIState, data: Masked) -> Array:
+        def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
+            z, mean = (x, None) if base is None else base(noise, x_obs, m)
+            args = (params, x_obs, m, mean)
+            return solve(velocity, z, args, num_steps=self.ode_steps)
+
+        return move_rows(key, x, data, rows, move, self.chunk, draw)
+
+    def impute(
+        self,
+        key: Array,
+        state: MIRIState,
+        data: Masked,
+        draw: Draw | None = None,
+    ) -> Array:
         """A fresh draw: by the last network, or by all kept ones in order."""
+        rows = flow.gap_rows(data.m)
         if self.source != "previous":
-            return self.next_table(key, state, state.train.ema, data.x, data)
+            params = state.held_out.best if self.held_out else state.train.ema
+            return self.moved(key, state, params, data.x, data, rows, draw)
         if not self.keep_velocities:
             raise ConfigError(
                 "source='previous' can draw again or impute new rows only with"
@@ -278,18 +398,30 @@ class _MIRI:
             )
 
         def one_iteration(x: Array, params: PyTree) -> tuple[Array, None]:
-            return self.next_table(key, state, params, x, data), None
+            # The source is x itself: no noise is drawn.
+            return self.moved(key, state, params, x, data, rows), None
 
         x = initial_fill(key, data, self.initial)
         return jax.lax.scan(one_iteration, x, state.kept)[0]
 
 
+def auto_width(shape: tuple[int, ...]) -> int:
+    """Units of a hidden layer for a table of `shape` (n, *dims)."""
+    return 64 if math.prod(shape) < 2**19 else 128
+
+
+def auto_steps(shape: tuple[int, ...]) -> int:
+    """SGD steps of an iteration on a table of `shape` (n, *dims)."""
+    return 100 * min(max(round(math.sqrt(math.prod(shape) / 2**15)), 1), 4)
+
+
 def make_miri(
     *,
-    num_iterations: int = 40,
-    num_steps: int = 100,
+    num_iterations: int | str = MAX_ITERATIONS,
+    num_steps: int | None = None,
     num_slices: int = 1,
     batch_size: int = 512,
+    pair_reuse: int = 4,
     learning_rate: float = 4e-3,
     warm_start: bool = True,
     source: str = "gaussian",
@@ -299,19 +431,27 @@ def make_miri(
     solver: str = "heun",
     ode_steps: int = 10,
     keep_velocities: bool = False,
+    held_out: float = 0.05,
+    patience: int = 8,
+    max_rows: int = 32768,
     gaussian_rounds: int = 60,
-    shrinkage: float = 0.1,
+    shrinkage: float = 0.3,
     chunk: int = 4096,
     model: Mapping[str, Any] | None = None,
 ) -> Imputer:
     """The fast preset: many short iterations of one network.
 
     Args:
-      num_iterations: outer iterations T.
-      num_steps: SGD steps N in each.
+      num_iterations: outer iterations T; "auto" for `MAX_ITERATIONS` or fewer,
+        ending when the mutual information of filled table and mask, looked at
+        every `MI_EVERY` iterations, is within its standard error of 0 or has
+        not fallen by as much.
+      num_steps: SGD steps N in each; None for `auto_steps` of the table.
       num_slices: parts that an iteration is cut into, between which a run can
         be saved; must divide `num_steps`.
       batch_size: pairs B in each SGD step.
+      pair_reuse: how often a pair is used, at other times tau, where pairs are
+        drawn ahead of an iteration; 1 draws new ones for each step.
       learning_rate: of Adam, on a cosine to 0 over the life of the network.
       warm_start: keep one network through all iterations, or a fresh one each.
       source: the flow's start on the missing entries. "previous": the previous
@@ -327,10 +467,19 @@ def make_miri(
       ode_steps: solver steps.
       keep_velocities: keep the parameters of every iteration; only then can
         `source="previous"` impute new rows or draw again.
+      held_out: share of the observed entries (of at most
+        `early_stopping.NUM_ROWS` rows) that no loss sees; draws come from the
+        weights with the smallest loss on them, and the fit stops when that has
+        not fallen for `patience` iterations. 0 for no early stopping, and
+        none with `source="previous"`, where no network stands for itself.
+      patience: see `held_out`.
+      max_rows: rows that one iteration learns from and moves; a larger table
+        takes turns, and all its rows move after the last iteration.
       gaussian_rounds: rounds of the Gaussian's fit.
       shrinkage: strength of the Gaussian's shrinkage.
       chunk: rows of the ODE solved at a time.
-      model: overrides of `VelocityMLP`'s fields.
+      model: overrides of `VelocityMLP`'s fields; where the width is not among
+        them it is `auto_width` of the table.
 
     Returns:
       The imputer, see `types.Imputer`.
@@ -339,16 +488,23 @@ def make_miri(
       ConfigError: on a setting outside its range.
     """
     _check(source, initial, solver, num_steps, num_slices, imputed_weight)
+    auto = num_iterations == "auto"
+    if auto:
+        num_iterations = MAX_ITERATIONS
+    elif not isinstance(num_iterations, int) or num_iterations < 1:
+        raise ConfigError(
+            f"num_iterations is {num_iterations!r}; use a whole number from 1"
+            " on, or 'auto'"
+        )
     zero_output = source == "gaussian"
-    defaults = dict(width=128, depth=2, residual=True, zero_output=zero_output)
-    life = num_steps * (num_iterations if warm_start else 1)
+    defaults = dict(depth=2, residual=True, zero_output=zero_output)
     miri = _MIRI(
-        network=VelocityMLP(**{**defaults, **(model or {})}),
-        optimizer=train.cosine_adam(learning_rate, life),
         num_iterations=num_iterations,
         num_steps=num_steps,
         num_slices=num_slices,
         batch_size=batch_size,
+        pair_reuse=pair_reuse,
+        learning_rate=learning_rate,
         warm_start=warm_start,
         source=source,
         imputed_weight=imputed_weight,
@@ -357,16 +513,42 @@ def make_miri(
         solver=solver,
         ode_steps=ode_steps,
         keep_velocities=keep_velocities,
+        held_out=0.0 if source == "previous" else held_out,
+        patience=patience,
+        max_rows=sys.maxsize if source == "previous" else max_rows,
         gaussian_rounds=gaussian_rounds,
         shrinkage=shrinkage,
         chunk=chunk,
+        model={**defaults, **(model or {})},
     )
+    step = jax.jit(miri.step, donate_argnums=1)
+    impute = jax.jit(miri.impute)
     return Imputer(
         init=jax.jit(miri.init),
-        step=jax.jit(miri.step, donate_argnums=1),
-        impute=jax.jit(miri.impute),
+        step=partial(_step_and_look, step, impute) if auto else step,
+        impute=impute,
         num_iterations=num_iterations,
     )
+
+
+def _step_and_look(
+    step: Any, impute: Any, key: Array, state: MIRIState, data: Masked
+) -> tuple[MIRIState, dict[str, Array]]:
+    """A step that ends the fit when mutual information stops falling."""
+    key_step, key_mi, key_draw = jax.random.split(key, 3)
+    before = float(state.mi)
+    state, info = step(key_step, state, data)
+    if state.slice or state.iteration % MI_EVERY:
+        return state, info
+    found = estimate_mutual_information(key_mi, state.x, data.m)
+    if not state.done and (
+        found.nats <= found.error or found.nats > before - found.error
+    ):
+        # Some rows may not have moved yet, and none by the best weights.
+        x = impute(key_draw, state, data)
+        state = state._replace(x=x, done=jnp.bool_(True))
+    mi = jnp.float32(found.nats)
+    return state._replace(mi=mi), {**info, "mi": mi}
 
 
 def make_miri_paper(
@@ -415,6 +597,9 @@ def make_miri_paper(
         solver=solver,
         ode_steps=ode_steps,
         keep_velocities=keep_velocities,
+        pair_reuse=1,
+        held_out=0.0,
+        max_rows=sys.maxsize,
         chunk=chunk,
         model={**defaults, **(model or {})},
     )
@@ -424,7 +609,7 @@ def _check(
     source: str,
     initial: str,
     solver: str,
-    num_steps: int,
+    num_steps: int | None,
     num_slices: int,
     imputed_weight: float | None,
 ) -> None:
@@ -437,7 +622,7 @@ def _check(
             raise ConfigError(
                 f"{name} is {value!r}; use one of {', '.join(known)}"
             )
-    if num_steps % num_slices:
+    if num_steps is not None and num_steps % num_slices:
         raise ConfigError(
             f"num_slices={num_slices} does not divide num_steps={num_steps}"
         )

@@ -56,7 +56,7 @@ def _make_simple(statistic: Callable[[Array, Array], Array]) -> Imputer:
         return SimpleState(state.iteration + 1, x, fill), {}
 
     @jax.jit
-    def impute(key, state, data):
+    def impute(key, state, data, draw=None):
         del key
         return fill_gaps(state.fill, data)
 

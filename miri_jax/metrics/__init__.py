@@ -2,6 +2,15 @@
 
 from miri_jax.metrics.errors import errors
 from miri_jax.metrics.mmd import median_distance, mmd
-from miri_jax.metrics.mutual_information import mutual_information
+from miri_jax.metrics.mutual_information import (
+    estimate_mutual_information,
+    mutual_information,
+)
 
-__all__ = ["errors", "median_distance", "mmd", "mutual_information"]
+__all__ = [
+    "errors",
+    "estimate_mutual_information",
+    "median_distance",
+    "mmd",
+    "mutual_information",
+]

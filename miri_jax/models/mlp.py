@@ -51,15 +51,14 @@ class VelocityMLP(nn.Module):
         """Velocity `[*dims]` at `x_tau` `[*dims]` and scalar `tau`."""
         act = getattr(jax.nn, self.activation)
         dense = lambda width, **kw: nn.Dense(width, dtype=self.dtype, **kw)
-        h = jnp.concatenate(
-            [
-                jnp.where(cond.m0, 0, x_tau).ravel(),
-                cond.x0_m.ravel(),
-                cond.x1_m.ravel(),
-                cond.m0.astype(x_tau.dtype).ravel(),
-                time_features(tau, self.num_frequencies),
-            ]
-        )
+        parts = [cond.x0_m, cond.x1_m, cond.m0.astype(x_tau.dtype)]
+        if cond.mean is not None:
+            # Rows with a source of their own have x0_m = x1_m.
+            parts[0] = jnp.where(cond.m0, 0, cond.mean)
+            x_tau = x_tau - cond.mean
+        parts.append(jnp.where(cond.m0, 0, x_tau))
+        parts = [part.ravel() for part in parts]
+        h = jnp.concatenate([*parts, time_features(tau, self.num_frequencies)])
         if self.residual:
             h = dense(self.width)(h)
             for _ in range(self.depth):
