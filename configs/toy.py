@@ -27,7 +27,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if config.method == "miri_paper":
         config.imputer.num_steps = 2000
     else:
-        config.eval_every = 4
+        config.eval_every = 10
     config.data = {
         "source": "toy",
         "rows": 6000,

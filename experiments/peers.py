@@ -38,7 +38,7 @@ def missforest(data: Masked, seed: int) -> np.ndarray:
         min_samples_leaf=5,
         max_features="sqrt",
         random_state=seed,
-        n_jobs=int(__import__("os").environ.get("MF_JOBS", "-1")),
+        n_jobs=-1,
     )
     return _impute(data, estimator=forest, random_state=seed)
 

@@ -146,9 +146,8 @@ def _compare(name: str, method: str) -> dict:
         first = next(tables)
         seconds.append(round(time.perf_counter() - start, 3))
     peak = _peak_mb() - before
-    count = FLAGS.draws if method in ("miri", "miri_paper") else 1
-    if method == "miri_paper" and name != "toy":
-        count = 5  # each is ten flows of a hundred steps
+    # A draw of miri_paper is ten flows of a hundred steps each.
+    count = {"miri": FLAGS.draws, "miri_paper": 4}.get(method, 1)
     kept = [next(tables) for _ in range(count)] if count > 1 else [first]
     mean = errors(dataset.truth, np.mean(kept, axis=0), dataset.m)
     return {
@@ -179,7 +178,7 @@ def _imputations(dataset: Dataset, data: Masked, method: str, seed: int):
     key_fit, key_draws = jax.random.split(jax.random.key(seed))
     state = fit(key_fit, imputer, data)
     yield dataset.restore(np.asarray(state.x))
-    count = FLAGS.draws if method == "miri" else 20
+    count = FLAGS.draws if method == "miri" else 4
     for x in draws(key_draws, imputer, state, data, count):
         yield dataset.restore(np.asarray(x))
 

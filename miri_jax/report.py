@@ -37,7 +37,9 @@ MEANING = {
     " is best",
     "mi": "mutual information of filled table and mask in nats, on held-out"
     " rows: how well one can tell which cells were filled; lower is better",
-    "mi_mean_filling": "the same where gaps are filled with the mean",
+    "mi_error": "standard error of mi",
+    "mi_entropy": "entropy of the mask: what mi comes to where gaps are filled"
+    " with the mean",
     "mi_floor": "what the columns without gaps tell about the mask by"
     " themselves: no imputation can bring mi below it",
     "rmse": "error of the missing cells, in deviations of their column",

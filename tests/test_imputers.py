@@ -247,7 +247,8 @@ def test_gaussian_survives_collinear_and_constant_columns():
     x = np.asarray(state.x)
     assert np.isfinite(x).all() and abs(x).max() < 10
     both = m[:, 0] & ~m[:, 2]  # the copy of a seen value is known
-    assert np.std(x[both, 2] - truth[both, 0]) < 0.1
+    # Shrinkage leaves what some hundred pairs can say of a correlation of 1.
+    assert np.std(x[both, 2] - truth[both, 0]) < 0.15
     assert abs(x[:, 4]).max() < 0.05
 
 

@@ -130,8 +130,14 @@ def estimate_mutual_information(
         for out, chosen in ((learn, others), (held_out, fold)):
             out.append(_Rows(features[chosen], cells[chosen], seen[chosen]))
     stack = lambda parts: jax.tree.map(lambda *a: np.stack(a), *parts)
+    key_zero, key_init, key_sgd = jax.random.split(key_fit, 3)
+    keys = (
+        jax.random.split(key_zero, num_folds),
+        jax.random.split(key_init, (num_folds, 2)),
+        jax.random.split(key_sgd, (num_folds, 2)),
+    )
     gains = _held_out_gains(
-        jax.random.split(key_fit, num_folds),
+        keys,
         stack(learn),
         stack(held_out),
         columns,
@@ -229,7 +235,11 @@ _LogitsFn = Callable[[PyTree, _Rows, Array], Array]
 
 @partial(jax.jit, static_argnames=("num_steps", "batch_size", "width"))
 def _held_out_gains(
-    keys: Array, train: _Rows, test: _Rows, columns: Array, **settings: int
+    keys: tuple[Array, ...],
+    train: _Rows,
+    test: _Rows,
+    columns: Array,
+    **settings: int,
 ) -> Array:
     """`_held_out_gain` of all folds at once: `[folds, n]`."""
     gain = lambda *fold: _held_out_gain(*fold, columns, **settings)
@@ -237,7 +247,7 @@ def _held_out_gains(
 
 
 def _held_out_gain(
-    key: Array,
+    keys: tuple[Array, ...],
     train: _Rows,
     test: _Rows,
     columns: Array,
@@ -270,9 +280,8 @@ def _held_out_gain(
             revealed,
         )
 
-    def stage(prior: PyTree, inputs: tuple[Array, Array]) -> tuple[Any, Array]:
-        key, with_x = inputs
-        key_init, key_fit = jax.random.split(key)
+    def stage(prior: PyTree, inputs: tuple[Array, ...]) -> tuple[Any, Array]:
+        key_init, key_fit, with_x = inputs
 
         def logits(params: PyTree, row: _Rows, j: Array) -> Array:
             known = start + apply(prior, row, j, jnp.zeros_like(with_x))
@@ -294,8 +303,8 @@ def _held_out_gain(
         row = jax.tree.map(lambda a: a[0], train)
         return network.init(key, row.features, row.cells, row.m, row.m)
 
-    key_zero, key_stages = jax.random.split(key)
-    stages = (jax.random.split(key_stages, 2), jnp.arange(2.0))
+    key_zero, *keys = keys
+    stages = (*keys, jnp.arange(2.0))
     _, (prior, posterior) = jax.lax.scan(stage, init(key_zero), stages)
     return posterior - prior
 
