@@ -7,7 +7,8 @@ experiments/peers.py. All methods see the table standardised by its observed
 entries and the same masks. `mmd` and `rmse_draw` are those of one draw,
 `rmse_mean` that of the mean of `draws` draws where the method draws, seconds
 the fit with its first draw and its compilation. What is in the output file
-already, with the same draws, is not run again.
+already, with the same draws, is not run again; `--summary` runs nothing and
+prints the file's comparisons, each over the masks that both methods have.
 """
 
 import itertools
@@ -25,6 +26,7 @@ from experiments import records
 from experiments.peers import PEERS
 from miri_jax.data import Dataset
 from miri_jax.data.uci import NAMES, load_uci
+from miri_jax.imputers import draws as draw_set
 from miri_jax.imputers import fit, make_imputer
 from miri_jax.metrics import errors
 
@@ -38,12 +40,17 @@ flags.DEFINE_list("rates", ["0.6"], "Shares of missing entries.")
 flags.DEFINE_integer("draws", 20, "Imputations for the mean; peers give one.")
 flags.DEFINE_string("out", "results/uci_peers.jsonl", "Where lines are added.")
 
+flags.DEFINE_bool("summary", False, "Only print what the file says.")
+
 CELL = ("dataset", "mechanism", "rate", "mask_seed", "method", "draws")
 
 
 def main(argv: list[str]) -> None:
     """Runs the cells that are not yet in the file."""
     del argv
+    if FLAGS.summary:
+        summarise(read(FLAGS.out))
+        return
     done = {tuple(row[k] for k in CELL) for row in read(FLAGS.out)}
     for rate, mechanism, seed, name in itertools.product(
         map(float, FLAGS.rates),
@@ -82,6 +89,38 @@ def read(path: str) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
+def summarise(rows: list[dict]) -> None:
+    """Prints MMD against MICE and RMSE against the better regressor."""
+    found: dict[tuple, dict[int, dict]] = {}
+    for row in rows:
+        setting = (row["mechanism"], row["rate"], row["dataset"])
+        cell = found.setdefault((*setting, row["method"]), {})
+        cell[row["mask_seed"]] = row
+
+    def compare(setting: tuple, rival: str, key: str) -> str:
+        ours = found.get((*setting, "miri"), {})
+        theirs = found.get((*setting, rival), {})
+        both = sorted(set(ours) & set(theirs))
+        if not both:
+            return f"{'':32}"
+        a = np.array([ours[seed][key] for seed in both])
+        b = np.array([theirs[seed][key] for seed in both])
+        sign = "<" if a.mean() < b.mean() else ">"
+        return (
+            f"{a.mean():.4f} ({a.std():.4f}) {sign} {b.mean():.4f}"
+            f" [{len(both)}]  "
+        )
+
+    print("mmd miri (sd) against mice; rmse_mean against iterative, missforest")
+    for setting in dict.fromkeys(cell[:3] for cell in found):
+        print(
+            f"{setting[0]} {setting[1]} {setting[2]:12}",
+            compare(setting, "mice", "mmd"),
+            compare(setting, "iterative", "rmse_mean"),
+            compare(setting, "missforest", "rmse_mean"),
+        )
+
+
 def measure(
     dataset: Dataset, method: str, seed: int, count: int
 ) -> dict[str, float]:
@@ -113,9 +152,7 @@ def draw(
     imputer = make_imputer(method)
     key_fit, key_draws = jax.random.split(jax.random.key(seed))
     state = fit(key_fit, imputer, data)
-    yield dataset.restore(np.asarray(state.x))
-    for k in range(1, count):
-        x = imputer.impute(jax.random.fold_in(key_draws, k), state, data)
+    for x in draw_set(key_draws, imputer, state, data, count):
         yield dataset.restore(np.asarray(x))
 
 
