@@ -18,6 +18,7 @@ from miri_jax.imputers import (
     gaussian,
     iterate,
     make_imputer,
+    miri,
     summarise,
 )
 from miri_jax.imputers.rows import move_rows, normal_noise
@@ -397,6 +398,28 @@ def test_early_stopping_keeps_the_best_weights():
     assert np.isfinite(again.best["Dense_0"]["kernel"]).all()
 
 
+@pytest.mark.parametrize("source", ["gaussian", "previous"])
+def test_auto_ends_when_mi_stops_falling(source, table):
+    """On a table that a Gaussian fills, the first look at MI is the last."""
+    data, _ = table
+    imputer = make_imputer(
+        "miri",
+        num_iterations="auto",
+        source=source,
+        keep_velocities=True,
+        **{k: v for k, v in SMALL.items() if k != "num_iterations"},
+    )
+    state, infos = _fit(imputer, data)
+    looks = [float(info["mi"]) for info in infos if "mi" in info]
+    assert bool(state.done) or int(state.iteration) == miri.MAX_ITERATIONS
+    assert int(state.iteration) == miri.MI_EVERY * len(looks)
+    assert float(state.mi) == looks[-1]
+    if source == "gaussian":
+        assert len(looks) == 1
+    m = np.asarray(data.m)
+    np.testing.assert_array_equal(_bits(state.x)[m], _bits(data.x)[m])
+
+
 def test_held_out_entries_are_observed_and_no_targets():
     m = jax.random.bernoulli(jax.random.key(0), 0.5, (300, 4))
     held = early_stopping.hold_out(
@@ -446,6 +469,8 @@ def test_unknown_setting_is_refused_by_name():
         ({"source": "prior"}, "source is 'prior'"),
         ({"initial": "mode"}, "initial is 'mode'"),
         ({"solver": "rk4"}, "solver is 'rk4'"),
+        ({"num_iterations": "often"}, "num_iterations is 'often'"),
+        ({"num_iterations": 0}, "num_iterations is 0"),
         ({"num_steps": 10, "num_slices": 3}, "num_slices=3 does not divide"),
         ({"imputed_weight": 2.0}, "imputed_weight is 2.0"),
     ],

@@ -547,8 +547,8 @@ def _step_and_look(
         # Some rows may not have moved yet, and none by the best weights.
         x = impute(key_draw, state, data)
         state = state._replace(x=x, done=jnp.bool_(True))
-    mi = jnp.float32(found.nats)
-    return state._replace(mi=mi), {**info, "mi": mi}
+    state = state._replace(mi=jnp.float32(found.nats))
+    return state, {**info, "mi": jnp.float32(found.nats)}
 
 
 def make_miri_paper(
