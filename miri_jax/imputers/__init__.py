@@ -113,7 +113,9 @@ def draws(
       `[n, *dims]`, `count` times.
     """
     for k in range(count):
-        yield imputer.impute(key, state, data, Draw(jnp.int32(k), count))
+        # The same key on purpose: the draws share its noise.
+        same = jax.random.clone(key)
+        yield imputer.impute(same, state, data, Draw(jnp.int32(k), count))
 
 
 def summarise(
