@@ -335,6 +335,16 @@ def test_mean_of_a_set_is_closer_than_that_of_independent_draws(case, table):
     )
 
 
+@pytest.mark.parametrize("case", ["gaussian", "miri", "miri_paper"])
+def test_draws_of_a_set_differ(case, table):
+    data, _ = table
+    imputer = _make(case)
+    state, _ = _fit(imputer, data)
+    one, two = draws(jax.random.key(0), imputer, state, data, 2)
+    gaps = ~np.asarray(data.m)
+    assert np.mean(np.asarray(one)[gaps] == np.asarray(two)[gaps]) < 0.01
+
+
 def test_summary_equals_that_of_the_draws(table):
     """Chunks only bound the memory; quantiles are those of a set of draws."""
     data, _ = table

@@ -401,6 +401,8 @@ class _MIRI:
             # The source is x itself: no noise is drawn.
             return self.moved(key, state, params, x, data, rows), None
 
+        if draw is not None:
+            key = jax.random.fold_in(key, draw.index)
         x = initial_fill(key, data, self.initial)
         return jax.lax.scan(one_iteration, x, state.kept)[0]
 
