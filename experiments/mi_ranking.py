@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
             axes.errorbar(
                 mmd[some], mi[some], error[some], fmt="o", label=method
             )
-        axes.set(xscale="log", yscale="symlog", xlabel="MMD to the truth")
+        axes.set(xscale="log", xlabel="MMD to the truth")
         axes.set(title=f"{name}: rank correlation {rank:.2f}")
         axes.set_yscale("symlog", linthresh=0.02)
         axes.set_ylabel("MI of filled table and mask, nats")

@@ -473,6 +473,11 @@ def test_unknown_setting_is_refused_by_name():
         make_imputer("mean", num_steps=3)
 
 
+def test_auto_is_refused_where_a_method_does_not_know_it():
+    with pytest.raises(ConfigError, match="num_iterations is 'auto'; method"):
+        make_imputer("gaussian", num_iterations="auto")
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [

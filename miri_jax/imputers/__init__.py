@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,6 +50,12 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
         raise ConfigError(
             f"method {name!r} has no setting {unknown[0]!r}; it takes {takes}"
         )
+    hints = typing.get_type_hints(factory)
+    for key, value in settings.items():
+        if hints[key] is int and not isinstance(value, int):
+            raise ConfigError(
+                f"{key} is {value!r}; method {name!r} takes a whole number"
+            )
     return factory(**settings)
 
 
