@@ -33,6 +33,7 @@ setup(
         "orbax-checkpoint>=0.12",
         "pandas>=2.2",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",
         "tqdm>=4.66",

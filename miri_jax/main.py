@@ -43,7 +43,8 @@ def _use_compilation_cache() -> None:
         jax.config.update(
             "jax_compilation_cache_dir", os.path.join(home, "miri_jax")
         )
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    # A run has dozens of small programs; together they take seconds.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 if __name__ == "__main__":

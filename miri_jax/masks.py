@@ -335,8 +335,10 @@ def amputate(
             f"amputation needs a complete table, but {gaps} of {x.size} values "
             "are not finite in float32; drop their rows or fill them first"
         )
-    draw = MECHANISMS[mechanism]
-    return draw(key, jnp.asarray(x), rate, allow_empty_rows=allow_empty_rows)
+    draw = jax.jit(
+        MECHANISMS[mechanism], static_argnames=("rate", "allow_empty_rows")
+    )
+    return draw(key, x, rate=rate, allow_empty_rows=allow_empty_rows)
 
 
 def _check_rate(rate: float, d: int, allow_empty_rows: bool) -> None:

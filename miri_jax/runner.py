@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jax.scipy.special import entr
+from scipy.special import entr
 
 from miri_jax import report, writers
 from miri_jax.checkpoint import CheckpointStore
@@ -257,12 +257,19 @@ def _log_values(
                 f" {bad[0]} of this call; the last good state is {kept}; try a"
                 " smaller --config.imputer.learning_rate in a new --workdir"
             )
-    if not bool(jnp.isfinite(state.x).all()):
+    if not _all_finite(state.x):
         raise NonFiniteError(
             f"the filled table is not finite after iteration {iteration}; the"
             f" last good state is {kept}"
         )
-    return {name: float(np.mean(value)) for name, value in info.items()}
+    return {
+        name: float(np.mean(np.asarray(value))) for name, value in info.items()
+    }
+
+
+@jax.jit
+def _all_finite(x: jax.Array) -> jax.Array:
+    return jnp.isfinite(x).all()
 
 
 def _draw(

@@ -43,7 +43,8 @@ def fit_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
 def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
     """The table as imputers take it: float32, standardised, 0 in the gaps."""
     z = (np.where(m, values, 0.0) - scaler.mean) / scaler.deviation
-    return Masked(jnp.asarray(np.where(m, z, 0.0), jnp.float32), jnp.asarray(m))
+    z = np.where(m, z, 0.0).astype(np.float32)
+    return Masked(jnp.asarray(z), jnp.asarray(m))
 
 
 def restore(

@@ -81,8 +81,8 @@ def estimate_mutual_information(
     m: ArrayLike,
     *,
     num_folds: int = 3,
-    num_steps: int = 600,
-    batch_size: int = 256,
+    num_steps: int = 360,
+    batch_size: int = 32,
     width: int = 64,
     max_rows: int = 6000,
     max_columns: int = 64,
@@ -113,15 +113,15 @@ def estimate_mutual_information(
     """
     x = np.asarray(x, np.float64).reshape(len(x), -1)
     m = np.asarray(m, bool).reshape(len(m), -1)
-    key_rows, key_columns, key_fit = jax.random.split(key, 3)
-    rows = np.asarray(jax.random.permutation(key_rows, len(x)))[:max_rows]
+    key_rows, key_fit = jax.random.split(key)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key_rows)))
+    rows = rng.permutation(len(x))[:max_rows]
     size = len(rows) // num_folds
     mixed = np.flatnonzero(m.any(0) & ~m.all(0))
     if size < 10 or not len(mixed):
         return Estimate(0.0, 0.0)
     folds = rows[: size * num_folds].reshape(num_folds, size)
-    columns = np.asarray(jax.random.permutation(key_columns, len(mixed)))
-    columns = np.sort(columns[:max_columns])
+    columns = np.sort(rng.permutation(len(mixed))[:max_columns])
     seen = np.asarray(m[:, mixed], np.float32)
     learn, held_out = [], []
     for k, fold in enumerate(folds):
@@ -130,14 +130,8 @@ def estimate_mutual_information(
         for out, chosen in ((learn, others), (held_out, fold)):
             out.append(_Rows(features[chosen], cells[chosen], seen[chosen]))
     stack = lambda parts: jax.tree.map(lambda *a: np.stack(a), *parts)
-    key_zero, key_init, key_sgd = jax.random.split(key_fit, 3)
-    keys = (
-        jax.random.split(key_zero, num_folds),
-        jax.random.split(key_init, (num_folds, 2)),
-        jax.random.split(key_sgd, (num_folds, 2)),
-    )
     gains = _held_out_gains(
-        keys,
+        key_fit,
         stack(learn),
         stack(held_out),
         columns,
@@ -235,7 +229,7 @@ _LogitsFn = Callable[[PyTree, _Rows, Array], Array]
 
 @partial(jax.jit, static_argnames=("num_steps", "batch_size", "width"))
 def _held_out_gains(
-    keys: tuple[Array, ...],
+    key: Array,
     train: _Rows,
     test: _Rows,
     columns: Array,
@@ -243,11 +237,12 @@ def _held_out_gains(
 ) -> Array:
     """`_held_out_gain` of all folds at once: `[folds, n]`."""
     gain = lambda *fold: _held_out_gain(*fold, columns, **settings)
+    keys = jax.random.split(key, len(train.m))
     return jax.vmap(gain)(keys, train, test)
 
 
 def _held_out_gain(
-    keys: tuple[Array, ...],
+    key: Array,
     train: _Rows,
     test: _Rows,
     columns: Array,
@@ -303,7 +298,10 @@ def _held_out_gain(
         row = jax.tree.map(lambda a: a[0], train)
         return network.init(key, row.features, row.cells, row.m, row.m)
 
-    key_zero, *keys = keys
+    key_init, key_fit = jax.random.split(key)
+    # At its start a network says nothing, which is the prior's own prior.
+    key_zero, key_init = jax.random.split(key_init)
+    keys = jax.random.split(key_init), jax.random.split(key_fit)
     stages = (*keys, jnp.arange(2.0))
     _, (prior, posterior) = jax.lax.scan(stage, init(key_zero), stages)
     return posterior - prior
@@ -322,7 +320,7 @@ def _fit_best(
 ) -> PyTree:
     """Trains `params` and returns the snapshot that is best on `valid`."""
     optimizer = optax.adamw(
-        optax.cosine_decay_schedule(3e-3, num_steps), weight_decay=1e-2
+        optax.cosine_decay_schedule(1e-2, num_steps), weight_decay=1e-2
     )
 
     def loss_fn(params: PyTree, rows: _Rows, j: Array) -> Array:
@@ -348,9 +346,6 @@ def _fit_best(
 
     def snapshot(carry: Any, steps: Array) -> tuple[Any, None]:
         params, opt_state, best, best_score = carry
-        (params, opt_state), _ = jax.lax.scan(
-            sgd_step, (params, opt_state), steps
-        )
         score = score_of(params)
         best = jax.tree.map(
             lambda new, old: jnp.where(score > best_score, new, old),
@@ -358,11 +353,16 @@ def _fit_best(
             best,
         )
         best_score = jnp.maximum(score, best_score)
+        (params, opt_state), _ = jax.lax.scan(
+            sgd_step, (params, opt_state), steps
+        )
         return (params, opt_state, best, best_score), None
 
-    carry = (params, optimizer.init(params), params, score_of(params))
+    # The first snapshot is the start; the steps after the last are of size 0.
+    carry = (params, optimizer.init(params), params, -jnp.inf)
     size = max(num_steps // NUM_SNAPSHOTS, 1)
-    steps = jnp.arange(NUM_SNAPSHOTS * size).reshape(NUM_SNAPSHOTS, size)
+    steps = jnp.arange((NUM_SNAPSHOTS + 1) * size)
+    steps = steps.reshape(NUM_SNAPSHOTS + 1, size)
     return jax.lax.scan(snapshot, carry, steps)[0][2]
 
 
