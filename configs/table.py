@@ -19,7 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """`:beijing` for the table that the package ships, `:smoke` for seconds."""
     check_arg(arg, ("beijing", "smoke"))
     config = base_config()
-    config.eval_every = 10
+    config.eval_every = 0
     config.data = {
         "source": "table",
         "path": config_dict.placeholder(str),

@@ -27,7 +27,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config()
     smoke = arg == "smoke"
     config.draws = 20
-    config.eval_every = 10
+    config.eval_every = 0
     config.data = {
         "source": "uci",
         "name": "energy" if smoke or not arg else arg,

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from absl import app, flags
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from experiments import records
 from miri_jax.data.toy import load_toy
@@ -63,8 +64,7 @@ def main(argv: list[str]) -> None:
     ):
         found = [measure(name, *setting) for setting in SETTINGS]
         mi, error, mmd = map(np.array, zip(*found, strict=True))
-        of = lambda x: np.argsort(np.argsort(x))
-        rank = float(np.corrcoef(of(mi), of(mmd))[0, 1])
+        rank = float(spearmanr(mi, mmd).statistic)
         print(f"{name}: rank correlation {rank:.3f} over {len(found)} runs")
         records.append(
             FLAGS.out,

@@ -10,6 +10,12 @@ fresh process, compilation included and no cache; `again` those of the same call
 once more. Peak memory is that of the process, beyond what it had after its
 imports and with the table loaded; compilation is part of it.
 
+Then `process`: `python -m miri_jax.main --config configs/uci.py:NAME`, 20 draws
+and report included, twice: with an empty compilation cache and with the one
+that this left. Seconds from the shell's prompt to the first line of progress,
+which holds MI and MMD of the table that the fit starts from; to the end of the
+first iteration; and to the end of the process.
+
 Then `scaling`: `miri` on synthetic tables (a mixture of two Gaussians, 30 %
 MCAR) of 10^3 to 10^6 rows and of 8 to 512 columns: seconds of a fit and one
 draw once compiled, peak memory, and the exponents of power laws fitted to them
@@ -21,7 +27,9 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +49,9 @@ METHODS = ("miri_paper", "miri", "torch", "mice", "iterative", "missforest")
 flags.DEFINE_string("folder", "~/uci_datasets", "Where the tables are.")
 flags.DEFINE_list("names", ["toy", "energy", "housing", "wine"], "Tables.")
 flags.DEFINE_list("methods", list(METHODS), "What to compare.")
+flags.DEFINE_list(
+    "processes", ["stock", "energy", "housing", "wine"], "Whole runs."
+)
 flags.DEFINE_list(
     "rows", ["1000", "10000", "100000", "1000000"], "With 20 columns."
 )
@@ -70,6 +81,14 @@ def main(argv: list[str]) -> None:
                     f"  {row['mmd']:.4f}  {row['rmse_mean']:.4f}",
                     flush=True,
                 )
+    print("table    cache  first line, s  iteration 1, s  all, s")
+    for name in FLAGS.processes:
+        for row in _processes(name):
+            print(
+                f"{name:8} {row['cache']:5}  {row['first_line']:13.2f}"
+                f"  {row['iteration_1']:14.2f}  {row['all']:6.2f}",
+                flush=True,
+            )
     print("rows     columns  seconds  MB     table, MB")
     sizes = [(int(n), 20) for n in FLAGS.rows]
     sizes += [(2000, int(d)) for d in FLAGS.columns]
@@ -117,6 +136,31 @@ def _measure(**task) -> dict | None:
     row = {**task, **json.loads(done.stdout.strip().splitlines()[-1])}
     records.append(FLAGS.out, **row, load=os.getloadavg()[0])
     return row
+
+
+def _processes(name: str) -> Iterator[dict]:
+    """Seconds of a run from the shell, with a cold and with a warm cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        for cache in ("cold", "warm"):
+            command = [sys.executable, "-m", "miri_jax.main"]
+            command += ["--config", f"configs/uci.py:{name}"]
+            command += ["--workdir", os.path.join(folder, cache)]
+            command += [f"--config.data.folder={FLAGS.folder}"]
+            environment = {**os.environ, "XDG_CACHE_HOME": folder}
+            row = {"kind": "process", "dataset": name, "cache": cache}
+            start = time.perf_counter()
+            with subprocess.Popen(
+                command, stderr=subprocess.PIPE, text=True, env=environment
+            ) as process:
+                for line in process.stderr:
+                    spent = round(time.perf_counter() - start, 2)
+                    if line.startswith("iteration 0/"):
+                        row["first_line"] = spent
+                    elif line.startswith("iteration 1/"):
+                        row["iteration_1"] = spent
+            row["all"] = round(time.perf_counter() - start, 2)
+            records.append(FLAGS.out, **row, load=os.getloadavg()[0])
+            yield row
 
 
 def _peak_mb() -> float:

@@ -42,6 +42,8 @@ from miri_jax.types import Array, Cond, PyTree
 
 try:
     import torch
+
+    from experiments import torch_miri
 except ImportError:
     torch = None
 
@@ -148,32 +150,10 @@ def make_torch(seed: int, x: Array, m: Array, steps: int) -> Stretch:
     """The loop of `make_train` in eager PyTorch; nothing is compiled."""
     torch.set_num_threads(os.cpu_count())
     torch.manual_seed(seed)
-    x, m = torch.from_numpy(np.array(x)), torch.from_numpy(np.array(m))
-    *sizes, d = layer_sizes(x.shape[1])
-    layers = []
-    for i, o in pairwise(sizes):
-        layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
-    net = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], d))
-    optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE, fused=True)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, LIFE)
-    frequencies = math.pi * 2.0 ** torch.arange(NUM_FREQUENCIES)
-
-    def stretch() -> None:
-        for _ in range(steps):
-            rows0, rows1 = torch.randint(len(x), (2, BATCH_SIZE))
-            tau = torch.rand(BATCH_SIZE, 1)
-            x0, x1, m0 = x[rows0], x[rows1], m[rows0].float()
-            x_tau, angles = (1 - tau) * x0 + tau * x1, tau * frequencies
-            parts = [x_tau * (1 - m0), x0 * m0, x1 * m0, m0]
-            v = net(torch.cat([*parts, tau, angles.sin(), angles.cos()], 1))
-            loss = torch.nn.functional.mse_loss(v, x1 - x0)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
-            optimizer.step()
-            cosine.step()
-
-    return stretch
+    x = torch.from_numpy(np.array(x))
+    m = torch.from_numpy(np.array(m, np.float32))
+    net = torch_miri.make_network(x.shape[1])
+    return partial(torch_miri.make_train(net, x, m, LIFE), steps)
 
 
 def timed(stretch: Stretch) -> float:

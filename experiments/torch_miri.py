@@ -6,6 +6,7 @@ Needs the extra `bench`.
 
 import math
 import os
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -37,13 +38,14 @@ def inputs(
     return torch.cat([*parts, tau, angles.sin(), angles.cos()], 1)
 
 
-def train(
-    net: torch.nn.Module, x: torch.Tensor, m: torch.Tensor, num_steps: int
-) -> None:
-    """Lines 4-9 of Algorithm 1."""
+def make_train(
+    net: torch.nn.Module, x: torch.Tensor, m: torch.Tensor, life: int
+) -> Callable[[int], None]:
+    """Lines 4-9 of Algorithm 1: takes a number of the `life` SGD steps."""
     optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE, fused=True)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-    for _ in range(num_steps):
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, life)
+
+    def step() -> None:
         rows0, rows1 = torch.randint(len(x), (2, BATCH_SIZE))
         tau = torch.rand(BATCH_SIZE, 1)
         x0, x1, m0 = x[rows0], x[rows1], m[rows0]
@@ -54,6 +56,12 @@ def train(
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
         optimizer.step()
         cosine.step()
+
+    def train(num_steps: int) -> None:
+        for _ in range(num_steps):
+            step()
+
+    return train
 
 
 @torch.no_grad()
@@ -85,6 +93,6 @@ def algorithm1(
     x = x + (1 - m) * torch.randn(x.shape)
     for _ in range(num_iterations):
         net = make_network(x.shape[1])
-        train(net, x, m, num_steps)
+        make_train(net, x, m, num_steps)(num_steps)
         x = solve(net, x, m, ode_steps)
     return x.numpy()

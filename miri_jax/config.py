@@ -24,7 +24,8 @@ def base_config() -> ConfigDict:
             "method": "miri",
             "seed": 0,
             "draws": 1,
-            # Outer iterations between two lines with MMD and MI.
+            # Outer iterations between two lines with MMD and MI; 0 for the
+            # first and the last line only.
             "eval_every": 1,
             "imputer": _imputer_settings(),
             "model": _placeholders(

@@ -7,11 +7,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -103,19 +98,17 @@ def pairs_picture(dataset: Dataset, filled: np.ndarray) -> Figure | None:
         "filled with the mean": mean_fill,
         "filled by this run": filled,
     }
-    figure, axes = plt.subplots(
-        1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained"
-    )
+    figure, axes = _panels(3, 3, (3.3, 3.6), sharex=True, sharey=True)
     low, high = dataset.truth.min(axis=0), dataset.truth.max(axis=0)
     bins = [np.linspace(low[k], high[k], 61) for k in range(2)]
     counts = {k: np.histogram2d(*v.T, bins=bins)[0] for k, v in panels.items()}
     # One scale for all, set by the truth, so that panels can be compared.
     top = counts["truth"].max()
-    for axis, (title, count) in zip(axes, counts.items()):
+    for axis, (title, count) in zip(axes.flat, counts.items()):
         axis.pcolormesh(*bins, count.T, cmap="magma", vmin=0, vmax=top)
         axis.set_title(title)
         axis.set_xlabel(dataset.columns[0])
-    axes[0].set_ylabel(dataset.columns[1])
+    axes.flat[0].set_ylabel(dataset.columns[1])
     return figure
 
 
@@ -124,17 +117,7 @@ def columns_picture(dataset: Dataset, filled: np.ndarray) -> Figure | None:
     shown = _shown_columns(dataset)
     if not shown:
         return None
-    width = min(len(shown), 3)
-    height = -(-len(shown) // width)
-    figure, axes = plt.subplots(
-        height,
-        width,
-        figsize=(3.4 * width, 2.4 * height),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat[len(shown) :]:
-        axis.set_visible(False)
+    figure, axes = _panels(len(shown), 3, (3.4, 2.1))
     for axis, j in zip(axes.flat, shown):
         _histograms(axis, dataset, filled, j)
     axes.flat[0].legend(frameon=False, fontsize=8)
@@ -150,13 +133,7 @@ def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
     ]
     if not names:
         return None
-    figure, axes = plt.subplots(
-        1,
-        len(names),
-        figsize=(3.4 * len(names), 2.6),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = _panels(len(names), 3, (3.4, 2.6))
     labels = {"mi": "mutual information (nats)", "mmd": "MMD to the truth"}
     for axis, name in zip(axes.flat, names):
         rows = [row for row in trace if name in row]
@@ -173,6 +150,31 @@ def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
         axis.set_ylim(min(0, *values), 1.08 * max(1e-3, *values))
         axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _panels(
+    count: int, columns: int, size: tuple[float, float], **shared: bool
+) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels of `size` (width, height) in inches.
+
+    Margins are set by hand: a layout found by trial takes as long as drawing.
+    """
+    width, height = min(count, columns), -(-count // columns)
+    figure = Figure(figsize=(size[0] * width, size[1] * height))
+    axes = figure.subplots(height, width, squeeze=False, **shared)
+    left, right, top, bottom = 0.6, 0.15, 0.35, 0.55
+    inner = size[0] - left - right, size[1] - top - bottom
+    figure.subplots_adjust(
+        left=left / figure.get_figwidth(),
+        right=1 - right / figure.get_figwidth(),
+        top=1 - top / figure.get_figheight(),
+        bottom=bottom / figure.get_figheight(),
+        wspace=(left + right) / inner[0],
+        hspace=(top + bottom) / inner[1],
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes
 
 
 def _histograms(
@@ -202,6 +204,7 @@ def _histograms(
     title = dataset.columns[j].replace("$", r"\$")
     axis.set_title(title[:40], fontsize=10)
     axis.set_yticks([])
+    axis.locator_params(axis="x", nbins=4)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
@@ -215,7 +218,6 @@ def _shown_columns(dataset: Dataset) -> list[int]:
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    plt.close(figure)
     return buffer.getvalue()
 
 

@@ -213,6 +213,7 @@ def _fit(
     if not metrics.rows():
         values = _evaluate(jax.random.fold_in(key_metrics, 0), dataset, state.x)
         metrics.write(0, 0, values)
+        metrics.progress(0, values)
     saved, saved_at = step, time.monotonic()
     try:
         before = int(state.iteration)
@@ -220,7 +221,8 @@ def _fit(
             step, now = step + 1, int(state.iteration)
             values = _log_values(info, state, now, saved)
             last = finished(imputer, state)
-            if now > before and (now % config.eval_every == 0 or last):
+            every = config.eval_every or imputer.num_iterations
+            if now > before and (now % every == 0 or last):
                 key = jax.random.fold_in(key_metrics, now)
                 values |= _evaluate(key, dataset, state.x)
             metrics.write(step, now, values)

@@ -162,8 +162,11 @@ class MetricsWriter:
             return
         done = iteration - self._first
         seconds = time.monotonic() - self._start
-        left = seconds / done * (self._total - iteration) if done else 0.0
-        say(f"iteration {iteration}/{self._total}  {shown}  eta {left:.0f} s")
+        line = f"iteration {iteration}/{self._total}  {shown}"
+        if done:
+            left = seconds / done * (self._total - iteration)
+            line += f"  eta {left:.0f} s"
+        say(line)
 
     def close(self) -> None:
         """Closes the files and the bar."""
