@@ -185,6 +185,31 @@ def draw_batch(
     return make_batch(tau, pairs, imputed_weight)
 
 
+def draw_from_pool(
+    key: Array,
+    pool: Pairs,
+    *,
+    batch_size: int,
+    imputed_weight: float | None = None,
+) -> FlowBatch:
+    """As `draw_batch`, with pairs drawn earlier, at times of their own.
+
+    Args:
+      key: PRNG key.
+      pool: pairs to choose from, with replacement.
+      batch_size: number of pairs.
+      imputed_weight: see `make_batch`.
+
+    Returns:
+      A `FlowBatch` of `batch_size` examples.
+    """
+    key_pair, key_tau = jax.random.split(key)
+    chosen = jax.random.randint(key_pair, (batch_size,), 0, len(pool.x1))
+    pairs = jax.tree.map(lambda a: a[chosen], pool)
+    tau = jax.random.uniform(key_tau, (batch_size,), pool.x1.dtype)
+    return make_batch(tau, pairs, imputed_weight)
+
+
 def flow_loss(
     params: PyTree, apply_fn: ApplyFn, batch: FlowBatch
 ) -> tuple[Array, dict[str, Array]]:

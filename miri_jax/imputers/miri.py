@@ -34,7 +34,7 @@ from miri_jax.imputers.rows import move_rows
 from miri_jax.imputers.simple import observed_mean, observed_median
 from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import VelocityMLP
-from miri_jax.types import Array, Cond, Draw, FlowBatch, Imputer, Masked, PyTree
+from miri_jax.types import Array, Cond, Draw, Imputer, Masked, PyTree
 
 SOURCES = ("previous", "noise", "gaussian")
 INITIALS = ("normal", "uniform", "mean", "median")
@@ -259,8 +259,8 @@ class _MIRI:
         n = len(data.x)
         if n <= self.max_rows:
             return None
-        start = state.iteration * self.max_rows % n
-        return jnp.roll(state.order, -start)[: self.max_rows]
+        first = state.iteration * self.max_rows
+        return state.order[(first + jnp.arange(self.max_rows)) % n]
 
     def descend(
         self, key: Array, state: MIRIState, data: Masked
@@ -271,32 +271,20 @@ class _MIRI:
         targets = state.held_out.targets if self.held_out else data.m
         take = lambda a: a if rows is None else a[rows]
         x, m, targets = take(state.x), take(data.m), take(targets)
-        draw = partial(
-            flow.draw_pair,
-            x=x,
-            m=m,
-            targets=targets,
-            base=self.base(state),
-            gaps=flow.gap_rows(m),
+        pairs = dict(
+            targets=targets, base=self.base(state), gaps=flow.gap_rows(m)
         )
         key_pool, key_fit = jax.random.split(key)
         if self.pair_reuse > 1:
             key_pool = jax.random.fold_in(key_pool, state.slice)
             size = -(-num_steps * self.batch_size // self.pair_reuse)
-            pool = draw(key_pool, batch_size=size)
-
-        def sample_batch(key: Array) -> FlowBatch:
-            key_pair, key_tau = jax.random.split(key)
-            if self.pair_reuse > 1:
-                chosen = jax.random.randint(
-                    key_pair, (self.batch_size,), 0, size
-                )
-                pairs = jax.tree.map(lambda a: a[chosen], pool)
-            else:
-                pairs = draw(key_pair, batch_size=self.batch_size)
-            tau = jax.random.uniform(key_tau, (self.batch_size,), x.dtype)
-            return flow.make_batch(tau, pairs, self.imputed_weight)
-
+            pool = flow.draw_pair(key_pool, x, m, batch_size=size, **pairs)
+            draw = partial(flow.draw_from_pool, pool=pool)
+        else:
+            draw = partial(flow.draw_batch, x=x, m=m, **pairs)
+        sample_batch = partial(
+            draw, batch_size=self.batch_size, imputed_weight=self.imputed_weight
+        )
         apply_fn = self.apply_fn(shape)
         network, losses = train.fit(
             key_fit,
@@ -409,7 +397,7 @@ class _MIRI:
 
 def auto_width(shape: tuple[int, ...]) -> int:
     """Units of a hidden layer for a table of `shape` (n, *dims)."""
-    return 64 if math.prod(shape) < 2**19 else 128
+    return 64 if math.prod(shape) < 2**15 else 128
 
 
 def auto_steps(shape: tuple[int, ...]) -> int:
@@ -499,7 +487,7 @@ def make_miri(
             " on, or 'auto'"
         )
     zero_output = source == "gaussian"
-    defaults = dict(depth=2, residual=True, zero_output=zero_output)
+    defaults = dict(depth=1, residual=True, zero_output=zero_output)
     miri = _MIRI(
         num_iterations=num_iterations,
         num_steps=num_steps,
