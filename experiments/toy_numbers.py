@@ -16,7 +16,7 @@ from absl import app, flags
 from experiments import records
 from miri_jax.data import Dataset
 from miri_jax.data.toy import load_toy
-from miri_jax.imputers import iterate, make_imputer
+from miri_jax.imputers import finished, iterate, make_imputer
 from miri_jax.metrics import mutual_information
 
 FLAGS = flags.FLAGS
@@ -69,7 +69,7 @@ def measure(dataset: Dataset, name: str, seed: int) -> dict:
     seconds = time.perf_counter() - start
     trace = [_score(jax.random.fold_in(key_mi, 0), dataset, state.x)]
     steps = iterate(key_steps, imputer, data, state)
-    while int(state.iteration) < imputer.num_iterations:
+    while not finished(imputer, state):
         start = time.perf_counter()
         state, _ = jax.block_until_ready(next(steps))
         seconds += time.perf_counter() - start
