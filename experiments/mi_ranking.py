@@ -7,9 +7,13 @@ mutual information of filled table and mask and the MMD to the truth. Prints
 Spearman's rank correlation for each table, and draws them all.
 """
 
+import json
+import pathlib
+
 import jax
 import numpy as np
 from absl import app, flags
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
@@ -24,6 +28,7 @@ flags.DEFINE_string("folder", "~/uci_datasets", "Where the tables are.")
 flags.DEFINE_list("names", ["toy", "wine"], "Tables.")
 flags.DEFINE_integer("mask_seed", 1, "Seed of the mask.")
 flags.DEFINE_string("out", "results/mi_ranking.jsonl", "Where lines are added.")
+flags.DEFINE_bool("plot", False, "Run nothing, draw what the file holds.")
 flags.DEFINE_string("picture", "docs/mi_ranking.png", "The plot.")
 
 QUICK = {"num_steps": 50, "model": {"width": 32}, "held_out": 0.0}
@@ -54,40 +59,45 @@ SETTINGS = [
 
 
 def main(argv: list[str]) -> None:
-    """Runs all settings on all tables."""
+    """Runs all settings on all tables, then draws what the file holds."""
     del argv
+    for name in [] if FLAGS.plot else FLAGS.names:
+        for setting in SETTINGS:
+            measure(name, *setting)
+    lines = pathlib.Path(FLAGS.out).read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     figure = Figure(figsize=(5 * len(FLAGS.names), 4), layout="constrained")
-    for axes, name in zip(
-        figure.subplots(1, len(FLAGS.names), squeeze=False)[0],
-        FLAGS.names,
-        strict=True,
-    ):
-        found = [measure(name, *setting) for setting in SETTINGS]
-        mi, error, mmd = map(np.array, zip(*found, strict=True))
-        rank = float(spearmanr(mi, mmd).statistic)
-        print(f"{name}: rank correlation {rank:.3f} over {len(found)} runs")
-        records.append(
-            FLAGS.out,
-            dataset=name,
-            mask_seed=FLAGS.mask_seed,
-            runs=len(found),
-            rank_correlation=rank,
-        )
-        for method in dict.fromkeys(m for m, _ in SETTINGS):
-            some = [i for i, (m, _) in enumerate(SETTINGS) if m == method]
-            axes.errorbar(
-                mmd[some], mi[some], error[some], fmt="o", label=method
-            )
-        axes.set(xscale="log", xlabel="MMD to the truth")
-        axes.set(title=f"{name}: rank correlation {rank:.2f}")
-        axes.set_yscale("symlog", linthresh=0.02)
-        axes.set_ylabel("MI of filled table and mask, nats")
-        axes.legend(frameon=False)
+    panels = figure.subplots(1, len(FLAGS.names), squeeze=False)[0]
+    for axes, name in zip(panels, FLAGS.names, strict=True):
+        draw(axes, name, [row for row in rows if row["dataset"] == name])
     figure.savefig(FLAGS.picture, dpi=120)
 
 
-def measure(name: str, method: str, settings: dict) -> tuple[float, ...]:
-    """MI, its error and MMD of one filling."""
+def draw(axes: Axes, name: str, rows: list[dict]) -> None:
+    """Plots MI over MMD and prints their rank correlation."""
+    of = lambda key, some: [row[key] for row in some]
+    rank = spearmanr(of("mi", rows), of("mmd", rows)).statistic
+    print(f"{name}: rank correlation {rank:.3f} over {len(rows)} runs")
+    for method in dict.fromkeys(of("method", rows)):
+        some = [row for row in rows if row["method"] == method]
+        axes.errorbar(
+            of("mmd", some),
+            of("mi", some),
+            of("mi_error", some),
+            fmt="o",
+            label=method,
+        )
+    axes.set(xscale="log", xlabel="MMD to the truth")
+    axes.xaxis.set_minor_formatter("")
+    axes.set(title=f"{name}: rank correlation {rank:.2f}")
+    axes.set_yscale("symlog", linthresh=0.02)
+    axes.set_ylim(-0.05, 2 * max(of("mi", rows)))
+    axes.set_ylabel("MI of filled table and mask, nats")
+    axes.legend(frameon=False, loc="lower right")
+
+
+def measure(name: str, method: str, settings: dict) -> None:
+    """Keeps MI, its error and MMD of one filling."""
     seed = FLAGS.mask_seed
     if name == "toy":
         dataset = load_toy(mask_seed=seed)
@@ -111,7 +121,6 @@ def measure(name: str, method: str, settings: dict) -> tuple[float, ...]:
         mi_error=mi.error,
         mmd=mmd,
     )
-    return mi.nats, mi.error, mmd
 
 
 if __name__ == "__main__":
