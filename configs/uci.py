@@ -3,16 +3,16 @@
     python -m miri_jax.main --config configs/uci.py:wine --workdir runs/wine \
         --config.data.folder=FOLDER
 
-On 2 CPU cores a table of up to 1600 rows takes about 30 seconds, with 20
-draws. MMD of one draw at 60 % missing, means over masks 1 to 3
+On 2 CPU cores a table of up to 1600 rows takes about 40 seconds the first time
+and 15 once its programs are compiled, with 20 draws. MMD of one draw at 60 % missing, means over masks 1 to 3
 (experiments/uci_peers.py, results/uci_peers.jsonl), MICE being scikit-learn's
 IterativeImputer(sample_posterior=True):
 
              miri    MICE
-    wine     0.0270  0.0437
-    energy   0.0209  0.0267
+    wine     0.0269  0.0437
+    energy   0.0214  0.0267
     housing  0.0335  0.0465
-    stock    0.0390  0.0411
+    stock    0.0357  0.0411
 """
 
 from ml_collections import ConfigDict
