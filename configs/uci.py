@@ -4,8 +4,9 @@
         --config.data.folder=FOLDER
 
 On 2 CPU cores a table of up to 1600 rows takes about 40 seconds the first time
-and 15 once its programs are compiled, with 20 draws. MMD of one draw at 60 % missing, means over masks 1 to 3
-(experiments/uci_peers.py, results/uci_peers.jsonl), MICE being scikit-learn's
+and 15 once its programs are compiled, with 20 draws. MMD of one draw at 60 %
+missing, means over masks 1 to 3 (experiments/uci_peers.py,
+results/uci_peers.jsonl), MICE being scikit-learn's
 IterativeImputer(sample_posterior=True):
 
              miri    MICE
