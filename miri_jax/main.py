@@ -11,6 +11,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from miri_jax import interrupt
 from miri_jax.command_line import fail, make_parser
 from miri_jax.exceptions import MiriError
 from miri_jax.runner import run
@@ -27,6 +28,7 @@ def main(argv: list[str]) -> None:
     """Runs the config's fit; exits with 1 and one line on a user's error."""
     del argv  # The parser has refused what is no flag.
     _use_compilation_cache()
+    interrupt.install()
     try:
         run(_CONFIG.value, _WORKDIR.value)
     except (MiriError, OSError) as error:

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 from scipy.special import entr
 
-from miri_jax import report, writers
+from miri_jax import interrupt, report, writers
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.tables import fill_table, write_table
@@ -179,9 +179,10 @@ class Clock:
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Adds the time inside the block to a phase."""
+        """Adds the time inside the block to a phase; Ctrl-C may end it."""
         start = time.perf_counter()
         yield
+        interrupt.check()
         spent = time.perf_counter() - start
         self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
 
@@ -233,6 +234,7 @@ def _fit(
                 store.save(step, state)
                 saved, saved_at = step, time.monotonic()
             before = now
+            interrupt.check()
     finally:
         metrics.close()
         store.close()
