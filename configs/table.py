@@ -4,7 +4,7 @@
         --config.data.path=IN.csv
 
 On 2 CPU cores the table that the package ships (`:beijing`, 4392 rows, 12
-columns, 484 real gaps) takes about 1 minute. Expect mi 0.17,
+columns, 484 real gaps) takes about 40 seconds. Expect mi 0.17,
 mi_error 0.015, mi_entropy 0.35 and mi_floor 0.19: these gaps come in runs of
 hours, so that month, day and hour alone tell much of where they are, whatever
 fills them.

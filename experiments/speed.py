@@ -152,12 +152,16 @@ def _processes(name: str) -> Iterator[dict]:
             with subprocess.Popen(
                 command, stderr=subprocess.PIPE, text=True, env=environment
             ) as process:
+                line = ""
                 for line in process.stderr:
                     spent = round(time.perf_counter() - start, 2)
                     if line.startswith("iteration 0/"):
                         row["first_line"] = spent
                     elif line.startswith("iteration 1/"):
                         row["iteration_1"] = spent
+            if process.returncode:
+                print(name, "failed:", line.strip())
+                return
             row["all"] = round(time.perf_counter() - start, 2)
             records.append(FLAGS.out, **row, load=os.getloadavg()[0])
             yield row

@@ -45,21 +45,18 @@ def make_train(
     optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE, fused=True)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, life)
 
-    def step() -> None:
-        rows0, rows1 = torch.randint(len(x), (2, BATCH_SIZE))
-        tau = torch.rand(BATCH_SIZE, 1)
-        x0, x1, m0 = x[rows0], x[rows1], m[rows0]
-        v = net(inputs((1 - tau) * x0 + tau * x1, x0, x1, m0, tau))
-        loss = torch.nn.functional.mse_loss(v, x1 - x0)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
-        optimizer.step()
-        cosine.step()
-
     def train(num_steps: int) -> None:
         for _ in range(num_steps):
-            step()
+            rows0, rows1 = torch.randint(len(x), (2, BATCH_SIZE))
+            tau = torch.rand(BATCH_SIZE, 1)
+            x0, x1, m0 = x[rows0], x[rows1], m[rows0]
+            v = net(inputs((1 - tau) * x0 + tau * x1, x0, x1, m0, tau))
+            loss = torch.nn.functional.mse_loss(v, x1 - x0)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
+            optimizer.step()
+            cosine.step()
 
     return train
 

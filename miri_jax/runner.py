@@ -216,13 +216,13 @@ def _fit(
         metrics.write(0, 0, values)
         metrics.progress(0, values)
     saved, saved_at = step, time.monotonic()
+    every = config.eval_every or imputer.num_iterations
     try:
         before = int(state.iteration)
         for state, info in iterate(key_steps, imputer, data, state):
             step, now = step + 1, int(state.iteration)
             values = _log_values(info, state, now, saved)
             last = finished(imputer, state)
-            every = config.eval_every or imputer.num_iterations
             if now > before and (now % every == 0 or last):
                 key = jax.random.fold_in(key_metrics, now)
                 values |= _evaluate(key, dataset, state.x)
