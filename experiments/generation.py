@@ -12,7 +12,6 @@ have `sample`; of the others the filled table is taken (`rows: imputed`).
 `complete` are the training rows without gaps, the most that can be had.
 """
 
-import os
 import time
 
 import jax
@@ -24,6 +23,7 @@ from sklearn.ensemble import RandomForestRegressor
 from experiments import benchmark, records
 from miri_jax.data.dataset import Dataset, amputated
 from miri_jax.data.transforms import fit_scaler
+from miri_jax.data.uci import read_uci
 from miri_jax.imputers import IMPUTERS, fit
 from miri_jax.metrics import median_distance, mmd
 
@@ -72,8 +72,7 @@ def load(
 
     Both are standardised by the complete training rows.
     """
-    path = os.path.join(os.path.expanduser(folder), f"{name}.csv.gz")
-    table = pd.read_csv(path, header=None).to_numpy(np.float64)
+    table = read_uci(name, folder, target=True)
     order = np.random.default_rng(seed).permutation(len(table))
     cut = int(0.8 * len(table))
     train, test = table[order[:cut]], table[order[cut:]]

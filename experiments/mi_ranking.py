@@ -7,9 +7,6 @@ mutual information of filled table and mask and the MMD to the truth. Prints
 Spearman's rank correlation for each table, and draws them all.
 """
 
-import json
-import pathlib
-
 import jax
 import numpy as np
 from absl import app, flags
@@ -64,8 +61,7 @@ def main(argv: list[str]) -> None:
     for name in [] if FLAGS.plot else FLAGS.names:
         for setting in SETTINGS:
             measure(name, *setting)
-    lines = pathlib.Path(FLAGS.out).read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = records.read(FLAGS.out)
     figure = Figure(figsize=(5 * len(FLAGS.names), 4), layout="constrained")
     panels = figure.subplots(1, len(FLAGS.names), squeeze=False)[0]
     for axes, name in zip(panels, FLAGS.names, strict=True):

@@ -4,7 +4,7 @@
 
 Writes docs/tables.md; `--summary` prints miri against scikit-learn's peers and
 writes nothing. What was not run is left out, what failed is listed; of several
-lines of one cell the last counts.
+lines of one cell the one with the most draws counts, the last of these.
 """
 
 import pathlib

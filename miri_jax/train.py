@@ -37,6 +37,20 @@ def init_train_state(
     return TrainState(jnp.int32(0), params, optimizer.init(params), ema)
 
 
+def update(
+    state: TrainState,
+    grads: PyTree,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float = 0.0,
+) -> TrainState:
+    """One step of an optimizer and of the average; arguments as `fit`."""
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+    ema = optax.incremental_update(params, state.ema, 1 - decay)
+    return TrainState(state.step + 1, params, opt_state, ema)
+
+
 def fit(
     key: Array,
     train_state: TrainState,
@@ -70,13 +84,7 @@ def fit(
     def sgd_step(state: TrainState, _: None) -> tuple[TrainState, Array]:
         batch = sample_batch(jax.random.fold_in(key, state.step))
         (loss, _), grads = grad_fn(state.params, batch)
-        updates, opt_state = optimizer.update(
-            grads, state.opt_state, state.params
-        )
-        params = optax.apply_updates(state.params, updates)
-        decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
-        ema = optax.incremental_update(params, state.ema, 1 - decay)
-        return TrainState(state.step + 1, params, opt_state, ema), loss
+        return update(state, grads, optimizer, ema_decay), loss
 
     return jax.lax.scan(sgd_step, train_state, None, length=num_steps)
 

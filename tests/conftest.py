@@ -34,6 +34,16 @@ def key():
 
 
 @pytest.fixture(scope="session")
+def plane():
+    """4000 x 2 normal rows with correlation 0.8 and 20 % gaps."""
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal((4000, 2)).astype(np.float32)
+    truth[:, 1] = 0.8 * truth[:, 0] + 0.6 * truth[:, 1]
+    m = rng.random(truth.shape) > 0.2
+    return Masked(jax.numpy.where(m, truth, 0), jax.numpy.asarray(m))
+
+
+@pytest.fixture(scope="session")
 def table():
     """200 x 3 correlated normal rows with 30 % gaps, and the truth."""
     rng = np.random.default_rng(0)

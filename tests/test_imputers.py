@@ -153,6 +153,17 @@ def test_sampled_rows_are_finite(case, odd):
     assert rows.shape == (7, 6) and np.isfinite(rows).all()
 
 
+@pytest.mark.parametrize("case", ["gain", "knewimp"])
+def test_filled_entries_stay_within_the_observed_range(case):
+    """An empty column gets 0, a constant one its constant."""
+    x = jnp.array([[2.0, 0, 1], [2.0, 0, 0], [0, 0, 3], [0, 0, 0]])
+    m = jnp.array([[1, 0, 1], [1, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
+    state, _ = _fit(_make(case), Masked(x, m))
+    filled = np.asarray(state.x)
+    np.testing.assert_array_equal(filled[:, :2], [[2, 0]] * 4)
+    assert (filled[:, 2] >= 1).all() and (filled[:, 2] <= 3).all()
+
+
 def test_slices_add_up_to_an_iteration(table):
     """An iteration cut into parts ends where the whole one does."""
     whole, _ = _fit(_make("miri_paper"), table[0])

@@ -227,13 +227,8 @@ def test_inpainting_with_the_true_score_is_as_biased_as_computed(
 
 
 @pytest.fixture(scope="module")
-def normal():
+def normal(plane):
     """A fit to a normal plane, correlation 0.8, 20 % missing."""
-    rng = np.random.default_rng(0)
-    truth = rng.standard_normal((4000, 2)).astype(np.float32)
-    truth[:, 1] = 0.8 * truth[:, 0] + 0.6 * truth[:, 1]
-    m = rng.random(truth.shape) > 0.2
-    data = Masked(jnp.where(m, truth, 0), jnp.asarray(m))
     imputer = make_imputer(
         "missdiff",
         num_iterations=2,
@@ -242,7 +237,7 @@ def normal():
         learning_rate=4e-3,
         model={"width": 32, "depth": 1},
     )
-    return imputer, fit(jax.random.key(0), imputer, data)
+    return imputer, fit(jax.random.key(0), imputer, plane)
 
 
 def test_generated_rows_have_the_mean_and_covariance(normal):

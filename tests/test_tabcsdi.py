@@ -85,13 +85,8 @@ def test_targets_are_diffused_observed_entries(key, table):
     assert nearest.max() < 1e-4
 
 
-def test_draws_have_the_conditional_mean_and_variance():
+def test_draws_have_the_conditional_mean_and_variance(plane):
     """x2 given x1 of a normal plane with correlation 0.8, 20 % missing."""
-    rng = np.random.default_rng(0)
-    truth = rng.standard_normal((4000, 2)).astype(np.float32)
-    truth[:, 1] = 0.8 * truth[:, 0] + 0.6 * truth[:, 1]
-    m = rng.random(truth.shape) > 0.2
-    data = Masked(jnp.where(m, truth, 0), jnp.asarray(m))
     imputer = make_imputer(
         "tabcsdi",
         num_iterations=2,
@@ -100,7 +95,7 @@ def test_draws_have_the_conditional_mean_and_variance():
         learning_rate=4e-3,
         model={"width": 32, "depth": 1},
     )
-    state = fit(jax.random.key(0), imputer, data)
+    state = fit(jax.random.key(0), imputer, plane)
     given = np.linspace(-1.5, 1.5, 2000, dtype=np.float32)
     x = jnp.stack([jnp.asarray(given), jnp.zeros(2000)], axis=1)
     seen = jnp.ones((2000, 2), bool).at[:, 1].set(False)

@@ -23,13 +23,14 @@ NAMES = (
 )
 
 
-def read_uci(name: str, folder: str) -> np.ndarray:
+def read_uci(name: str, folder: str, target: bool = False) -> np.ndarray:
     """Reads the features `[n, d]` float64 of one table.
 
     Args:
       name: one of `NAMES`.
       folder: holds NAME.csv.gz: no header, the last column is the target, which
         is not a feature.
+      target: whether to keep that column.
 
     Raises:
       DataError: if the name is unknown or the file is not there, with the way
@@ -43,7 +44,8 @@ def read_uci(name: str, folder: str) -> np.ndarray:
             f"no {path}; put {name}.csv.gz there (no header, target last), from"
             " github.com/treforevans/uci_datasets, or set --config.data.folder"
         )
-    return pd.read_csv(path, header=None).to_numpy(np.float64)[:, :-1]
+    table = pd.read_csv(path, header=None).to_numpy(np.float64)
+    return table if target else table[:, :-1]
 
 
 def load_uci(

@@ -17,7 +17,8 @@ import optax
 from miri_jax import train
 from miri_jax.flow import gap_rows
 from miri_jax.imputers.rows import move_chunks
-from miri_jax.models import MLP
+from miri_jax.imputers.simple import Bounds, observed_bounds
+from miri_jax.models import MLP, matched_mlp
 from miri_jax.types import Array, Draw, Imputer, Masked, PyTree
 
 MIN_STEPS = 15000
@@ -69,26 +70,6 @@ def diffuse(schedule: Schedule, x0: Array, noise: Array, t: Array) -> Array:
       `[*dims]`; exactly x0 at t = 0.
     """
     return schedule.signal[t] * x0 + schedule.noise[t] * noise
-
-
-class Bounds(NamedTuple):
-    """`[*dims]` each: between what the estimates of x0 are kept."""
-
-    low: Array
-    high: Array
-
-
-def observed_bounds(x: Array, m: Array) -> Bounds:
-    """The observed range of each column, 0 for a column without any.
-
-    Args:
-      x: `[n, *dims]`.
-      m: `[n, *dims]` bool, True = observed.
-    """
-    seen = jnp.any(m, axis=0)
-    low = jnp.min(jnp.where(m, x, jnp.inf), axis=0)
-    high = jnp.max(jnp.where(m, x, -jnp.inf), axis=0)
-    return Bounds(jnp.where(seen, low, 0), jnp.where(seen, high, 0))
 
 
 def ancestral(
@@ -275,8 +256,7 @@ class Diffusion:
     @property
     def network(self) -> MLP:
         """The network that predicts the noise."""
-        model = {"width": 128, "depth": 2, "residual": True}
-        return MLP(**{**model, **(self.model or {})})
+        return matched_mlp(self.model)
 
     def steps(self, rows: int) -> int:
         """SGD steps of an iteration on so many rows."""

@@ -25,7 +25,7 @@ from miri_jax import train
 from miri_jax.exceptions import ConfigError
 from miri_jax.flow import gap_rows, merge
 from miri_jax.imputers.rows import move_chunks
-from miri_jax.models import MLP
+from miri_jax.models import MLP, matched_mlp
 from miri_jax.types import Array, Draw, Imputer, Masked, PyTree
 
 SIGMA_DATA = 0.5
@@ -183,16 +183,15 @@ class _DiffPuter:
     num_resamples: int
     num_samples: int
     chunk: int
-    model: Mapping[str, Any]
+    network: MLP
 
     def denoiser(self, params: PyTree) -> Denoiser:
         """The network with its preconditioning, D of EDM's eq. 7."""
-        network = MLP(**self.model)
 
         def denoise(x: Array, sigma: Array) -> Array:
             c_skip, c_out, c_in = preconditioning(sigma)
             variables, tau = {"params": params}, noise_time(sigma)
-            return c_skip * x + c_out * network.apply(
+            return c_skip * x + c_out * self.network.apply(
                 variables, c_in * x, tau=tau
             )
 
@@ -201,7 +200,7 @@ class _DiffPuter:
     def fresh(self, key: Array, data: Masked) -> PyTree:
         """Parameters of a network before its first step."""
         x = jnp.zeros_like(data.x[0])
-        return MLP(**self.model).init(key, x, tau=jnp.float32(0))["params"]
+        return self.network.init(key, x, tau=jnp.float32(0))["params"]
 
     def init(self, key: Array, data: Masked) -> DiffPuterState:
         """x^(0): the columns' means, which are 0 (section 4.3)."""
@@ -250,19 +249,22 @@ class _DiffPuter:
         levels = sampler_levels(self.sampling_steps, self.num_resamples)
 
         def move(key: Array, x: Array, x_obs: Array, m: Array) -> Array:
+            del x  # the old filling
+
             def add(k: Array, total: Array) -> Array:
-                keys = jax.random.split(jax.random.fold_in(key, k), len(x))
+                keys = jax.random.split(jax.random.fold_in(key, k), len(m))
                 return total + jax.vmap(
                     lambda key, x_obs, m: conditional_sample(
                         key, denoiser, SIGMA_DATA * x_obs, m, levels
                     )
                 )(keys, x_obs, m)
 
-            total = jax.lax.fori_loop(0, self.num_samples, add, 0 * x)
+            total = jnp.zeros_like(x_obs)
+            total = jax.lax.fori_loop(0, self.num_samples, add, total)
             return total / (SIGMA_DATA * self.num_samples)
 
-        x, rows = jnp.zeros_like(data.x), gap_rows(data.m)
-        return move_chunks(key, x, data, rows, move, self.chunk)
+        rows = gap_rows(data.m)
+        return move_chunks(key, data.x, data, rows, move, self.chunk)
 
     def sample(
         self, key: Array, state: DiffPuterState, shape: tuple[int, ...]
@@ -351,7 +353,6 @@ def make_diffputer(
             raise ConfigError(
                 f"{name} is {value}; use a whole number from {least} on"
             )
-    defaults = dict(width=128, depth=2, residual=True)
     diffputer = _DiffPuter(
         num_steps=num_steps,
         batch_size=batch_size,
@@ -360,7 +361,7 @@ def make_diffputer(
         num_resamples=num_resamples,
         num_samples=num_samples,
         chunk=chunk,
-        model={**defaults, **(model or {})},
+        network=matched_mlp(model),
     )
     return Imputer(
         init=jax.jit(diffputer.init),

@@ -13,21 +13,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from miri_jax import train
 from miri_jax.exceptions import ConfigError
 from miri_jax.flow import gap_rows, merge
 from miri_jax.imputers.rows import move_rows
-from miri_jax.models import MLP
+from miri_jax.imputers.simple import Bounds, observed_bounds
+from miri_jax.models import matched_mlp
 from miri_jax.types import Array, Draw, Imputer, PyTree
 
 NEUTRAL = 0.5  # what a hint says of an entry that it does not reveal
 NOISE_SCALE = 0.01
-
-
-class Player(NamedTuple):
-    """A network and its optimizer's state."""
-
-    params: PyTree
-    opt_state: optax.OptState
 
 
 class GAINState(NamedTuple):
@@ -36,20 +31,16 @@ class GAINState(NamedTuple):
     Attributes:
       iteration: int32 scalar.
       x: `[n, *dims]`.
-      low: `[*dims]`, each column's smallest observed entry.
-      width: `[*dims]`, its largest less its smallest.
-      generator: to one example's x in [0, 1].
-      discriminator: to the logits of its mask.
-      average: exponential moving average of the generator's parameters.
+      bounds: observed range of each column.
+      generator: to one example's x in [0, 1], see `train.TrainState`.
+      discriminator: to the logits of its mask, likewise.
     """
 
     iteration: Array
     x: Array
-    low: Array
-    width: Array
-    generator: Player
-    discriminator: Player
-    average: PyTree
+    bounds: Bounds
+    generator: train.TrainState
+    discriminator: train.TrainState
 
 
 class Batch(NamedTuple):
@@ -68,31 +59,15 @@ class Batch(NamedTuple):
     revealed: Array
 
 
-def observed_range(x: Array, m: Array) -> tuple[Array, Array]:
-    """Smallest observed entry of each column, and largest less smallest.
-
-    Args:
-      x: `[n, *dims]`.
-      m: `[n, *dims]` bool, True = observed.
-
-    Returns:
-      `[*dims]` each; 0 and 0 for a column without observed entries.
-    """
-    low = jnp.min(jnp.where(m, x, jnp.inf), axis=0)
-    high = jnp.max(jnp.where(m, x, -jnp.inf), axis=0)
-    seen = jnp.any(m, axis=0)
-    return jnp.where(seen, low, 0), jnp.where(seen, high - low, 0)
-
-
-def to_unit(x: Array, m: Array, low: Array, width: Array) -> Array:
+def to_unit(x: Array, m: Array, bounds: Bounds) -> Array:
     """One example's observed entries on the scale of [0, 1], 0 where missing.
 
     Args:
       x: `[*dims]`.
       m: `[*dims]` bool, True = observed.
-      low: `[*dims]`, see `observed_range`.
-      width: `[*dims]`, likewise; a constant column becomes 0.
+      bounds: become 0 and 1; a constant column becomes 0.
     """
+    low, width = bounds.low, bounds.high - bounds.low
     spread = width > 0
     unit = (jnp.where(m, x, low) - low) / jnp.where(spread, width, 1)
     return jnp.where(m & spread, unit, 0)
@@ -147,16 +122,6 @@ def _mean(values: Array, where: Array) -> Array:
     return total / jnp.maximum(jnp.sum(where), 1)
 
 
-def descend(
-    player: Player, grads: PyTree, optimizer: optax.GradientTransformation
-) -> Player:
-    """One update of one player."""
-    updates, opt_state = optimizer.update(
-        grads, player.opt_state, player.params
-    )
-    return Player(optax.apply_updates(player.params, updates), opt_state)
-
-
 def make_gain(
     *,
     num_iterations: int = 10,
@@ -204,8 +169,7 @@ def make_gain(
             f"hint_rate is {hint_rate}; use a number in [0, 1): the losses are"
             " over the entries that are not revealed"
         )
-    defaults = dict(width=128, depth=2, residual=True)
-    network = MLP(**{**defaults, **(model or {})})
+    network = matched_mlp(model)
     optimizer = optax.adam(learning_rate)
 
     def generate(params: PyTree, x: Array, m: Array) -> Array:
@@ -238,32 +202,30 @@ def make_gain(
             merge(x[rows], noise, m), m, *draw_hint(key_hint, m, hint_rate)
         )
 
-    def fresh(key: Array, x: Array) -> Player:
+    def fresh(key: Array, x: Array) -> train.TrainState:
         params = network.init(key, x, x)["params"]
-        return Player(params, optimizer.init(params))
+        return train.init_train_state(params, optimizer)
 
     @jax.jit
     def init(key, data):
         key_generator, key_discriminator = jax.random.split(key)
-        low, width = observed_range(data.x, data.m)
-        generator = fresh(key_generator, data.x[0])
         return GAINState(
             iteration=jnp.int32(0),
             x=merge(data.x, jnp.zeros_like(data.x), data.m),
-            low=low,
-            width=width,
-            generator=generator,
+            bounds=observed_bounds(data.x, data.m),
+            generator=fresh(key_generator, data.x[0]),
             discriminator=fresh(key_discriminator, data.x[0]),
-            average=jax.tree.map(jnp.array, generator.params),
         )
 
     def moved(key, state, data, draw=None):
+        low, high = state.bounds
+
         def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
             del x  # the old filling
-            unit = to_unit(x_obs, m, state.low, state.width)
+            unit = to_unit(x_obs, m, state.bounds)
             uniform = NOISE_SCALE * jax.scipy.special.ndtr(noise)
-            generated = generate(state.average, merge(unit, uniform, m), m)
-            return state.low + state.width * generated
+            unit = merge(unit, uniform, m)
+            return low + (high - low) * generate(state.generator.ema, unit, m)
 
         rows = gap_rows(data.m)
         return move_rows(key, data.x, data, rows, move, chunk, draw)
@@ -271,43 +233,36 @@ def make_gain(
     @partial(jax.jit, donate_argnums=1)
     def step(key, state, data):
         key_fit, key_draw = jax.random.split(key)
-        to_units = jax.vmap(to_unit, (0, 0, None, None))
-        x = to_units(data.x, data.m, state.low, state.width)
-        past = state.iteration * num_steps
+        to_units = jax.vmap(to_unit, (0, 0, None))
+        x = to_units(data.x, data.m, state.bounds)
 
-        def update(players, s):
-            generator, discriminator, average = players
+        def play(players, s):
+            generator, discriminator = players
             batch = sample_batch(jax.random.fold_in(key_fit, s), x, data.m)
             generated = generate_batch(generator.params, batch.x, batch.m)
             filled = merge(batch.x, generated, batch.m)
             loss, grads = jax.value_and_grad(discriminator_objective)(
                 discriminator.params, filled, batch
             )
-            discriminator = descend(discriminator, grads, optimizer)
+            discriminator = train.update(discriminator, grads, optimizer)
             (total, error), grads = jax.value_and_grad(
                 generator_objective, has_aux=True
             )(generator.params, discriminator.params, batch)
-            generator = descend(generator, grads, optimizer)
-            t = past + s
-            decay = jnp.minimum(ema_decay, (1 + t) / (10 + t))
-            average = optax.incremental_update(
-                generator.params, average, 1 - decay
-            )
+            generator = train.update(generator, grads, optimizer, ema_decay)
             info = {
                 "loss": total,
                 "reconstruction_loss": error,
                 "discriminator_loss": loss,
             }
-            return (generator, discriminator, average), info
+            return (generator, discriminator), info
 
-        players = state.generator, state.discriminator, state.average
-        players, info = jax.lax.scan(update, players, jnp.arange(num_steps))
-        generator, discriminator, average = players
+        players = state.generator, state.discriminator
+        players, info = jax.lax.scan(play, players, jnp.arange(num_steps))
+        generator, discriminator = players
         state = state._replace(
             iteration=state.iteration + 1,
             generator=generator,
             discriminator=discriminator,
-            average=average,
         )
         return state._replace(x=moved(key_draw, state, data)), info
 

@@ -16,10 +16,9 @@ import optax
 
 from miri_jax import train
 from miri_jax.flow import gap_rows, merge
-from miri_jax.imputers.gain import observed_range
 from miri_jax.imputers.rows import move_rows
-from miri_jax.imputers.simple import observed_mean
-from miri_jax.models import MLP
+from miri_jax.imputers.simple import Bounds, observed_bounds, observed_mean
+from miri_jax.models import matched_mlp
 from miri_jax.types import Array, Draw, Imputer, PyTree
 
 ScoreFn = Callable[[PyTree, Array], Array]
@@ -32,8 +31,7 @@ class KnewImpState(NamedTuple):
       iteration: int32 scalar.
       x: `[n, *dims]`.
       mean: `[*dims]`, observed mean of each column: where the flow starts.
-      low: `[*dims]`, each column's smallest observed entry.
-      high: `[*dims]`, its largest.
+      bounds: observed range of each column.
       rows: `[p]`, the rows that serve as kernel partners.
       partners: `[p, *dims]`, those rows of `x`.
       train: the score network, see `train.TrainState`.
@@ -42,8 +40,7 @@ class KnewImpState(NamedTuple):
     iteration: Array
     x: Array
     mean: Array
-    low: Array
-    high: Array
+    bounds: Bounds
     rows: Array
     partners: Array
     train: train.TrainState
@@ -128,8 +125,7 @@ def flow_row(
     m: Array,
     score_fn: Callable[[Array], Array],
     particles: Particles,
-    low: Array,
-    high: Array,
+    bounds: Bounds,
     *,
     num_steps: int,
     step_size: float,
@@ -146,9 +142,8 @@ def flow_row(
       m: `[*dims]` bool, True = observed.
       score_fn: s, `[*dims] -> [*dims]`.
       particles: see `kernel_velocity`.
-      low: `[*dims]` and
-      high: `[*dims]`: the range that a missing entry stays in. Beyond that of
-        the observed entries s is extrapolation, and the flow can run away.
+      bounds: what a missing entry stays in. Beyond the range of the observed
+        entries s is extrapolation, and the flow can run away.
       num_steps: steps.
       step_size: Adam's.
       bandwidth: h.
@@ -167,7 +162,7 @@ def flow_row(
         # Adam descends; an entry that is lost stays where it is.
         down = jnp.where(~m & jnp.isfinite(u), -u, 0)
         updates, opt_state = optimizer.update(down, opt_state)
-        moved = jnp.clip(x + updates, low, high)
+        moved = jnp.clip(x + updates, bounds.low, bounds.high)
         return (merge(x, moved, m), opt_state), None
 
     start = x, optimizer.init(x)
@@ -226,8 +221,7 @@ def make_knewimp(
     Returns:
       The imputer, see `types.Imputer`.
     """
-    defaults = dict(width=128, depth=2, residual=True)
-    network = MLP(**{**defaults, **(model or {})})
+    network = matched_mlp(model)
     optimizer = optax.adam(learning_rate)
 
     def score(params: PyTree, x: Array) -> Array:
@@ -254,8 +248,7 @@ def make_knewimp(
                 m,
                 score_fn,
                 particles,
-                state.low,
-                state.high,
+                state.bounds,
                 num_steps=flow_steps,
                 step_size=step_size,
                 bandwidth=bandwidth,
@@ -270,7 +263,6 @@ def make_knewimp(
         key_net, key_fill, key_rows = jax.random.split(key, 3)
         params = network.init(key_net, data.x[0])["params"]
         mean = observed_mean(data.x, data.m)
-        low, width = observed_range(data.x, data.m)
         noise = jax.random.normal(key_fill, data.x.shape)
         fill = jax.vmap(initial, (0, None))(noise, mean)
         x = merge(data.x, fill, data.m)
@@ -280,8 +272,7 @@ def make_knewimp(
             iteration=jnp.int32(0),
             x=x,
             mean=mean,
-            low=low,
-            high=low + width,
+            bounds=observed_bounds(data.x, data.m),
             rows=rows,
             partners=x[rows],
             train=train.init_train_state(params, optimizer),

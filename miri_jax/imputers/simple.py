@@ -38,6 +38,26 @@ def observed_median(x: Array, m: Array) -> Array:
     return jnp.where(jnp.any(m, axis=0), median, 0)
 
 
+class Bounds(NamedTuple):
+    """`[*dims]` each: what the entries of a column lie between."""
+
+    low: Array
+    high: Array
+
+
+def observed_bounds(x: Array, m: Array) -> Bounds:
+    """The observed range of each column, 0 for a column without any.
+
+    Args:
+      x: `[n, *dims]`.
+      m: `[n, *dims]` bool, True = observed.
+    """
+    seen = jnp.any(m, axis=0)
+    low = jnp.min(jnp.where(m, x, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(m, x, -jnp.inf), axis=0)
+    return Bounds(jnp.where(seen, low, 0), jnp.where(seen, high, 0))
+
+
 def _make_simple(statistic: Callable[[Array, Array], Array]) -> Imputer:
     def fill_gaps(fill: Array, data: Masked) -> Array:
         return merge(data.x, jnp.broadcast_to(fill, data.x.shape), data.m)
