@@ -26,8 +26,19 @@ def get_config(arg: str = "") -> ConfigDict:
         "path": config_dict.placeholder(str),
         # Cells that mean "missing".
         "na_values": NA_VALUES,
-        # Names of the columns that hold categories.
+        # Names of columns whose kind is not the one that is found, see
+        # `miri_jax.data.columns.detect`.
+        "real": (),
+        "integer": (),
+        "datetime": (),
+        "boolean": (),
         "categorical": (),
+        "id": (),
+        # Levels of ordinal columns in their order, as ("size=S<M<L",).
+        "orders": (),
+        # What imputed cells lie between, as ("age=0:120",); by default the
+        # smallest and largest observed.
+        "bounds": (),
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),
     }

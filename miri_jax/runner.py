@@ -21,13 +21,18 @@ from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.tables import fill_table, write_table
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.imputers import draws as draw_set
-from miri_jax.imputers import finished, iterate, make_imputer
+from miri_jax.imputers import (
+    finished,
+    iterate,
+    make_imputer,
+    redraw_outside,
+)
 from miri_jax.metrics import (
     errors,
     estimate_mutual_information,
     mutual_information,
 )
-from miri_jax.types import Imputer, Masked
+from miri_jax.types import Draw, Imputer, Masked
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
 
@@ -285,10 +290,16 @@ def _draw(
     count: int,
 ) -> list[np.ndarray]:
     """X(T) where one draw is wanted, else a set of fresh ones; raw scale."""
+    key_set, key_again = jax.random.split(key)
     found = [state.x]
     if count > 1:
-        found = draw_set(key, imputer, state, data, count)
-    draws = [dataset.restore(np.asarray(x)) for x in found]
+        found = draw_set(key_set, imputer, state, data, count)
+    bounds, draws = dataset.bounds(), []
+    for k, x in enumerate(found):
+        draw = Draw(jnp.int32(k), count) if count > 1 else None
+        key_k = jax.random.fold_in(key_again, k)
+        x = redraw_outside(key_k, imputer, state, data, x, bounds, draw)
+        draws.append(dataset.restore(x))
     if not all(np.isfinite(draw).all() for draw in draws):
         raise NonFiniteError("a draw is not finite; nothing was written")
     return draws

@@ -27,6 +27,13 @@ class Masked(NamedTuple):
     m: Array
 
 
+class Bounds(NamedTuple):
+    """`[*dims]` each: what the entries of a column lie between."""
+
+    low: Array
+    high: Array
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Draw:

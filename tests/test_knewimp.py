@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from miri_jax.imputers import fit, knewimp, make_imputer
-from miri_jax.imputers.simple import Bounds
-from miri_jax.types import Masked
+from miri_jax.types import Bounds, Masked
 
 COV = np.array([[1.0, 0.8], [0.8, 1.0]])
 # No partners: the kernel's mean is over the row itself.

@@ -7,9 +7,9 @@ import pytest
 
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import ddpm, fit, make_imputer, missdiff
-from miri_jax.types import Masked
+from miri_jax.types import Bounds, Masked
 
-WIDE = ddpm.Bounds(jnp.full(2, -9.0), jnp.full(2, 9.0))
+WIDE = Bounds(jnp.full(2, -9.0), jnp.full(2, 9.0))
 
 
 def test_schedule_equals_its_closed_form():
@@ -102,7 +102,7 @@ def test_ancestral_sampling_of_a_normal_is_as_computed():
 def test_estimates_of_the_data_stay_within_bounds():
     """Also where the network predicts nonsense."""
     schedule = ddpm.quadratic_schedule(20)
-    bounds = ddpm.Bounds(jnp.array([-1.0, 0.0]), jnp.array([1.0, 0.0]))
+    bounds = Bounds(jnp.array([-1.0, 0.0]), jnp.array([1.0, 0.0]))
     nonsense = lambda x, t: 50 * jnp.square(x) - 7
     x = ddpm.ancestral(jax.random.key(0), nonsense, schedule, bounds)
     assert abs(float(x[0])) <= 1 and float(x[1]) == 0

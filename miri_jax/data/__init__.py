@@ -16,28 +16,75 @@ def load_table(
     *,
     path: str | None,
     na_values: tuple[str, ...] = NA_VALUES,
-    categorical: tuple[str, ...] = (),
+    bounds: tuple[str, ...] = (),
+    orders: tuple[str, ...] = (),
     empty_value: float | None = None,
+    **kinds: tuple[str, ...],
 ) -> Dataset:
     """A file with gaps of its own, see `tables.read_table`.
 
-    `path="beijing"` is the table that the package ships, see beijing_pm25.md.
+    Args:
+      path: the file; "beijing" is the table that the package ships, see
+        beijing_pm25.md.
+      na_values: see `tables.read_table`.
+      bounds: of columns, each "NAME=LOW:HIGH"; either may be left out.
+      orders: of the levels of ordinal columns, each "NAME=LEVEL<LEVEL<...".
+      empty_value: see `tables.read_table`.
+      **kinds: names of columns by their kind, as `categorical=("a", "b")`.
+
+    Raises:
+      DataError: naming what cannot be used, and the remedy.
     """
     if not path:
         raise DataError(
             "no table to fill; give --config.data.path=IN.csv, or try"
             " --config configs/table.py:beijing"
         )
-    if path == "beijing":
-        path, categorical = BEIJING, ("cbwd",)
+    kind_of: dict[str, str] = {}
+    for kind, names in kinds.items():
+        for name in names:
+            if name in kind_of:
+                raise DataError(
+                    f"column {name!r} is named as {kind_of[name]} and as"
+                    f" {kind}; choose one"
+                )
+            kind_of[name] = kind
     return from_table(
         read_table(
-            path,
+            BEIJING if path == "beijing" else path,
             na_values=na_values,
-            categorical=categorical,
+            kinds=kind_of,
+            bounds=dict(map(_parse_bounds, bounds)),
+            orders=dict(map(_parse_order, orders)),
             empty_value=empty_value,
         )
     )
+
+
+def _parse_bounds(text: str) -> tuple[str, list[float | None]]:
+    """("age", [0.0, None]) of "age=0:"."""
+    name, _, values = text.rpartition("=")
+    try:
+        low, high = (float(x) if x.strip() else None for x in values.split(":"))
+    except ValueError:
+        name = ""
+    if not name:
+        raise DataError(
+            f"bounds {text!r} cannot be read; write NAME=LOW:HIGH, as age=0:120"
+        )
+    return name, [low, high]
+
+
+def _parse_order(text: str) -> tuple[str, list[str]]:
+    """("size", ["S", "M"]) of "size=S<M"."""
+    name, _, levels = text.partition("=")
+    found = [level.strip() for level in levels.split("<")]
+    if not name or len(found) < 2 or len(set(found)) < len(found):
+        raise DataError(
+            f"the order {text!r} cannot be read; write NAME=LEVEL<LEVEL<..., as"
+            " size=S<M<L"
+        )
+    return name, found
 
 
 SOURCES = {"toy": load_toy, "uci": load_uci, "table": load_table}

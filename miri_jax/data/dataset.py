@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.data.columns import limits
 from miri_jax.data.tables import Table, settle
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.exceptions import DataError
 from miri_jax.masks import amputate
 from miri_jax.metrics import errors, median_distance, mmd
 from miri_jax.metrics.errors import column_scale
-from miri_jax.types import Masked
+from miri_jax.types import Bounds, Masked
 
 
 class Dataset(NamedTuple):
@@ -43,6 +44,15 @@ class Dataset(NamedTuple):
     def gaps(self) -> np.ndarray:
         """The gaps `[n, c]` of the file's own columns, or of the table's."""
         return ~self.m if self.table is None else self.table.missing
+
+    def bounds(self) -> Bounds | None:
+        """What imputed entries, standardised, have to lie between, if any."""
+        if self.table is None:
+            return None
+        low, high = limits(self.table.columns)
+        mean, deviation = self.scaler
+        with np.errstate(over="ignore"):
+            return Bounds((low - mean) / deviation, (high - mean) / deviation)
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """A filled, standardised table `[n, d]` back on the raw scale.

@@ -1,94 +1,87 @@
-"""Reading and writing tables as text, so that observed cells never change.
+"""Tables of any column types, from files or frames, and their way back.
 
-Every cell is kept as the text it came as; only gaps are written anew, in the
-style of their column. Numbers stay numbers, and columns named as categorical
-become one column of 0 and 1 for each of their levels and come back as levels.
+Observed cells never change: of a text file every cell is kept as the text it
+came as, of a typed file or a frame as its value, and only gaps are written,
+in the style of their column. How a column becomes numbers, and how its kind is
+found, says `miri_jax.data.columns`.
 """
 
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from miri_jax.data import columns as cols
+from miri_jax.data.columns import Column
 from miri_jax.exceptions import DataError
 
 NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-
-
-class Column(NamedTuple):
-    """One column of a file.
-
-    Attributes:
-      name: as in the header.
-      levels: the observed levels, sorted, of a categorical column; else None.
-      decimals: digits after the point that its numbers are written with; None
-        where they use an exponent.
-      low: smallest and
-      high: largest observed number; infinite for levels.
-    """
-
-    name: str
-    levels: tuple[str, ...] | None = None
-    decimals: int | None = None
-    low: float = -np.inf
-    high: float = np.inf
-
-    @property
-    def width(self) -> int:
-        """How many numeric columns imputers see for it."""
-        return 1 if self.levels is None else len(self.levels)
+ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
+# A text column is a time where one of these reads and writes all its cells.
+TIME_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y/%m/%d",
+)
 
 
 class Table(NamedTuple):
-    """A file with gaps.
+    """A table with gaps.
 
     Attributes:
-      text: `[n, c]` frame of str, the cells as they came.
+      frame: `[n, c]`, the cells as they came: str of a text file.
       missing: `[n, c]` bool, True where a cell is a gap.
       columns: c `Column`s.
-      values: `[n, d]` float64, numbers and 0/1 levels, 0 in the gaps.
+      styles: c formats that a text file's gaps are written with, for `format`
+        or `strftime`; None where a cell is written as its value.
+      values: `[n, d]` float64, the columns encoded, 0 in the gaps.
       m: `[n, d]` bool, True = observed.
-      notes: sentences about the file that a reader should know.
+      notes: sentences about the table that a reader should know.
     """
 
-    text: pd.DataFrame
+    frame: pd.DataFrame
     missing: np.ndarray
     columns: tuple[Column, ...]
+    styles: tuple[str | None, ...]
     values: np.ndarray
     m: np.ndarray
     notes: tuple[str, ...]
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""
-        names: list[str] = []
-        for column in self.columns:
-            levels = column.levels
-            names += (
-                [column.name]
-                if levels is None
-                else [f"{column.name}={level}" for level in levels]
-            )
-        return tuple(names)
+        return encoded_names(self.columns)
 
 
 def read_table(
     path: str,
     *,
     na_values: Sequence[str] = NA_VALUES,
-    categorical: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    bounds: Mapping[str, Sequence[float | None]] | None = None,
+    orders: Mapping[str, Sequence[Any]] | None = None,
     empty_value: float | None = None,
 ) -> Table:
-    """Reads a CSV or TSV file (plain or .gz) with a header.
+    """Reads a table from a file by its ending, one of `ENDINGS`.
+
+    CSV and TSV have a header. Of their columns, numbers are those whose
+    observed cells all are, but text where one has a leading zero; times those
+    that one of `TIME_FORMATS` reads and writes; all others are text.
 
     Args:
       path: the file.
-      na_values: cells that mean "missing", after stripping blanks.
-      categorical: names of the columns that hold categories.
-      empty_value: what a numeric column without any observed value is filled
-        with; None refuses such a table, naming the column.
+      na_values: cells of text that mean "missing", after stripping blanks.
+      kinds: kinds of columns by name, see `columns.KINDS`.
+      bounds: smallest and largest number of imputed cells, by column.
+      orders: levels in their order, of ordinal columns by name.
+      empty_value: what a column without any observed value is filled with;
+        None refuses such a table, naming the column.
 
     Returns:
       The `Table`.
@@ -96,126 +89,355 @@ def read_table(
     Raises:
       DataError: naming the column, cell or setting at fault and the remedy.
     """
-    text = _read_text(path)
+    ending = _ending(path)
+    if not pathlib.Path(path).is_file():
+        raise DataError(f"no such file: {path}")
+    settings = dict(kinds=kinds, bounds=bounds, orders=orders)
+    if ending not in SEPARATORS:
+        frame = _read_typed(path, ending)
+        missing = missing_cells(frame, na_values)
+        return make_table(frame, missing, empty_value=empty_value, **settings)
+    frame = _read_text(path, SEPARATORS[ending])
+    kinds = cols.column_settings("kinds", kinds, frame.columns)
     na = [value.strip() for value in na_values]
-    stripped = text.apply(lambda cells: cells.str.strip())
-    missing = stripped.isin(na).to_numpy()
-    unknown = [name for name in categorical if name not in text.columns]
-    if unknown:
-        raise DataError(
-            f"data.categorical names {unknown[0]!r}, which is not a column of"
-            f" {path}; it has {', '.join(text.columns)}"
+    missing, parsed, styles = {}, {}, {}
+    for name in frame.columns:
+        cells = frame[name].str.strip()
+        gaps = cells.isin(na).to_numpy()
+        as_text = kinds.get(name) in (*cols.LEVEL_KINDS, "id") or name in (
+            orders or {}
         )
-    columns, blocks, masks, notes = [], [], [], []
-    for j, name in enumerate(text.columns):
-        cells, gaps = stripped[name].to_numpy(str), missing[:, j]
-        if gaps.all() and (name in categorical or empty_value is None):
-            raise DataError(
-                f"column {name!r} has no observed value; remove it, or fill it"
-                " with a number of your choice: --config.data.empty_value=0"
-            )
-        if name in categorical:
-            column, block = _encode_levels(name, cells, gaps)
-        else:
-            column, block = _encode_numbers(name, cells, gaps)
-        observed = ~gaps
-        if gaps.all():
-            # Said to be observed, so that it stays at the user's choice.
+        parsed[name], styles[name] = _parse(name, cells, gaps, as_text)
+        missing[name] = gaps
+    return make_table(
+        frame,
+        np.column_stack(list(missing.values())),
+        parsed=parsed,
+        styles=styles,
+        empty_value=empty_value,
+        **settings,
+    )
+
+
+def make_table(
+    frame: pd.DataFrame,
+    missing: np.ndarray,
+    *,
+    parsed: Mapping[Hashable, pd.Series] | None = None,
+    styles: Mapping[Hashable, str] | None = None,
+    kinds: Mapping[Hashable, str] | None = None,
+    bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
+    orders: Mapping[Hashable, Sequence[Any]] | None = None,
+    empty_value: float | None = None,
+) -> Table:
+    """A `Table` of a frame: finds the columns' kinds and encodes them.
+
+    Args:
+      frame: `[n, c]`, column names unique.
+      missing: `[n, c]` bool, True where a cell is a gap.
+      parsed: the columns' values, where they are not those of the frame.
+      styles: formats of columns of text, see `Table`.
+      kinds: see `read_table`, as are the others.
+      bounds: likewise.
+      orders: likewise.
+      empty_value: likewise.
+
+    Raises:
+      DataError: naming the column or setting at fault and the remedy.
+    """
+    names = list(frame.columns)
+    kinds = cols.column_settings("kinds", kinds, names)
+    bounds = cols.column_settings("bounds", bounds, names)
+    orders = cols.column_settings("orders", orders, names)
+    styles, found, notes = dict(styles or {}), [], []
+    blocks, masks = [], []
+    for j, name in enumerate(names):
+        values = frame[name] if parsed is None else parsed[name]
+        gaps, style = missing[:, j], styles.get(name)
+        if gaps.all() and len(gaps):
+            column, block = _empty_column(name, empty_value)
             notes.append(f"column {name!r} is filled with {empty_value}")
-            block, observed = block + empty_value, ~observed
-            column = column._replace(low=empty_value, high=empty_value)
-        elif column.width == 1 and column.low == column.high:
-            notes.append(f"column {name!r} is constant")
-        columns.append(column)
+            # Said to be observed, so that it stays at the user's choice.
+            gaps = np.zeros(len(gaps), bool)
+            block = np.full((len(gaps), 1), block)
+        else:
+            column = cols.fit_column(
+                name,
+                values,
+                gaps,
+                kind=kinds.get(name),
+                bounds=bounds.get(name),
+                levels=orders.get(name),
+                decimals=_style_decimals(style),
+            )
+            if style == ".7g":
+                column = column._replace(decimals=None)
+            block, _ = cols.encode(column, values, gaps)
+            constant = (
+                column.low == column.high
+                if column.levels is None
+                else len(column.levels) == 1
+            )
+            if constant and column.kind != "id":
+                notes.append(f"column {name!r} is constant")
+        found.append(column)
         blocks.append(block)
-        masks.append(np.repeat(observed[:, None], column.width, axis=1))
+        masks.append(np.repeat(~gaps[:, None], column.width, axis=1))
+    ids = [repr(c.name) for c in found if c.kind == "id"]
+    if ids:
+        notes.append(
+            f"{', '.join(ids)}: taken for ids, carried through and not used"
+        )
+    if not sum(column.width for column in found):
+        raise DataError(
+            f"all columns ({', '.join(ids)}) are taken for ids, so there is"
+            " nothing to fill; name a kind for those that are none"
+        )
     empty_rows = int(missing.all(axis=1).sum())
     if empty_rows:
         notes.append(
             f"{empty_rows} row(s) have nothing observed; they are filled with"
             " draws that depend on no cell of theirs"
         )
-    values, m = np.concatenate(blocks, 1), np.concatenate(masks, 1)
-    return Table(text, missing, tuple(columns), values, m, tuple(notes))
+    return Table(
+        frame,
+        missing,
+        tuple(found),
+        tuple(styles.get(name) for name in names),
+        np.concatenate(blocks, axis=1),
+        np.concatenate(masks, axis=1),
+        tuple(notes),
+    )
+
+
+def encoded_names(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Names of the numeric columns of some columns."""
+    return tuple(name for column in columns for name in column.encoded_names)
+
+
+def split(
+    columns: Sequence[Column], values: np.ndarray
+) -> list[tuple[Column, np.ndarray]]:
+    """Each column with its part `[n, width]` of encoded values `[n, d]`."""
+    ends = np.cumsum([column.width for column in columns])[:-1]
+    return list(zip(columns, np.split(values, ends, axis=1)))
 
 
 def settle(table: Table, values: np.ndarray) -> np.ndarray:
     """The nearest table that a file can hold: what imputed cells come to.
 
-    Numbers are kept within the observed range of their column and rounded to
-    the decimals that its observed numbers have; of a category's columns the
-    largest becomes 1 and the others 0.
-
     Args:
       table: as read.
-      values: `[n, d]` float64, filled, raw scale.
+      values: `[n, d]` float64, filled, encoded.
 
     Returns:
       `[n, d]` float64; observed entries are those of `table`.
     """
-    blocks, start = [], 0
-    for column in table.columns:
-        block = values[:, start : start + column.width]
-        start += column.width
-        if column.levels is not None:
-            block = np.eye(column.width)[np.argmax(block, axis=1)]
-        else:
-            block = np.clip(block, column.low, column.high)
-            if column.decimals is not None:
-                # Adding 0 turns -0.0, which would be written "-0", into 0.0.
-                block = np.round(block, column.decimals) + 0.0
-        blocks.append(block)
+    blocks = [cols.settle(*part) for part in split(table.columns, values)]
+    blocks = [block for block in blocks if block.shape[1]]
     return np.where(table.m, table.values, np.concatenate(blocks, axis=1))
 
 
 def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
-    """The file with its gaps filled, every other cell the text it came as.
+    """The table with its gaps filled, every other cell as it came.
 
     Args:
       table: as read.
-      values: `[n, d]` float64, filled, raw scale; see `settle`.
+      values: `[n, d]` float64, filled, encoded.
 
     Returns:
-      `[n, c]` frame of str.
+      `[n, c]` frame.
     """
-    filled, start = {}, 0
-    for j, column in enumerate(table.columns):
-        cells = table.text[column.name].to_numpy(object).copy()
-        block = values[:, start : start + column.width]
-        start += column.width
-        gaps = table.missing[:, j]
-        if column.levels is None:
-            cells[gaps] = _format_numbers(block[gaps, 0], column)
-        else:
-            levels = np.asarray(column.levels, object)
-            cells[gaps] = levels[np.argmax(block[gaps], axis=1)]
-        filled[column.name] = cells
-    return pd.DataFrame(filled, columns=table.text.columns)
+    return fill_frame(
+        table.frame, table.missing, table.columns, values, table.styles
+    )
+
+
+def fill_frame(
+    frame: pd.DataFrame,
+    missing: np.ndarray,
+    columns: Sequence[Column],
+    values: np.ndarray,
+    styles: Sequence[str | None] | None = None,
+) -> pd.DataFrame:
+    """A frame `[n, c]` with its gaps filled by encoded values `[n, d]`.
+
+    Index, order and types of the columns stay; a column of whole numbers gets
+    a wider type only where real values come into it.
+    """
+    filled = {}
+    for j, (column, block) in enumerate(split(columns, values)):
+        series, gaps = frame.iloc[:, j], missing[:, j]
+        if not gaps.any() or column.kind == "id":
+            filled[j] = series
+            continue
+        new = cols.decode(column, block[gaps])
+        style = styles[j] if styles is not None else None
+        if column.kind == "datetime":
+            stamps = pd.to_datetime(pd.Series(new), unit="s").dt.round("us")
+            new = _place_times(stamps, series, style)
+        elif style is not None:
+            new = np.array([format(x, style) for x in new], object)
+        elif column.kind == "integer" or (
+            column.kind == "real"
+            and pd.api.types.is_integer_dtype(series.dtype)
+            and column.decimals == 0
+        ):
+            new = new.astype(np.int64)
+        filled[j] = _put(series, gaps, new)
+    out = pd.DataFrame(filled, index=frame.index)
+    out.columns = frame.columns
+    return out
+
+
+def missing_cells(
+    frame: pd.DataFrame, na_values: Sequence[Any] = ()
+) -> np.ndarray:
+    """`[n, c]` bool: cells without a value, or with one that means missing."""
+    missing = frame.isna().to_numpy()
+    for j in range(frame.shape[1] if len(na_values) else 0):
+        missing[:, j] |= frame.iloc[:, j].isin(list(na_values)).to_numpy(bool)
+    return missing
 
 
 def write_table(path: str, frame: pd.DataFrame) -> None:
-    """Writes a frame of str as CSV, or TSV where the name ends so."""
-    separator = SEPARATORS[_ending(path)]
-    frame.to_csv(path, sep=separator, index=False)
+    """Writes a frame by the name's ending, one of `ENDINGS`."""
+    ending = _ending(path)
+    if ending == ".parquet":
+        frame.to_parquet(path)
+    elif ending == ".feather":
+        frame.to_feather(path)
+    else:
+        frame.to_csv(path, sep=SEPARATORS[ending], index=False)
+
+
+def ending_of(path: str) -> str:
+    """The ending of a table's file, with .gz where it has it.
+
+    Raises:
+      DataError: if it is none of `ENDINGS`.
+    """
+    _ending(path)
+    return next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
 
 
 def _ending(path: str) -> str:
-    suffixes = [s.lower() for s in pathlib.Path(path).suffixes if s != ".gz"]
-    ending = suffixes[-1] if suffixes else ""
-    if ending not in SEPARATORS:
-        raise DataError(
-            f"{path} does not end in .csv, .tsv, .csv.gz or .tsv.gz"
-        )
+    suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    ending = suffixes[-2 if packed else -1] if len(suffixes) > packed else ""
+    if ending + ".gz" * packed not in ENDINGS:
+        raise DataError(f"{path} does not end in {', '.join(ENDINGS)}")
     return ending
 
 
-def _read_text(path: str) -> pd.DataFrame:
+def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
+    if value is None:
+        raise DataError(
+            f"column {name!r} has no observed value; remove it, or fill it"
+            " with a number of your choice: --config.data.empty_value=0"
+        )
+    number = float(value)
+    decimals = 0 if number == round(number) else None
+    return Column(name, "real", None, number, number, decimals), number
+
+
+def _parse(
+    name: str, cells: pd.Series, gaps: np.ndarray, as_text: bool
+) -> tuple[pd.Series, str | None]:
+    """The values of a text column, and the format of new ones.
+
+    Raises:
+      DataError: if it holds numbers and some text, naming the first.
+    """
+    observed = cells[~gaps]
+    if not len(observed):
+        return cells, ".15g"
+    if as_text:
+        return cells, None
+    parsed = pd.to_numeric(observed.astype(object), errors="coerce")
+    number = parsed.notna().to_numpy()
+    if number.mean() > 0.5 and not observed.str.match(r"^0\d").any():
+        for k in np.flatnonzero(~number)[:1]:
+            row = np.flatnonzero(~gaps)[k] + 1
+            raise DataError(
+                f"column {name!r} holds text ({observed.iloc[k]!r} in row"
+                f" {row}); name it under data.na_values, or call the column"
+                f" categorical: --config.data.kinds.{name}=categorical"
+            )
+        values = np.full(len(cells), np.nan)
+        values[~gaps] = parsed.to_numpy(np.float64)
+        return pd.Series(values, cells.index), _number_style(observed)
+    for style in TIME_FORMATS if observed.iloc[0][:4].isdigit() else ():
+        times = pd.to_datetime(observed, format=style, errors="coerce")
+        if times.notna().all() and (times.dt.strftime(style) == observed).all():
+            every = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]")
+            every[~gaps] = times.astype("datetime64[us]")
+            return every, style
+    return cells, None
+
+
+def _number_style(observed: pd.Series) -> str:
+    """As many digits after the point as the longest; .7g with exponents."""
+    if observed.str.contains("[eE]").any():
+        return ".7g"
+    decimals = observed.str.partition(".")[2].str.len().max()
+    return f".{decimals}f"
+
+
+def _style_decimals(style: str | None) -> int | None:
+    if style is None or not style.endswith("f") or style.startswith("%"):
+        return None
+    return int(style[1:-1])
+
+
+def _place_times(
+    stamps: pd.Series, like: pd.Series, style: str | None
+) -> np.ndarray:
+    """Times as the cells of a column are: text, or with its zone."""
+    if style is not None:
+        return stamps.dt.strftime(style).to_numpy(object)
+    zone = getattr(like.dt, "tz", None)
+    if zone is not None:
+        stamps = stamps.dt.tz_localize("UTC").dt.tz_convert(zone)
+    return stamps.array
+
+
+def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
+    """A column with new values in its gaps; its type stays if it can."""
+    array = series.array.copy()
+    try:
+        array[gaps] = new
+    except (TypeError, ValueError):
+        array = series.astype(np.result_type(series.dtype, new.dtype)).array
+        array = array.copy()
+        array[gaps] = new
+    return pd.Series(array, series.index)
+
+
+def _read_typed(path: str, ending: str) -> pd.DataFrame:
+    read: Callable[[str], pd.DataFrame] = (
+        pd.read_parquet if ending == ".parquet" else pd.read_feather
+    )
+    try:
+        frame = read(path)
+    # A damaged file makes the reader raise any kind of error.
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{path} cannot be read as {ending[1:]}: {first}"
+        ) from None
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"{path} has two columns named {twice!r}; rename one")
+    if not frame.size:
+        raise DataError(f"{path} has no rows")
+    return frame
+
+
+def _read_text(path: str, separator: str) -> pd.DataFrame:
     """All cells as str; a table without a header or data is refused."""
-    separator = _ending(path)
-    if not pathlib.Path(path).is_file():
-        raise DataError(f"no such file: {path}")
     options = dict(
-        sep=SEPARATORS[separator],
+        sep=separator,
         header=None,
         dtype=str,
         na_filter=False,
@@ -229,8 +451,13 @@ def _read_text(path: str) -> pd.DataFrame:
         raise DataError(
             f"{path} is empty; it needs a header and rows"
         ) from None
-    except (pd.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as e:
-        first = str(e).strip().splitlines()[0]
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path} is not text in UTF-8; save it so, for example with"
+            " iconv -f latin1 -t utf-8"
+        ) from None
+    except (pd.errors.ParserError, EOFError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
         raise DataError(f"{path} cannot be read as a table: {first}") from None
     names = [str(name).strip() for name in frame.iloc[0]]
     if all(_is_number(name) for name in names):
@@ -258,55 +485,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _encode_numbers(
-    name: str, cells: np.ndarray, gaps: np.ndarray
-) -> tuple[Column, np.ndarray]:
-    numbers = np.zeros(len(cells))
-    observed = cells[~gaps]
-    parsed = pd.to_numeric(pd.Series(observed, dtype=object), errors="coerce")
-    parsed = parsed.to_numpy(np.float64)
-    rows = np.flatnonzero(~gaps)
-    for k in np.flatnonzero(~np.isfinite(parsed))[:1]:
-        where = f"({str(observed[k])!r} in row {rows[k] + 1})"
-        if _is_number(observed[k]):
-            raise DataError(
-                f"column {name!r} holds an infinite value {where}; correct it,"
-                " or name it under data.na_values to treat it as missing"
-            )
-        raise DataError(
-            f"column {name!r} holds text {where}; name it under"
-            " data.na_values or data.categorical"
-        )
-    numbers[~gaps] = parsed
-    if not len(parsed):
-        return Column(name, decimals=0), numbers[:, None]
-    column = Column(
-        name,
-        decimals=_decimals(observed),
-        low=float(parsed.min()),
-        high=float(parsed.max()),
-    )
-    return column, numbers[:, None]
-
-
-def _encode_levels(
-    name: str, cells: np.ndarray, gaps: np.ndarray
-) -> tuple[Column, np.ndarray]:
-    levels = tuple(sorted(set(cells[~gaps])))
-    onehot = (cells[:, None] == np.asarray(levels)[None, :]) & ~gaps[:, None]
-    return Column(name, levels=levels), onehot.astype(np.float64)
-
-
-def _decimals(cells: np.ndarray) -> int | None:
-    """The most digits after the point; None if an exponent is used."""
-    if any("e" in cell.lower() for cell in cells):
-        return None
-    return max(len(cell.partition(".")[2]) for cell in cells)
-
-
-def _format_numbers(numbers: np.ndarray, column: Column) -> list[str]:
-    if column.decimals is None:
-        return [format(number, ".7g") for number in numbers]
-    return [format(number, f".{column.decimals}f") for number in numbers]

@@ -19,7 +19,7 @@ from miri_jax.imputers.miri import make_miri, make_miri_paper
 from miri_jax.imputers.missdiff import make_missdiff
 from miri_jax.imputers.simple import make_mean, make_median
 from miri_jax.imputers.tabcsdi import make_tabcsdi
-from miri_jax.types import Array, Draw, Imputer, Masked
+from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
 
 IMPUTERS = {
     "miri": make_miri,
@@ -135,6 +135,51 @@ def draws(
         yield imputer.impute(same, state, data, Draw(jnp.int32(k), count))
 
 
+def redraw_outside(
+    key: Array,
+    imputer: Imputer,
+    state: Any,
+    data: Masked,
+    x: Array,
+    bounds: Bounds | None,
+    draw: Draw | None = None,
+    *,
+    rounds: int = 10,
+) -> np.ndarray:
+    """Draws the rows again that have an imputed entry outside its bounds.
+
+    What is kept is a draw of the distribution truncated at the bounds, where
+    entries set to the bound would pile up there. Rows that are outside still
+    after `rounds` rounds stay as they are.
+
+    Args:
+      key: PRNG key, another one than that of `x`.
+      imputer: the method.
+      state: its fit.
+      data: the rows that `x` fills.
+      x: `[n, *dims]`, a draw.
+      bounds: `[*dims]` each, standardised as `data`; None for none.
+      draw: as it was given to the imputer for `x`: another would be compiled
+        anew.
+      rounds: how often at most.
+    """
+    x = np.asarray(x)
+    if bounds is None:
+        return x
+    m = np.asarray(data.m)
+    gaps = tuple(range(1, m.ndim))
+    for k in range(rounds):
+        outside = ~m & ((x < bounds.low) | (x > bounds.high))
+        rows = outside.any(axis=gaps, keepdims=True)
+        if not rows.any():
+            break
+        # Rows without gaps cost nothing.
+        part = Masked(data.x, jnp.asarray(m | ~rows))
+        new = imputer.impute(jax.random.fold_in(key, k), state, part, draw)
+        x = np.where(rows, new, x)
+    return x
+
+
 def summarise(
     key: Array,
     imputer: Imputer,
@@ -182,5 +227,6 @@ __all__ = [
     "fit",
     "iterate",
     "make_imputer",
+    "redraw_outside",
     "summarise",
 ]

@@ -17,9 +17,9 @@ import optax
 from miri_jax import train
 from miri_jax.flow import gap_rows
 from miri_jax.imputers.rows import move_chunks
-from miri_jax.imputers.simple import Bounds, observed_bounds
+from miri_jax.imputers.simple import observed_bounds
 from miri_jax.models import MLP, matched_mlp
-from miri_jax.types import Array, Draw, Imputer, Masked, PyTree
+from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, PyTree
 
 MIN_STEPS = 15000
 MAX_STEPS = 30000

@@ -17,9 +17,9 @@ from miri_jax import train
 from miri_jax.exceptions import ConfigError
 from miri_jax.flow import gap_rows, merge
 from miri_jax.imputers.rows import move_rows
-from miri_jax.imputers.simple import Bounds, observed_bounds
+from miri_jax.imputers.simple import observed_bounds
 from miri_jax.models import matched_mlp
-from miri_jax.types import Array, Draw, Imputer, PyTree
+from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
 
 NEUTRAL = 0.5  # what a hint says of an entry that it does not reveal
 NOISE_SCALE = 0.01

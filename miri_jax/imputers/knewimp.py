@@ -17,9 +17,9 @@ import optax
 from miri_jax import train
 from miri_jax.flow import gap_rows, merge
 from miri_jax.imputers.rows import move_rows
-from miri_jax.imputers.simple import Bounds, observed_bounds, observed_mean
+from miri_jax.imputers.simple import observed_bounds, observed_mean
 from miri_jax.models import matched_mlp
-from miri_jax.types import Array, Draw, Imputer, PyTree
+from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
 
 ScoreFn = Callable[[PyTree, Array], Array]
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from miri_jax.exceptions import ConfigError
 from miri_jax.flow import merge
 from miri_jax.imputers import ddpm
-from miri_jax.types import Array, Imputer, Masked
+from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
 def draw_batch(
@@ -29,7 +29,7 @@ def generate(
     key: Array,
     predict: Callable[..., Array],
     schedule: ddpm.Schedule,
-    bounds: ddpm.Bounds,
+    bounds: Bounds,
     **settings: Any,
 ) -> Array:
     """A complete row `[*dims]` (Algorithm 3).
@@ -49,7 +49,7 @@ def inpaint(
     key: Array,
     predict: Callable[..., Array],
     schedule: ddpm.Schedule,
-    bounds: ddpm.Bounds,
+    bounds: Bounds,
     x_obs: Array,
     m: Array,
     **settings: Any,

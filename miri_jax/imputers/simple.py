@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.flow import merge
-from miri_jax.types import Array, Imputer, Masked
+from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
 class SimpleState(NamedTuple):
@@ -36,13 +36,6 @@ def observed_median(x: Array, m: Array) -> Array:
     """Median over rows of the observed entries; shapes as `observed_mean`."""
     median = jnp.nanmedian(jnp.where(m, x, jnp.nan), axis=0)
     return jnp.where(jnp.any(m, axis=0), median, 0)
-
-
-class Bounds(NamedTuple):
-    """`[*dims]` each: what the entries of a column lie between."""
-
-    low: Array
-    high: Array
 
 
 def observed_bounds(x: Array, m: Array) -> Bounds:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.imputers import ddpm
-from miri_jax.types import Array, Imputer, Masked
+from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
 def split_observed(
@@ -76,7 +76,7 @@ def draw_row(
     key: Array,
     predict: Callable[..., Array],
     schedule: ddpm.Schedule,
-    bounds: ddpm.Bounds,
+    bounds: Bounds,
     x_obs: Array,
     m: Array,
 ) -> Array:

@@ -1,0 +1,687 @@
+"""The imputers the scikit-learn way: fit once, fill any rows.
+
+imputer = MIRIImputer(random_state=0).fit(frame)
+filled = imputer.transform(frame)                # one draw, types as they came
+tables = imputer.imputations(frame, 20)          # several, for pooling.pool
+more = imputer.sample(1000)                      # whole synthetic rows
+imputer.save("model")
+same = MIRIImputer.load("model")                 # runs no code of the file
+"""  # noqa: E501
+
+import json
+import pathlib
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+import tqdm
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import (
+    _check_feature_names,
+    check_is_fitted,
+    validate_data,
+)
+
+from miri_jax.data import columns as cols
+from miri_jax.data import tables
+from miri_jax.data.columns import Column, Knots
+from miri_jax.data.dataset import Dataset, from_table
+from miri_jax.data.transforms import Scaler, standardise
+from miri_jax.exceptions import ConfigError, DataError, WorkdirError
+from miri_jax.imputers import finished, make_imputer, redraw_outside
+from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
+
+FORMAT = 1
+UNSEEN = ("error", "missing")
+STATISTICS = ("draw", "mean")
+# Share of the cells that a fit to a table without gaps hides from itself, so
+# that there is something to learn.
+HIDDEN = 0.2
+# Rows are rounded up to these numbers, so that few shapes are compiled.
+LEAST_ROWS = 128
+SWEEPS = 10
+
+
+class MIRIImputer(TransformerMixin, BaseEstimator):
+    """Fills the gaps of tables of any column types.
+
+    Takes NumPy arrays, pandas frames, and frames that narwhals knows, such as
+    polars; gives back the same, with index, order and types of the columns and
+    every observed cell as they came. How the kind of a column is found says
+    `miri_jax.data.columns.detect`.
+
+    Args:
+      method: a name in `imputers.IMPUTERS`.
+      n_imputations: how many draws `imputations` gives, and `transform` takes
+        the mean of with `statistic="mean"`.
+      statistic: what `transform` gives: one "draw", which is distributed as
+        the data are, or the "mean" of `n_imputations` draws, which is nearer
+        to the truth cell by cell but varies too little (the most frequent
+        level of a category).
+      settings: of the method, such as `{"num_iterations": 10}`.
+      kinds: kinds of columns by name (by number for arrays), one of
+        `columns.KINDS`, where they are not to be detected.
+      bounds: (low, high) of imputed numbers by column name; None in place of
+        one for the smallest or largest observed.
+      orders: levels in their order, of ordinal columns by name.
+      missing_values: values that mean "missing" besides None, NaN and NaT.
+      empty_value: what a column without any observed value is filled with;
+        None refuses such a table.
+      unseen: what a level that was not seen in fitting means in a new row:
+        "error" refuses it, "missing" keeps the cell and lets the model see
+        none there.
+      random_state: seed; the same seed gives the same numbers.
+      verbose: whether to show progress and the time left.
+
+    Attributes:
+      columns_: how each column is turned into numbers.
+      notes_: sentences about the table that a reader should know.
+      state_: the fitted state, without the filled table.
+      n_features_in_, feature_names_in_: as scikit-learn has them.
+    """
+
+    def __init__(
+        self,
+        method: str = "miri",
+        *,
+        n_imputations: int = 1,
+        statistic: str = "draw",
+        settings: Mapping[str, Any] | None = None,
+        kinds: Mapping[Hashable, str] | None = None,
+        bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
+        orders: Mapping[Hashable, Sequence[Any]] | None = None,
+        missing_values: Sequence[Any] = (),
+        empty_value: float | None = None,
+        unseen: str = "error",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ):
+        """Keeps the settings; `fit` checks them."""
+        self.method = method
+        self.n_imputations = n_imputations
+        self.statistic = statistic
+        self.settings = settings
+        self.kinds = kinds
+        self.bounds = bounds
+        self.orders = orders
+        self.missing_values = missing_values
+        self.empty_value = empty_value
+        self.unseen = unseen
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fits the imputer to a table with gaps.
+
+        A table without any is fitted with a fifth of its cells hidden, so that
+        gaps of new rows can be filled.
+
+        Args:
+          X: `[n, c]` array or frame.
+          y: ignored.
+
+        Raises:
+          DataError: naming the column at fault and the remedy.
+          ConfigError: naming a setting that does not exist or fit.
+        """
+        del y
+        self._check_settings()
+        frame, _ = self._frame(X, reset=True)
+        table = tables.make_table(
+            frame,
+            tables.missing_cells(frame, self.missing_values),
+            kinds=self.kinds,
+            bounds=self.bounds,
+            orders=self.orders,
+            empty_value=self.empty_value,
+        )
+        dataset = from_table(table)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        key_fit, self._key = jax.random.split(jax.random.key(seed))
+        key_hide, key_init, key_steps = jax.random.split(key_fit, 3)
+        data = dataset.masked()
+        if dataset.m.all():
+            data = _hide(key_hide, data, dataset)
+        self._imputer = self._make()
+        state = self._imputer.init(key_init, data)
+        bar = tqdm.tqdm(
+            total=self._imputer.num_iterations,
+            disable=not self.verbose,
+            unit="iteration",
+        )
+        with bar:
+            while not finished(self._imputer, state):
+                done = int(state.iteration)
+                key = jax.random.fold_in(key_steps, done)
+                state, _ = self._imputer.step(key, state, data)
+                bar.update(int(state.iteration) - done)
+        if not np.isfinite(state.x).all():
+            raise DataError(
+                f"the fit of {self.method!r} is not finite; try a smaller"
+                " settings={'learning_rate': ...}"
+            )
+        self.columns_, self.notes_ = table.columns, table.notes
+        self._dtypes = [str(dtype) for dtype in frame.dtypes]
+        self._scaler, self._rows = dataset.scaler, len(frame)
+        self._rates = np.asarray((~dataset.m).mean(axis=0))
+        # The filled table is not needed again, and not for others' eyes.
+        self.state_ = jax.tree.map(
+            np.asarray, state._replace(x=np.zeros_like(state.x))
+        )
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Fills the gaps of any rows, also of ones never seen.
+
+        The same rows in the same order give the same numbers each time.
+
+        Args:
+          X: `[n, c]`, the columns those of the fit.
+
+        Returns:
+          A table as X came, by `statistic` a draw or the mean of several.
+
+        Raises:
+          DataError: naming the column at fault and the remedy.
+        """
+        count = self.n_imputations if self.statistic == "mean" else 1
+        frame, back = self._frame(X)
+        table, found = self._draws(frame, count, as_set=True)
+        if self.statistic == "draw":
+            return back(tables.fill_table(table, found[0]))
+        blocks = zip(*(tables.split(self.columns_, x) for x in found))
+        mean = [
+            _mean(draws[0][0], [block for _, block in draws])
+            for draws in blocks
+            if draws[0][0].width
+        ]
+        return back(tables.fill_table(table, np.concatenate(mean, axis=1)))
+
+    def imputations(self, X: Any, n: int | None = None) -> list[Any]:
+        """Several independent imputations of the same rows.
+
+        Analyse each, and pool the answers with `pooling.pool`; do not average
+        the tables.
+
+        Args:
+          X: `[n, c]`, the columns those of the fit.
+          n: how many; None for `n_imputations`.
+
+        Returns:
+          That many tables, each as X came.
+        """
+        count = self.n_imputations if n is None else n
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ConfigError(f"n is {count!r}; ask for 1 imputation or more")
+        frame, back = self._frame(X)
+        table, found = self._draws(frame, count, as_set=False)
+        return [back(tables.fill_table(table, x)) for x in found]
+
+    def sample(self, n: int = 1) -> Any:
+        """Whole synthetic rows from the fitted model, types restored.
+
+        By the method's own sampler where it has one. Else a row starts as one
+        in which nothing is observed, and is drawn again part by part: ten
+        times, entries hidden as often as they were in the fit (but 0.2 to 0.8
+        of the time) are drawn given the others, which leaves the distribution
+        that fits all conditional ones.
+
+        Args:
+          n: rows.
+
+        Returns:
+          `[n, c]` frame, or array if the fit was to one; ids are numbered.
+        """
+        check_is_fitted(self)
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ConfigError(f"n is {n!r}; ask for 1 row or more")
+        key = jax.random.fold_in(self._key, 2)
+        width, imputer = len(self._scaler.mean), self._imputer
+        if imputer.sample is not None:
+            x = imputer.sample(key, self.state_, (_padded(n), width))
+        else:
+            x = self._gibbs(key, imputer, _padded(n))
+        values = np.asarray(x, np.float64)[:n]
+        values = values * self._scaler.deviation + self._scaler.mean
+        columns, names = {}, self._names()
+        for j, (column, block) in enumerate(
+            tables.split(self.columns_, values)
+        ):
+            dtype = self._dtypes[j]
+            if column.kind == "id":
+                columns[j] = pd.Series(np.arange(1, n + 1))
+                continue
+            made = cols.decode(column, block)
+            if column.kind == "datetime":
+                made = pd.to_datetime(pd.Series(made), unit="s").dt.round("us")
+                zone = getattr(pd.api.types.pandas_dtype(dtype), "tz", None)
+                if zone is not None:
+                    made = made.dt.tz_localize("UTC").dt.tz_convert(zone)
+            elif dtype == "category":
+                made = pd.Categorical(
+                    made, column.levels, ordered=column.kind == "ordinal"
+                )
+            series = pd.Series(made)
+            if dtype not in ("category", "object"):
+                series = _cast(series, dtype)
+            columns[j] = series
+        frame = pd.DataFrame(columns)
+        frame.columns = names
+        return frame if hasattr(self, "feature_names_in_") else frame.to_numpy()
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Writes the fitted model into a folder: JSON and arrays, no pickle.
+
+        The folder holds no row of the table, but levels, extremes and
+        quantiles of its columns, and what the method itself keeps.
+
+        Args:
+          path: the folder; must not exist or be empty.
+
+        Raises:
+          DataError: if the folder is not empty, or a level cannot be written.
+        """
+        from miri_jax.checkpoint import CheckpointStore
+
+        check_is_fitted(self)
+        folder = pathlib.Path(path)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataError(f"{folder} is there already; choose a new folder")
+        names = getattr(self, "feature_names_in_", None)
+        content = {
+            "format": FORMAT,
+            "params": self.get_params(deep=False)
+            | {"random_state": None, "kinds": None, "bounds": None}
+            | {"orders": None, "missing_values": list(self.missing_values)},
+            "columns": [column._asdict() for column in self.columns_],
+            "notes": self.notes_,
+            "dtypes": self._dtypes,
+            "scaler": [part.tolist() for part in self._scaler],
+            "rates": self._rates.tolist(),
+            "rows": self._rows,
+            "names": None if names is None else list(names),
+            "key": np.asarray(jax.random.key_data(self._key)).tolist(),
+        }
+        text = _to_json(content)
+        folder.mkdir(parents=True, exist_ok=True)
+        store = CheckpointStore(folder / "state")
+        store.save(1, self.state_._replace(x=np.zeros((), np.float32)))
+        store.close()
+        # Last: a folder with this file is whole.
+        (folder / "model.json").write_text(text, "utf-8")
+
+    @classmethod
+    def load(cls, path: str | pathlib.Path) -> Self:
+        """Reads a model that `save` has written; runs no code of the file.
+
+        Raises:
+          DataError: if there is none, or it is damaged.
+        """
+        from miri_jax.checkpoint import CheckpointStore
+
+        folder = pathlib.Path(path)
+        try:
+            content = json.loads((folder / "model.json").read_text("utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"format {content['format']}, not {FORMAT}")
+            self = cls(**content["params"])
+            self._restore(content)
+        except FileNotFoundError:
+            raise DataError(
+                f"{folder} holds no model; give a folder that save() wrote"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"the model in {folder} cannot be read ({error}); save it again"
+            ) from None
+        like = self._like()
+        scalar = jax.ShapeDtypeStruct((), jnp.float32)
+        store = CheckpointStore(folder / "state")
+        try:
+            _, state, notes = store.load_latest(like._replace(x=scalar))
+        except WorkdirError:
+            state = None
+        finally:
+            store.close()
+        if state is None:
+            raise DataError(f"the model in {folder} is damaged; save it again")
+        state = jax.tree.map(np.asarray, state)
+        self.state_ = state._replace(x=np.zeros(like.x.shape, like.x.dtype))
+        return self
+
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Names of the columns of what `transform` gives: those that came."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(self.n_features_in_)]
+            if input_features is not None:
+                names = input_features
+        elif input_features is not None and list(input_features) != list(names):
+            raise ValueError("input_features is not equal to feature_names_in_")
+        names = np.asarray(names, dtype=object)
+        if len(names) != self.n_features_in_:
+            raise ValueError(
+                "input_features should have length equal to number of"
+                f" features ({self.n_features_in_}), got {len(names)}"
+            )
+        return names
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: arrays, no compiled function."""
+        content = dict(super().__getstate__())
+        content.pop("_imputer", None)
+        if "_key" in content:
+            content["_key"] = np.asarray(jax.random.key_data(content["_key"]))
+        if "state_" in content:
+            leaves = jax.tree.leaves(content["state_"])
+            content["state_"] = leaves
+        return content
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        """Takes what `__getstate__` gave."""
+        content = dict(content)
+        leaves = content.pop("state_", None)
+        super().__setstate__(content)
+        if "_key" in content:
+            self._key = jax.random.wrap_key_data(jnp.asarray(content["_key"]))
+        if leaves is None:
+            return
+        self._imputer = self._make()
+        structure = jax.tree.structure(self._like())
+        self.state_ = jax.tree.unflatten(structure, leaves)
+
+    def __sklearn_tags__(self) -> Any:
+        """NaN, text and categories are welcome; draws are random."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        # A row's draw depends on its place in the table.
+        tags.non_deterministic = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _check_settings(self) -> None:
+        if self.statistic not in STATISTICS:
+            raise ConfigError(
+                f"statistic is {self.statistic!r}; use one of"
+                f" {', '.join(STATISTICS)}"
+            )
+        if self.unseen not in UNSEEN:
+            raise ConfigError(
+                f"unseen is {self.unseen!r}; use one of {', '.join(UNSEEN)}"
+            )
+        count = self.n_imputations
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ConfigError(
+                f"n_imputations is {count!r}; use a whole number from 1 on"
+            )
+        self._make()
+
+    def _make(self) -> Imputer:
+        return make_imputer(self.method, **(self.settings or {}))
+
+    def _like(self) -> Any:
+        """Shapes and types of the fitted state."""
+        shape = self._rows, len(self._scaler.mean)
+        data = Masked(
+            jax.ShapeDtypeStruct(shape, jnp.float32),
+            jax.ShapeDtypeStruct(shape, bool),
+        )
+        return jax.eval_shape(self._imputer.init, jax.random.key(0), data)
+
+    def _names(self) -> list[Hashable]:
+        return [column.name for column in self.columns_]
+
+    def _frame(self, X: Any, reset: bool = False) -> tuple[pd.DataFrame, Any]:
+        """X as a pandas frame, and the way back."""
+        if not reset:
+            check_is_fitted(self)
+        if isinstance(X, pd.DataFrame):
+            frame, back = X, lambda filled: filled
+        elif nw.dependencies.is_into_dataframe(X):
+            outer = nw.from_native(X, eager_only=True)
+            frame = outer.to_pandas()
+            back = lambda filled: _to_native(filled, outer)
+        else:
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=None,
+                ensure_all_finite=False,
+                ensure_min_samples=1,
+            )
+            return self._array_frame(X)
+        if not len(frame) or not frame.shape[1]:
+            raise DataError(
+                f"the table has {len(frame)} row(s) and {frame.shape[1]}"
+                " column(s); give at least one of each"
+            )
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise DataError(f"two columns are named {twice!r}; rename one")
+        if reset:
+            self.n_features_in_ = frame.shape[1]
+            _check_feature_names(self, frame, reset=True)
+            return frame, back
+        missing = [x for x in self._names() if x not in frame.columns]
+        names_fitted = hasattr(self, "feature_names_in_")
+        if names_fitted and missing and len(frame.columns) == len(missing):
+            missing = missing[:1]
+        if names_fitted or frame.shape[1] != self.n_features_in_:
+            if not names_fitted:
+                validate_data(self, frame, reset=False, skip_check_array=True)
+            _check_feature_names(self, frame, reset=False)
+            validate_data(self, frame, reset=False, skip_check_array=True)
+        return frame, back
+
+    def _array_frame(self, X: np.ndarray) -> tuple[pd.DataFrame, Any]:
+        frame = pd.DataFrame(X)
+        if X.dtype == object:
+            frame = frame.infer_objects()
+        if hasattr(self, "columns_") and hasattr(self, "feature_names_in_"):
+            frame.columns = self._names()
+        kind = X.dtype if X.dtype.kind == "f" else None
+
+        def back(filled: pd.DataFrame) -> np.ndarray:
+            out = filled.to_numpy()
+            return out.astype(kind) if kind is not None else out
+
+        return frame, back
+
+    def _encode(self, frame: pd.DataFrame) -> tables.Table:
+        """New rows by the columns of the fit."""
+        missing = tables.missing_cells(frame, self.missing_values)
+        blocks, masks = [], []
+        for j, column in enumerate(self.columns_):
+            values, gaps = frame.iloc[:, j], missing[:, j]
+            if column.kind == "id" and gaps.any():
+                raise DataError(
+                    f"column {column.name!r} is an id and"
+                    f" {int(gaps.sum())} of its cells are missing, which"
+                    " nothing can fill; complete it"
+                )
+            block, unseen = cols.encode(column, values, gaps)
+            if unseen.any() and self.unseen == "error":
+                row = int(np.flatnonzero(unseen)[0])
+                raise DataError(
+                    f"column {column.name!r} holds {values.iloc[row]!r} in row"
+                    f" {row + 1}, which was not there in fitting; correct it,"
+                    " or set unseen='missing'"
+                )
+            seen = ~gaps & ~unseen
+            blocks.append(block)
+            masks.append(np.repeat(seen[:, None], column.width, axis=1))
+        return tables.Table(
+            frame,
+            missing,
+            self.columns_,
+            (None,) * len(self.columns_),
+            np.concatenate(blocks, axis=1),
+            np.concatenate(masks, axis=1),
+            (),
+        )
+
+    def _draws(
+        self, frame: pd.DataFrame, count: int, *, as_set: bool
+    ) -> tuple[tables.Table, list[np.ndarray]]:
+        """Encoded draws `[n, d]` of some rows, raw scale."""
+        table = self._encode(frame)
+        data = standardise(table.values, table.m, self._scaler)
+        n, d = data.x.shape
+        if data.m.all():
+            return table, [table.values] * count
+        rows = _padded(n)
+        data = Masked(
+            jnp.pad(data.x, ((0, rows - n), (0, 0))),
+            jnp.pad(data.m, ((0, rows - n), (0, 0)), constant_values=True),
+        )
+        imputer, state = self._imputer, self.state_
+        key_draw, key_again = jax.random.split(jax.random.fold_in(self._key, 1))
+        low, high = cols.limits(self.columns_)
+        mean, deviation = self._scaler
+        bounds = Bounds((low - mean) / deviation, (high - mean) / deviation)
+        found: list[np.ndarray] = []
+        for k in range(count):
+            key = key_draw if as_set else jax.random.fold_in(key_draw, k)
+            draw = Draw(jnp.int32(k), count) if as_set and count > 1 else None
+            x = imputer.impute(key, state, data, draw)
+            key = jax.random.fold_in(key_again, k)
+            x = redraw_outside(key, imputer, state, data, x, bounds, draw)
+            x = x[:n] * deviation + mean
+            if not np.isfinite(x).all():
+                raise DataError(
+                    f"a draw of {self.method!r} is not finite; fit it again"
+                    " with a smaller settings={'learning_rate': ...}"
+                )
+            found.append(np.where(table.m, table.values, x))
+        return table, found
+
+    def _gibbs(self, key: Array, imputer: Imputer, n: int) -> Array:
+        width, state = len(self._scaler.mean), self.state_
+        x = jnp.zeros((n, width))
+        x = imputer.impute(key, state, Masked(x, jnp.zeros(x.shape, bool)))
+        # All numbers of a category are hidden together.
+        groups = np.repeat(
+            np.arange(len(self.columns_)), [c.width for c in self.columns_]
+        )
+        hide = jnp.asarray(np.clip(self._rates, 0.2, 0.8))
+        for k in range(SWEEPS):
+            key_mask, key_draw = jax.random.split(jax.random.fold_in(key, k))
+            u = jax.random.uniform(key_mask, (n, len(self.columns_)))
+            m = u[:, groups] > hide
+            x = imputer.impute(key_draw, state, Masked(jnp.where(m, x, 0), m))
+        return x
+
+    def _restore(self, content: Mapping[str, Any]) -> None:
+        """Takes what `save` wrote into model.json."""
+        names = content["names"]
+        self.n_features_in_ = len(content["columns"])
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        self.columns_ = tuple(_column(one) for one in content["columns"])
+        self.notes_ = tuple(content["notes"])
+        self._dtypes = content["dtypes"]
+        self._scaler = Scaler(*(np.array(x) for x in content["scaler"]))
+        self._rates, self._rows = np.array(content["rates"]), content["rows"]
+        data = jnp.array(content["key"], jnp.uint32)
+        self._key = jax.random.wrap_key_data(data)
+        self._imputer = self._make()
+
+
+def _mean(column: Column, blocks: list[np.ndarray]) -> np.ndarray:
+    """The mean of several encoded draws `[n, width]` of a column, encoded.
+
+    Of levels the most frequent; of numbers the mean on their own scale, which
+    normal scores are not.
+    """
+    if column.levels is not None and column.kind != "ordinal":
+        settled = [cols.settle(column, block) for block in blocks]
+        if column.one_hot:
+            return np.mean(settled, axis=0)
+        book = np.array(settled)
+        ranks = (book * 2 ** np.arange(column.width)).sum(axis=-1).astype(int)
+        count = np.apply_along_axis(
+            np.bincount, 0, ranks, minlength=len(column.levels)
+        )
+        best = np.argmax(count, axis=0)
+        return (best[:, None] >> np.arange(column.width) & 1).astype(float)
+    if column.knots is None:
+        return np.mean(blocks, axis=0)
+    values = np.mean([cols.decode(column, block) for block in blocks], axis=0)
+    return cols.scores(column.knots, values)[:, None]
+
+
+def _hide(key: Array, data: Masked, dataset: Dataset) -> Masked:
+    """Hides a fifth of the cells, at least one left in each column."""
+    widths = [column.width for column in dataset.table.columns]
+    groups = np.repeat(np.arange(len(widths)), widths)
+    u = jax.random.uniform(key, (len(data.x), len(widths)))
+    m = (u > HIDDEN) | (u == u.max(axis=0))
+    m = m[:, groups]
+    return Masked(jnp.where(m, data.x, 0), m)
+
+
+def _padded(n: int) -> int:
+    """The next power of two, from `LEAST_ROWS` on; thousands above 8192."""
+    if n > 8192:
+        return -(-n // 8192) * 8192
+    return max(LEAST_ROWS, 1 << (n - 1).bit_length())
+
+
+def _to_native(filled: pd.DataFrame, outer: Any) -> Any:
+    """A pandas frame as the kind of frame that came, with its types."""
+    whole = {n for n, kind in outer.schema.items() if kind.is_integer()}
+    cells = {
+        name: [int(x) if name in whole else x for x in filled[name].tolist()]
+        for name in outer.columns
+    }
+    return nw.from_dict(
+        cells, schema=outer.schema, backend=outer.implementation
+    ).to_native()
+
+
+def _cast(series: pd.Series, dtype: str) -> pd.Series:
+    """To a type by its name, where the values fit it."""
+    try:
+        return series.astype(dtype)
+    except (TypeError, ValueError):
+        return series
+
+
+def _to_json(content: Mapping[str, Any]) -> str:
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(type(value).__name__)
+
+    try:
+        return json.dumps(content, default=plain)
+    except TypeError as error:
+        raise DataError(
+            f"the model holds a {error}, which JSON cannot; use levels and"
+            " names that are text, numbers or logical values"
+        ) from None
+
+
+def _column(content: Mapping[str, Any]) -> Column:
+    levels, knots = content["levels"], content["knots"]
+    return Column(
+        **{
+            **content,
+            "levels": None if levels is None else tuple(levels),
+            "knots": None
+            if knots is None
+            else Knots(*(tuple(part) for part in knots)),
+        }
+    )
