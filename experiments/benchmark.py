@@ -190,9 +190,13 @@ def unfinished(
         settings = json.dumps(row.get("settings", {}), sort_keys=True)
         cell = (*(row[key] for key in Cell._fields[:-1]), row["draws_asked"])
         found[(*cell, settings)] = row.get("failed")
+    taken: set[Cell] = set()
     for cells in wanted:
         left = []
         for cell in cells:
+            if cell in taken:
+                continue  # Blocks overlap where flags replace their fields.
+            taken.add(cell)
             settings = json.dumps(settings_of(cell.method), sort_keys=True)
             failed = found.get((*cell, settings), "new")
             if failed is None:

@@ -1,12 +1,12 @@
 """The imputers the scikit-learn way: fit once, fill any rows.
 
-imputer = MIRIImputer(random_state=0).fit(frame)
-filled = imputer.transform(frame)                # one draw, types as they came
-tables = imputer.imputations(frame, 20)          # several, for pooling.pool
-more = imputer.sample(1000)                      # whole synthetic rows
-imputer.save("model")
-same = MIRIImputer.load("model")                 # runs no code of the file
-"""  # noqa: E501
+    imputer = MIRIImputer(random_state=0).fit(frame)
+    filled = imputer.transform(frame)  # one draw, types as they came
+    tables = imputer.imputations(frame, 20)  # several, for pooling.pool
+    more = imputer.sample(1000)  # whole synthetic rows
+
+A fitted imputer is kept by `save` and `load`, or by a pickle.
+"""
 
 import json
 import pathlib
@@ -405,8 +405,6 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
-        # A row's draw depends on its place in the table.
-        tags.non_deterministic = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -579,7 +577,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         for k in range(SWEEPS):
             key_mask, key_draw = jax.random.split(jax.random.fold_in(key, k))
             u = jax.random.uniform(key_mask, (n, len(self.columns_)))
-            m = u[:, groups] > hide
+            m = u[:, groups] > hide[None]
             x = imputer.impute(key_draw, state, Masked(jnp.where(m, x, 0), m))
         return x
 
@@ -627,7 +625,7 @@ def _hide(key: Array, data: Masked, dataset: Dataset) -> Masked:
     widths = [column.width for column in dataset.table.columns]
     groups = np.repeat(np.arange(len(widths)), widths)
     u = jax.random.uniform(key, (len(data.x), len(widths)))
-    m = (u > HIDDEN) | (u == u.max(axis=0))
+    m = (u > HIDDEN) | (u == u.max(axis=0, keepdims=True))
     m = m[:, groups]
     return Masked(jnp.where(m, data.x, 0), m)
 

@@ -1,18 +1,18 @@
 """Columns of any type as numbers that imputers see, and back.
 
-    kind         inside                                       comes back as
-    real         the number, or its normal score              within bounds, with the column's decimals
-    integer      likewise                                      a whole number
-    datetime     seconds since 1970                            a time
-    ordinal      the rank of its level                         a level
-    boolean      0 or 1                                        a level
-    categorical  0/1 for each level, or the bits of its rank   a level
-    id           nothing                                       as it came
+    kind         inside                           comes back as
+    real         the number or its normal score   number within bounds
+    integer      likewise                         whole number within bounds
+    datetime     seconds since 1970               time
+    ordinal      rank of its level                level
+    boolean      0 or 1                           level
+    categorical  0/1 for each level, or bits      level
+    id           nothing                          as it came
 
 `detect` states how a kind is found where none is given. Levels come back by the
 largest of their numbers, or by the nearest bits among those of levels that
 exist, so that no value is ever made up.
-"""  # noqa: E501
+"""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -327,11 +327,11 @@ def mirror(values: np.ndarray, low: float, high: float) -> np.ndarray:
     if not low < high:
         return np.full_like(values, low)
     if math.isfinite(low) and math.isfinite(high):
-        # Divided before the difference is taken, which could overflow.
+        # Halves, as a difference or a sum could overflow.
         width = high / 2 - low / 2
         turn = np.mod((values / 2 - low / 2) / width, 2)
         inside = (values >= low) & (values <= high)
-        folded = low + 2 * width * np.minimum(turn, 2 - turn)
+        folded = 2 * (low / 2 + width * np.minimum(turn, 2 - turn))
         return np.where(inside, values, folded)
     if math.isfinite(low):
         return low + np.abs(values - low)

@@ -294,7 +294,7 @@ def missing_cells(
     frame: pd.DataFrame, na_values: Sequence[Any] = ()
 ) -> np.ndarray:
     """`[n, c]` bool: cells without a value, or with one that means missing."""
-    missing = frame.isna().to_numpy()
+    missing = np.array(frame.isna())
     for j in range(frame.shape[1] if len(na_values) else 0):
         missing[:, j] |= frame.iloc[:, j].isin(list(na_values)).to_numpy(bool)
     return missing
@@ -404,13 +404,13 @@ def _place_times(
 
 def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
     """A column with new values in its gaps; its type stays if it can."""
-    array = series.array.copy()
-    try:
-        array[gaps] = new
-    except (TypeError, ValueError):
-        array = series.astype(np.result_type(series.dtype, new.dtype)).array
-        array = array.copy()
-        array[gaps] = new
+    kind = series.dtype
+    if isinstance(kind, np.dtype) and kind.kind in "iuf":
+        wider = np.issubdtype(new.dtype, np.floating) and kind.kind != "f"
+        array = series.to_numpy(np.float64 if wider else kind, copy=True)
+    else:
+        array = series.array.copy()
+    array[gaps] = new
     return pd.Series(array, series.index)
 
 
