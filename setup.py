@@ -18,6 +18,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["miri_jax", "miri_jax.*"]),
+    entry_points={"console_scripts": ["miri-impute = miri_jax.impute:main"]},
     package_data={"miri_jax.data": ["*.csv", "*.md"]},
     python_requires=">=3.11",
     install_requires=[
@@ -27,11 +28,13 @@ setup(
         "jax>=0.10",
         "matplotlib>=3.9",
         "ml-collections>=1.0",
+        "narwhals>=2.0",
         "numpy>=2.0",
         "optax>=0.2.5",
         # Its v1 API.
         "orbax-checkpoint>=0.12",
         "pandas>=2.2",
+        "pyarrow>=15",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboardX>=2.6",
@@ -39,7 +42,14 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8"],
+        "dev": [
+            "hypothesis>=6.100",
+            "polars>=1.0",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.8",
+            "statsmodels>=0.14.4",
+        ],
         # The peers that experiments/ measures against.
         "bench": ["torch>=2.5"],
     },

@@ -10,38 +10,15 @@ hours, so that month, day and hour alone tell much of where they are, whatever
 fills them.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
-from miri_jax.config import base_config, check_arg
-from miri_jax.data.tables import NA_VALUES
+from miri_jax.config import check_arg, table_config
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """`:beijing` for the table that the package ships, `:smoke` for seconds."""
     check_arg(arg, ("beijing", "smoke"))
-    config = base_config()
-    config.eval_every = 0
-    config.data = {
-        "source": "table",
-        "path": config_dict.placeholder(str),
-        # Cells that mean "missing".
-        "na_values": NA_VALUES,
-        # Names of columns whose kind is not the one that is found, see
-        # `miri_jax.data.columns.detect`.
-        "real": (),
-        "integer": (),
-        "datetime": (),
-        "boolean": (),
-        "categorical": (),
-        "id": (),
-        # Levels of ordinal columns in their order, as ("size=S<M<L",).
-        "orders": (),
-        # What imputed cells lie between, as ("age=0:120",); by default the
-        # smallest and largest observed.
-        "bounds": (),
-        # What a column without any observed value is filled with.
-        "empty_value": config_dict.placeholder(float),
-    }
+    config = table_config()
     if arg in ("beijing", "smoke"):
         config.data.path = "beijing"
     if arg == "smoke":

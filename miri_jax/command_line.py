@@ -1,13 +1,16 @@
-"""Parsing the command line, with one line for what cannot be parsed."""
+"""Commands: one line for what cannot be parsed, and for what went wrong."""
 
 import difflib
+import os
 import sys
 from collections.abc import Callable
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from miri_jax.exceptions import ConfigError
+from miri_jax import interrupt
+from miri_jax.exceptions import ConfigError, MiriError
 
 
 def make_parser(
@@ -31,6 +34,30 @@ def make_parser(
             fail(_reason(error), status=2)
 
     return parse
+
+
+def call(command: Callable[[], object]) -> None:
+    """Runs a command; exits with 1 and one line on an error of the user's."""
+    use_compilation_cache()
+    interrupt.install()
+    try:
+        command()
+    except (MiriError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between runs, so that a second starts at once."""
+    if not jax.config.jax_compilation_cache_dir:
+        home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        jax.config.update(
+            "jax_compilation_cache_dir", os.path.join(home, "miri_jax")
+        )
+    # A run has dozens of small programs; together they take seconds.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def fail(error: object, status: int = 1) -> None:

@@ -6,6 +6,7 @@ import typing
 
 from ml_collections import ConfigDict, config_dict
 
+from miri_jax.data.tables import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.models import VelocityMLP
@@ -38,6 +39,39 @@ def base_config() -> ConfigDict:
             "checkpoint": {"every_seconds": 10.0, "keep": 3},
         }
     )
+
+
+def table_config() -> ConfigDict:
+    """A config for a CSV, TSV, Parquet or Feather file with gaps of its own."""
+    config = base_config()
+    config.eval_every = 0
+    config.data = {
+        "source": "table",
+        "path": config_dict.placeholder(str),
+        # Cells that mean "missing".
+        "na_values": NA_VALUES,
+        # Names of columns whose kind is not the one that is found, see
+        # `miri_jax.data.columns.detect`.
+        "real": (),
+        "integer": (),
+        "datetime": (),
+        "boolean": (),
+        "categorical": (),
+        "id": (),
+        # Levels of ordinal columns in their order, as ("size=S<M<L",).
+        "orders": (),
+        # What imputed cells lie between, as ("age=0:120",); by default the
+        # smallest and largest observed.
+        "bounds": (),
+        # What a column without any observed value is filled with.
+        "empty_value": config_dict.placeholder(float),
+    }
+    # Where the filled table goes; by default imputed.ENDING in the workdir.
+    # With several draws, NAME_1.ENDING, NAME_2.ENDING and so on.
+    config.output = config_dict.placeholder(str)
+    # Where the report goes; by default report.html in the workdir.
+    config.report = config_dict.placeholder(str)
+    return config
 
 
 def check_arg(arg: str, known: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@
 A fitted imputer is kept by `save` and `load`, or by a pickle.
 """
 
+import functools
 import json
 import pathlib
 from collections.abc import Hashable, Mapping, Sequence
@@ -426,7 +427,11 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         self._make()
 
     def _make(self) -> Imputer:
-        return make_imputer(self.method, **(self.settings or {}))
+        settings = dict(self.settings or {})
+        try:
+            return _shared_imputer(self.method, json.dumps(settings))
+        except TypeError:  # a setting that JSON cannot hold
+            return make_imputer(self.method, **settings)
 
     def _like(self) -> Any:
         """Shapes and types of the fitted state."""
@@ -595,6 +600,12 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         data = jnp.array(content["key"], jnp.uint32)
         self._key = jax.random.wrap_key_data(data)
         self._imputer = self._make()
+
+
+@functools.lru_cache(maxsize=16)
+def _shared_imputer(method: str, settings: str) -> Imputer:
+    """One imputer for equal settings, so that it is compiled once."""
+    return make_imputer(method, **json.loads(settings))
 
 
 def _mean(column: Column, blocks: list[np.ndarray]) -> np.ndarray:

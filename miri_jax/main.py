@@ -4,16 +4,10 @@ Calls `runner.run`, and turns every error that a user can act on into one line.
 A config file is Python code: run only those you trust.
 """
 
-import os
-import sys
-
-import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from miri_jax import interrupt
-from miri_jax.command_line import fail, make_parser
-from miri_jax.exceptions import MiriError
+from miri_jax.command_line import call, make_parser
 from miri_jax.runner import run
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -27,26 +21,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     """Runs the config's fit; exits with 1 and one line on a user's error."""
     del argv  # The parser has refused what is no flag.
-    _use_compilation_cache()
-    interrupt.install()
-    try:
-        run(_CONFIG.value, _WORKDIR.value)
-    except (MiriError, OSError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-
-
-def _use_compilation_cache() -> None:
-    """Keeps compiled programs between runs, so that a second starts at once."""
-    if not jax.config.jax_compilation_cache_dir:
-        home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-        jax.config.update(
-            "jax_compilation_cache_dir", os.path.join(home, "miri_jax")
-        )
-    # A run has dozens of small programs; together they take seconds.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    call(lambda: run(_CONFIG.value, _WORKDIR.value))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import platform
 import time
@@ -18,7 +19,12 @@ from scipy.special import entr
 from miri_jax import interrupt, report, writers
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data import Dataset, load_dataset
-from miri_jax.data.tables import fill_table, write_table
+from miri_jax.data.tables import (
+    ending_of,
+    fill_table,
+    numbered,
+    write_table,
+)
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.imputers import draws as draw_set
 from miri_jax.imputers import (
@@ -55,6 +61,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
+    output = config.get("output")
+    if output:
+        _check_output(output, config)
     clock = Clock()
     folder = pathlib.Path(workdir)
     with clock("load"):
@@ -97,18 +106,37 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
     with clock("evaluate"):
         final = _evaluate_draws(key_final, dataset, draws)
     with clock("write"):
-        results = write_results(folder, dataset, draws)
-    summary = _summary(config, dataset, final, results)
+        results = write_results(folder, dataset, draws, output)
+    page = pathlib.Path(config.get("report") or folder / "report.html")
+    summary = _summary(config, dataset, final, results, page.parent)
     with clock("report"):
-        address = report.write_report(folder, dataset, draws, trace, summary)
+        report.write_report(folder, dataset, draws, trace, summary)
+        if page != folder / "report.html":
+            text = (folder / "report.html").read_text("utf-8")
+            writers.write_atomically(page, lambda p: _write_text(p, text))
     summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
     writers.write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
     writers.say(f"done: {shown}")
     for path in results:
         writers.say(f"result: {path}")
-    writers.say(f"report: {address}")
+    writers.say(f"report: {page.absolute().as_uri()}")
     return state
+
+
+def _check_output(output: str, config: ml_collections.ConfigDict) -> None:
+    """Finds out before the fit that the result cannot be written."""
+    ending_of(output)
+    if config.data.source != "table":
+        raise ConfigError("output is for tables from a file; leave it out")
+    parent = pathlib.Path(output).absolute().parent
+    if not parent.is_dir():
+        raise ConfigError(f"output {output}: there is no folder {parent}")
+    read = pathlib.Path(config.data.path or "").absolute()
+    if read in [pathlib.Path(p).absolute() for p in numbered(output, 1)]:
+        raise ConfigError(
+            f"output {output} is the table itself; choose another name"
+        )
 
 
 def _summary(
@@ -116,8 +144,9 @@ def _summary(
     dataset: Dataset,
     metrics: dict[str, float],
     results: list[pathlib.Path],
+    page_folder: pathlib.Path,
 ) -> dict[str, Any]:
-    """What summary.json and the report say, but for the seconds."""
+    """What summary.json and the report in a folder say, but the seconds."""
     rows, columns = dataset.gaps().shape
     return {
         "method": config.method,
@@ -126,7 +155,7 @@ def _summary(
         "realised_rate": float(dataset.gaps().mean()),
         "draws": config.draws,
         "metrics": metrics,
-        "results": [path.name for path in results],
+        "results": [os.path.relpath(path, page_folder) for path in results],
         "notes": list(dataset.table.notes) if dataset.table else [],
         "versions": versions(),
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
@@ -142,7 +171,10 @@ def settings_of(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def write_results(
-    folder: pathlib.Path, dataset: Dataset, draws: list[np.ndarray]
+    folder: pathlib.Path,
+    dataset: Dataset,
+    draws: list[np.ndarray],
+    output: str | None = None,
 ) -> list[pathlib.Path]:
     """Writes the filled tables: as they came, or as imputed.npz.
 
@@ -150,6 +182,7 @@ def write_results(
       folder: where to.
       dataset: the table with gaps.
       draws: filled tables `[n, d]`, raw scale.
+      output: the table's file, or None for one in `folder`.
 
     Returns:
       The files.
@@ -160,13 +193,16 @@ def write_results(
             path, x=np.stack(draws), m=dataset.m, truth=dataset.truth
         )
         return [path]
-    names = [f"imputed_{k + 1}.csv" for k in range(len(draws))]
-    paths = []
-    for name, draw in zip(names if len(draws) > 1 else ["imputed.csv"], draws):
+    output = output or str(folder / f"imputed{dataset.table.ending}")
+    paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
+    for path, draw in zip(paths, draws, strict=True):
         frame = fill_table(dataset.table, draw)
-        paths.append(folder / name)
-        writers.write_atomically(paths[-1], lambda p: write_table(p, frame))
+        writers.write_atomically(path, lambda p: write_table(p, frame))
     return paths
+
+
+def _write_text(path: str, text: str) -> None:
+    pathlib.Path(path).write_text(text, "utf-8")
 
 
 def versions() -> dict[str, str]:

@@ -295,6 +295,8 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
 
 def settle(column: Column, numbers: np.ndarray) -> np.ndarray:
     """The numbers `[n, width]` of what imputed numbers `[n, width]` become."""
+    if column.kind == "id":
+        return numbers
     if column.levels is not None:
         return _code_book(column)[_nearest_level(column, numbers)]
     values = decode(column, numbers)

@@ -44,6 +44,7 @@ class Table(NamedTuple):
       values: `[n, d]` float64, the columns encoded, 0 in the gaps.
       m: `[n, d]` bool, True = observed.
       notes: sentences about the table that a reader should know.
+      ending: of its file, without .gz.
     """
 
     frame: pd.DataFrame
@@ -53,6 +54,7 @@ class Table(NamedTuple):
     values: np.ndarray
     m: np.ndarray
     notes: tuple[str, ...]
+    ending: str = ".csv"
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""
@@ -89,14 +91,15 @@ def read_table(
     Raises:
       DataError: naming the column, cell or setting at fault and the remedy.
     """
-    ending = _ending(path)
+    ending = ending_of(path)
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
     if ending not in SEPARATORS:
         frame = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
-        return make_table(frame, missing, empty_value=empty_value, **settings)
+        table = make_table(frame, missing, empty_value=empty_value, **settings)
+        return table._replace(ending=ending)
     frame = _read_text(path, SEPARATORS[ending])
     kinds = cols.column_settings("kinds", kinds, frame.columns)
     na = [value.strip() for value in na_values]
@@ -109,7 +112,7 @@ def read_table(
         )
         parsed[name], styles[name] = _parse(name, cells, gaps, as_text)
         missing[name] = gaps
-    return make_table(
+    table = make_table(
         frame,
         np.column_stack(list(missing.values())),
         parsed=parsed,
@@ -117,6 +120,7 @@ def read_table(
         empty_value=empty_value,
         **settings,
     )
+    return table._replace(ending=ending)
 
 
 def make_table(
@@ -156,6 +160,7 @@ def make_table(
         gaps, style = missing[:, j], styles.get(name)
         if gaps.all() and len(gaps):
             column, block = _empty_column(name, empty_value)
+            _check_fits(name, frame.iloc[:, j], style, block)
             notes.append(f"column {name!r} is filled with {empty_value}")
             # Said to be observed, so that it stays at the user's choice.
             gaps = np.zeros(len(gaps), bool)
@@ -234,7 +239,6 @@ def settle(table: Table, values: np.ndarray) -> np.ndarray:
       `[n, d]` float64; observed entries are those of `table`.
     """
     blocks = [cols.settle(*part) for part in split(table.columns, values)]
-    blocks = [block for block in blocks if block.shape[1]]
     return np.where(table.m, table.values, np.concatenate(blocks, axis=1))
 
 
@@ -302,7 +306,7 @@ def missing_cells(
 
 def write_table(path: str, frame: pd.DataFrame) -> None:
     """Writes a frame by the name's ending, one of `ENDINGS`."""
-    ending = _ending(path)
+    ending = ending_of(path)
     if ending == ".parquet":
         frame.to_parquet(path)
     elif ending == ".feather":
@@ -311,17 +315,21 @@ def write_table(path: str, frame: pd.DataFrame) -> None:
         frame.to_csv(path, sep=SEPARATORS[ending], index=False)
 
 
+def numbered(path: str, count: int) -> list[str]:
+    """`count` names of files: the path itself, or NAME_1.ENDING and so on."""
+    if count == 1:
+        return [path]
+    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
+    stem, ending = path[: -len(ending)], path[-len(ending) :]
+    return [f"{stem}_{k + 1}{ending}" for k in range(count)]
+
+
 def ending_of(path: str) -> str:
-    """The ending of a table's file, with .gz where it has it.
+    """The ending of a table's file, without .gz.
 
     Raises:
       DataError: if it is none of `ENDINGS`.
     """
-    _ending(path)
-    return next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
-
-
-def _ending(path: str) -> str:
     suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]
     ending = suffixes[-2 if packed else -1] if len(suffixes) > packed else ""
@@ -339,6 +347,21 @@ def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
     number = float(value)
     decimals = 0 if number == round(number) else None
     return Column(name, "real", None, number, number, decimals), number
+
+
+def _check_fits(
+    name: str, series: pd.Series, style: str | None, value: float
+) -> None:
+    """Refuses a number for an empty column whose type holds none."""
+    if style is not None:
+        return
+    try:
+        _put(series, np.ones(len(series), bool), np.full(len(series), value))
+    except (TypeError, ValueError):
+        raise DataError(
+            f"column {name!r} has no observed value, and {value:g} is none of"
+            f" its type {series.dtype}; remove it or give it values"
+        ) from None
 
 
 def _parse(
@@ -405,6 +428,10 @@ def _place_times(
 def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
     """A column with new values in its gaps; its type stays if it can."""
     kind = series.dtype
+    if kind == object:  # not to be taken for text
+        array = series.to_numpy(object, copy=True)
+        array[gaps] = new
+        return pd.Series(array, series.index, dtype=object)
     if isinstance(kind, np.dtype) and kind.kind in "iuf":
         wider = np.issubdtype(new.dtype, np.floating) and kind.kind != "f"
         array = series.to_numpy(np.float64 if wider else kind, copy=True)

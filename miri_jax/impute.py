@@ -1,0 +1,182 @@
+"""The command `miri-impute IN OUT`: fills the gaps of one file.
+
+    miri-impute survey.csv filled.csv --draws 5
+
+writes filled_1.csv ... filled_5.csv and filled.html, a report. It is
+`python -m miri_jax.main --config configs/table.py` with fewer words: what a run
+needs to go on after a stop is kept in a hidden folder beside OUT, which is
+removed at the end.
+"""
+
+import argparse
+import difflib
+import pathlib
+import shutil
+from typing import Never
+
+import ml_collections
+
+from miri_jax.command_line import call, fail
+from miri_jax.config import table_config
+from miri_jax.data.columns import KINDS
+from miri_jax.data.tables import ENDINGS, ending_of, numbered
+from miri_jax.exceptions import ConfigError, WorkdirError
+from miri_jax.imputers import IMPUTERS
+from miri_jax.runner import run
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        fail(f"{message}; see miri-impute --help", status=2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of `miri-impute`."""
+    parser = _Parser(
+        prog="miri-impute",
+        description="Fills the gaps of a table.",
+        allow_abbrev=False,
+    )
+    endings = ", ".join(ENDINGS)
+    parser.add_argument("input", metavar="IN", help=f"the table: {endings}")
+    parser.add_argument("output", metavar="OUT", help="the filled table")
+    add = parser.add_argument
+    add("--draws", type=int, default=1, help="how many imputations (1)")
+    add("--method", default="miri", help=", ".join(IMPUTERS))
+    add("--seed", type=int, default=0, help="the same seed, the same result")
+    add(
+        "--na",
+        metavar="CELLS",
+        help="what means missing besides empty, NA, NaN, NULL: a,b,...",
+    )
+    for kind in KINDS:
+        if kind != "ordinal":
+            add(
+                f"--{kind}",
+                metavar="NAMES",
+                help=f"columns that are {kind}, where it is not found: a,b,...",
+            )
+    add(
+        "--order",
+        action="append",
+        default=[],
+        metavar="NAME=A<B<C",
+        help="an ordinal column's levels in order; may be repeated",
+    )
+    add(
+        "--bounds",
+        action="append",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help="what imputed numbers lie between; may be repeated",
+    )
+    add(
+        "--empty-value",
+        type=float,
+        help="what to fill a column with that has no observed value",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of configs/table.py, as imputer.num_iterations=5",
+    )
+    add("--force", action="store_true", help="replace OUT where it is there")
+    return parser
+
+
+def make_config(given: argparse.Namespace) -> ml_collections.ConfigDict:
+    """The run's config.
+
+    Raises:
+      ConfigError: on a setting that does not exist.
+    """
+    config = table_config()
+    config.data.path, config.output = given.input, given.output
+    config.draws, config.seed = given.draws, given.seed
+    config.method = given.method
+    config.data.bounds = tuple(given.bounds)
+    config.data.orders = tuple(given.order)
+    config.data.empty_value = given.empty_value
+    if given.na is not None:
+        config.data.na_values += tuple(given.na.split(","))
+    for kind in KINDS:
+        names = getattr(given, kind, None)
+        if names:
+            config.data[kind] = tuple(names.split(","))
+    for setting in given.set:
+        key, found, value = setting.partition("=")
+        known = [k for k, v in _flat(config) if not isinstance(v, dict)]
+        if not found or key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]}=...?" if near else ""
+            raise ConfigError(f"no setting {setting!r}{hint}")
+        try:
+            config.update_from_flattened_dict({key: _value(value)})
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"{key} cannot be {value!r}; see configs/table.py"
+            ) from None
+    return config
+
+
+def impute(given: argparse.Namespace) -> None:
+    """Fills the table of a parsed command line.
+
+    Raises:
+      MiriError: see its subclasses; nothing that was there is lost.
+    """
+    output = pathlib.Path(given.output)
+    ending_of(given.output)
+    if given.draws < 1:
+        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
+    report = pathlib.Path(numbered(given.output, 1)[0])
+    report = report.with_name(report.name.split(".")[0] + ".html")
+    results = [pathlib.Path(p) for p in numbered(given.output, given.draws)]
+    for path in (*results, report):
+        if path.exists() and not given.force:
+            raise ConfigError(
+                f"{path} is there already; choose another name, or --force"
+            )
+    workdir = output.with_name(f".{output.name}.miri")
+    config = make_config(given)
+    config.report = str(report)
+    if given.force and workdir.exists():
+        shutil.rmtree(workdir)
+    try:
+        run(config, str(workdir))
+    except WorkdirError as error:
+        raise WorkdirError(
+            f"{error}; or add --force, which starts anew"
+        ) from None
+    shutil.rmtree(workdir)
+
+
+def main() -> None:
+    """The entry point; exits with 1 and one line on a user's error."""
+    given = make_parser().parse_args()
+    call(lambda: impute(given))
+
+
+def _flat(config: ml_collections.ConfigDict, prefix: str = ""):
+    for key, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Random tables: observed cells come back, nothing is missing, nothing lost."""
+
+import csv
+import os
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from miri_jax.data import tables
+from miri_jax.data.dataset import from_table
+from miri_jax.estimator import MIRIImputer
+from miri_jax.exceptions import DataError
+
+SETTINGS = dict(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    derandomize=True,  # the same examples each time
+)
+# Each number of rows is compiled, so there are few.
+ROWS = st.sampled_from([1, 3, 30])
+# Surrogates cannot be written to a file.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+CELLS = {
+    "float64": st.floats(allow_nan=False, allow_infinity=False),
+    "float32": st.floats(width=32, allow_nan=False, allow_infinity=False),
+    "Int64": st.integers(-(2**53), 2**53),
+    "Int8": st.integers(-128, 127),
+    "boolean": st.booleans(),
+    "object": TEXT,
+    "category": st.sampled_from(["a", "b", "ü", ""]),
+    "datetime64[us]": st.datetimes(
+        pd.Timestamp("1700-01-01"), pd.Timestamp("2200-01-01")
+    ),
+}
+
+
+@st.composite
+def frames(draw):
+    """A frame of up to five columns of any types, names and gaps."""
+    n = draw(ROWS)
+    names = draw(st.lists(TEXT, min_size=1, max_size=5, unique=True))
+    columns = {}
+    for name in names:
+        dtype = draw(st.sampled_from(sorted(CELLS)))
+        cells = draw(
+            st.lists(st.one_of(st.none(), CELLS[dtype]), min_size=n, max_size=n)
+        )
+        columns[name] = pd.Series(cells, dtype=dtype)
+    return pd.DataFrame(columns)
+
+
+def _comes_back(frame):
+    imputer = MIRIImputer("mean", random_state=0, empty_value=0)
+    try:
+        imputer.fit(frame)
+    except DataError as error:
+        empty = "is none of its type" in str(error)
+        assert empty or "nothing to fill" in str(error)
+        return
+    filled = imputer.transform(frame)
+    assert list(filled) == list(frame) and len(filled) == len(frame)
+    assert filled.notna().all(axis=None)
+    for name in frame:
+        known = frame[name].notna()
+        same = filled[name][known].astype(object) == frame[name][known].astype(
+            object
+        )
+        assert same.all()
+        if known.any():
+            assert filled[name].dtype == frame[name].dtype
+        if pd.api.types.is_float_dtype(filled[name].dtype):
+            assert np.isfinite(filled[name]).all()
+
+
+@settings(max_examples=40, **SETTINGS)
+@given(frames())
+def test_frames_come_back_whole(frame):
+    _comes_back(frame)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, **SETTINGS)
+@given(frames())
+def test_a_thousand_frames_come_back_whole(frame):
+    _comes_back(frame)
+
+
+@settings(max_examples=100, **SETTINGS)
+@given(st.data())
+def test_text_files_come_back_to_the_letter(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("fuzz")
+    path, out = str(folder / "in.csv"), str(folder / "out.csv")
+    n, c = data.draw(ROWS), data.draw(st.integers(2, 4))
+    cell = st.one_of(
+        st.just(""),
+        st.integers(-99, 99).map(str),
+        st.floats(-1e6, 1e6).map(repr),
+        TEXT,
+    )
+    rows = [[f"c{k}" for k in range(c)]]
+    rows += [
+        data.draw(st.lists(cell, min_size=c, max_size=c)) for _ in range(n)
+    ]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    try:
+        table = tables.read_table(path, empty_value=0)
+    except DataError as error:
+        assert "\n" not in str(error)
+        return
+    dataset = from_table(table)
+    values = dataset.restore(np.zeros(dataset.m.shape))
+    tables.write_table(out, tables.fill_table(table, values))
+    with open(out, newline="", encoding="utf-8") as file:
+        back = list(csv.reader(file))
+    assert back[0] == rows[0] and len(back) == len(table.frame) + 1
+    kept = table.frame.to_numpy(object)
+    for i, row in enumerate(back[1:]):
+        for j, found in enumerate(row):
+            if table.missing[i, j]:
+                assert found.strip() not in tables.NA_VALUES
+            else:
+                assert found == kept[i, j]
+    os.remove(path)
