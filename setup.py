@@ -39,6 +39,7 @@ setup(
         "scipy>=1.13",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",
+        "threadpoolctl>=3.2",
         "tqdm>=4.66",
     ],
     extras_require={

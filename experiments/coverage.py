@@ -60,8 +60,13 @@ def analyse(table: pd.DataFrame, gaps: pd.DataFrame, seed: int) -> Pooled:
     if FLAGS.method in ("complete", "rows"):
         used = table if FLAGS.method == "complete" else gaps.dropna()
         return pool(*(np.stack([part] * 2) for part in regress(used)), rows)
-    imputer = MIRIImputer(FLAGS.method, random_state=seed)
-    found = imputer.fit(gaps).imputations(gaps, FLAGS.draws)
+    imputer = MIRIImputer(
+        FLAGS.method,
+        n_imputations=FLAGS.draws,
+        bootstrap=FLAGS.bootstrap,
+        random_state=seed,
+    )
+    found = imputer.fit(gaps).imputations(gaps)
     estimates, variances = zip(*map(regress, found))
     return pool(np.stack(estimates), np.stack(variances), rows)
 
@@ -95,6 +100,7 @@ def main(argv: list[str]) -> None:
             tables=FLAGS.tables,
             rows=FLAGS.rows,
             draws=FLAGS.draws,
+            bootstrap=FLAGS.bootstrap,
             first_seed=FLAGS.first_seed,
             device=jax.devices()[0].device_kind,
             **{
@@ -112,6 +118,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("tables", 100, "Simulated tables.")
     flags.DEFINE_integer("rows", 500, "Rows of each.")
     flags.DEFINE_integer("draws", 10, "Imputations of each.")
+    flags.DEFINE_bool("bootstrap", True, "A fit for each imputation.")
     flags.DEFINE_integer("first_seed", 1000, "Seed of the first.")
     flags.DEFINE_string("out", "results/coverage.jsonl", "Where lines go.")
 

@@ -361,4 +361,4 @@ def test_other_columns_than_those_of_the_fit():
 def _leaves(imputer):
     import jax
 
-    return jax.tree.leaves(imputer.state_)
+    return jax.tree.leaves(imputer.states_)

@@ -428,7 +428,7 @@ def _place_times(
 def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
     """A column with new values in its gaps; its type stays if it can."""
     kind = series.dtype
-    if kind == object:  # not to be taken for text
+    if pd.api.types.is_object_dtype(kind):  # not to be taken for text
         array = series.to_numpy(object, copy=True)
         array[gaps] = new
         return pd.Series(array, series.index, dtype=object)

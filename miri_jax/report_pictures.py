@@ -1,0 +1,475 @@
+"""The figures of report.html, and the columns as they draw them.
+
+No pyplot, which keeps figures alive, and margins set by hand: a layout found
+by trial takes as long as drawing.
+"""
+
+import functools
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import dates, font_manager
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from miri_jax.data import Dataset
+
+OBSERVED, IMPUTED, TRUE = "#4c566a", "#d08770", "#5e81ac"
+PALE = "#e5e9f0"
+MAX_COLUMNS = 12
+# Of the pictures of which gaps occur together, which have a row for each
+# pattern and a column for each column.
+MAX_MATRIX, MAX_PATTERNS = 25, 12
+# Gaps below which the mean of a draw says nothing.
+FEW_GAPS = 10
+DAY = 86400
+# Inches that a letter of size 9 takes.
+LETTER = 0.075
+# Dates that matplotlib can put on an axis with a margin around them.
+FIRST_DATE, LAST_DATE = -59_000_000_000, 220_000_000_000
+
+
+class View(NamedTuple):
+    """A column of the file in its own units.
+
+    Attributes:
+      number: its place in the file, from 1.
+      name: as text.
+      kind: one of `columns.KINDS`.
+      missing: `[n]` bool.
+      observed: `[n_observed]` float64: numbers, seconds since 1970, or the
+        ranks of levels.
+      imputed: `[draws, n_missing]` float64, likewise.
+      levels: their names; None where there are numbers.
+      unit: all values are multiples of; 0 where it is not known.
+      truth: `[n_missing]` float64, where it is known.
+    """
+
+    number: int
+    name: str
+    kind: str
+    missing: np.ndarray
+    observed: np.ndarray
+    imputed: np.ndarray
+    levels: tuple[str, ...] | None = None
+    unit: float = 0.0
+    truth: np.ndarray | None = None
+
+
+class Prediction(NamedTuple):
+    """How well a column's gaps can be told, as areas under the ROC curve.
+
+    Attributes:
+      view: the column.
+      before: from the other columns' observed values and gaps.
+      after: from the others, filled, and their gaps, and its own filled values.
+      error: about the standard error of both.
+    """
+
+    view: View
+    before: float
+    after: float
+    error: float
+
+
+def shorten(text: Any, limit: int = 80) -> str:
+    """Text on one line of at most `limit` characters, its end kept.
+
+    Names of one file often differ in their ends only.
+    """
+    kept = "\u200c\u200d"  # Parts of words in some scripts, if not printable.
+    line = " ".join(str(text).split()) or "(empty)"
+    line = "".join(
+        c if c.isprintable() or c in kept else "\ufffd" for c in line
+    )
+    tail = min(8, limit // 3)
+    if len(line) <= limit:
+        return line
+    return f"{line[: limit - tail - 1]}\N{HORIZONTAL ELLIPSIS}{line[-tail:]}"
+
+
+def label(view: View, limit: int = 20) -> str:
+    """A column's name in a figure: its number, where the font lacks a letter.
+
+    A name may hold a dollar, which would start mathematics.
+    """
+    name = shorten(view.name, limit)
+    if not _letters().issuperset(map(ord, name)):
+        return f"column {view.number}"
+    return name.replace("$", r"\$")
+
+
+def with_gaps(views: Sequence[View], limit: int) -> list[View]:
+    """The columns with the most gaps, in the order of the file."""
+    count = [int(view.missing.sum()) for view in views]
+    most = np.argsort(-np.array(count), kind="stable")[:limit]
+    return [views[j] for j in sorted(most) if count[j]]
+
+
+def pairs_picture(dataset: Dataset, filled: np.ndarray) -> Figure | None:
+    """Density of the first two columns: true, filled by mean, filled (Fig. 1).
+
+    Only where the truth is known and there are just two columns.
+    """
+    if dataset.truth is None or dataset.m.shape[1] != 2:
+        return None
+    mean_fill = dataset.restore(np.zeros(dataset.m.shape))
+    panels = {
+        "truth": dataset.truth,
+        "filled with the mean": mean_fill,
+        "filled by this run": filled,
+    }
+    figure, axes = _panels(3, 3, (3.3, 3.6), sharex=True, sharey=True)
+    low, high = dataset.truth.min(axis=0), dataset.truth.max(axis=0)
+    bins = [np.linspace(low[k], high[k], 61) for k in range(2)]
+    counts = {k: np.histogram2d(*v.T, bins=bins)[0] for k, v in panels.items()}
+    # One scale for all, set by the truth, so that panels can be compared.
+    top = counts["truth"].max()
+    for axis, (title, count) in zip(axes.flat, counts.items()):
+        axis.pcolormesh(*bins, count.T, cmap="magma", vmin=0, vmax=top)
+        axis.set_title(title)
+        axis.set_xlabel(dataset.columns[0])
+    axes.flat[0].set_ylabel(dataset.columns[1])
+    return figure
+
+
+def patterns_picture(views: Sequence[View]) -> Figure | None:
+    """The most frequent patterns of gaps, as mice's md.pattern has them."""
+    shown = with_gaps(views, MAX_MATRIX)
+    if len(shown) < 2:
+        return None
+    patterns, counts = gap_patterns(shown)
+    patterns, counts = patterns[:MAX_PATTERNS], counts[:MAX_PATTERNS]
+    rows = len(shown[0].missing)
+    figure, axis = _matrix(
+        [f"{count} rows ({count / rows:.1%})" for count in counts],
+        [label(view) for view in shown],
+        0.24,
+    )
+    axis.pcolormesh(
+        patterns,
+        cmap=ListedColormap([PALE, IMPUTED]),
+        vmin=0,
+        vmax=1,
+        edgecolors="white",
+        linewidth=2,
+    )
+    return figure
+
+
+def gap_patterns(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+    """Patterns `[p, c]` of gaps in c columns and their counts, most first."""
+    missing = np.column_stack([view.missing for view in views])
+    patterns, counts = np.unique(missing, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return patterns[order], counts[order]
+
+
+def gap_correlation(
+    views: Sequence[View],
+) -> tuple[list[View], np.ndarray]:
+    """Correlations `[c, c]` of the gaps of the c columns that have most."""
+    shown = [view for view in views if not view.missing.all()]
+    shown = with_gaps(shown, MAX_MATRIX)
+    if len(shown) < 2:
+        return shown, np.eye(len(shown))
+    missing = np.stack([view.missing for view in shown]).astype(np.float64)
+    return shown, np.corrcoef(missing)
+
+
+def together_picture(views: Sequence[View]) -> Figure | None:
+    """Which columns go missing together, as a heat map."""
+    shown, correlation = gap_correlation(views)
+    if len(shown) < 2:
+        return None
+    names = [label(view) for view in shown]
+    few = len(shown) <= 10
+    figure, axis = _matrix(names, names, 0.42 if few else 0.28)
+    axis.pcolormesh(
+        correlation,
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        edgecolors="white",
+        linewidth=1,
+    )
+    chance = min(2.5 / np.sqrt(len(shown[0].missing)), 0.9)
+    for i, j in np.argwhere(np.abs(correlation) >= max(chance, 0.05)):
+        value = correlation[i, j]
+        axis.text(
+            *(j + 0.5, i + 0.5),
+            f"{value:.1f}",
+            ha="center",
+            va="center",
+            fontsize=8 if few else 6,
+            color="white" if abs(value) > 0.6 else OBSERVED,
+        )
+    return figure
+
+
+def prediction_picture(found: Sequence[Prediction]) -> Figure | None:
+    """How well gaps can be told before and after filling, column by column."""
+    if not found:
+        return None
+    figure, axes = _rows(
+        [p.view for p in found], ["area under the curve"], 0.4, 1.1
+    )
+    axis = axes[0]
+    for k, (_, before, after, _) in enumerate(found):
+        axis.plot([before, after], [k, k], color=PALE, linewidth=3, zorder=1)
+        axis.text(
+            *(1.02, k),
+            f"{before:.2f} \N{RIGHTWARDS ARROW} {after:.2f}",
+            fontsize=9,
+            va="center",
+            transform=axis.get_yaxis_transform(),
+        )
+    for name, colour in (("before", TRUE), ("after", IMPUTED)):
+        values = [getattr(p, name) for p in found]
+        # The later one is smaller, so that both are seen where they are equal.
+        axis.scatter(
+            values,
+            range(len(found)),
+            s=60 if name == "before" else 22,
+            color=colour,
+            label=f"{name} filling",
+            zorder=2,
+        )
+    axis.axvline(0.5, color=OBSERVED, linewidth=0.8, linestyle=":", zorder=0)
+    lowest = min(min(p.before, p.after) for p in found)
+    axis.set_xlim(min(0.4, lowest - 0.02), 1.02)
+    figure.legend(
+        *axis.get_legend_handles_labels(),
+        loc="upper center",
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+def columns_picture(views: Sequence[View]) -> Figure | None:
+    """Histograms of observed and imputed numbers, column by column."""
+    shown = [v for v in with_gaps(views, MAX_COLUMNS) if v.levels is None]
+    if not shown:
+        return None
+    figure, axes = _panels(len(shown), 3, (3.4, 2.1))
+    for axis, view in zip(axes.flat, shown):
+        _histograms(axis, view)
+    first = axes.flat[0]
+    first.set_ylim(top=1.5 * first.get_ylim()[1])
+    first.legend(frameon=False, fontsize=8, loc="upper right")
+    return figure
+
+
+def draws_picture(views: Sequence[View]) -> Figure | None:
+    """Mean and deviation of each draw's imputed cells, column by column.
+
+    In deviations of the observed values from their mean; of a column of levels
+    its most frequent one is taken, as 0 or 1.
+    """
+    shown, means, spreads = [], [], []
+    for view in with_gaps(views, MAX_COLUMNS):
+        observed, imputed = view.observed, view.imputed
+        draws, gaps = imputed.shape
+        if not len(observed) or draws < 2 or gaps < FEW_GAPS:
+            continue
+        if view.levels is not None:
+            most = np.bincount(observed.astype(int)).argmax()
+            observed, imputed = observed == most, imputed == most
+        deviation = np.std(observed)
+        if not deviation > 1e-12 * np.max(np.abs(observed)):
+            continue
+        shown.append(view)
+        means.append((np.mean(imputed, axis=1) - np.mean(observed)) / deviation)
+        spreads.append(np.std(imputed, axis=1) / deviation)
+    if not shown:
+        return None
+    titles = ["mean of the imputed cells", "their spread"]
+    figure, axes = _rows(shown, titles, 0.1, 0.2)
+    for axis, values, centre in zip(axes, (means, spreads), (0, 1)):
+        for k, row in enumerate(values):
+            axis.scatter(
+                row, np.full(len(row), k), s=26, alpha=0.55, color=IMPUTED
+            )
+        axis.axvline(centre, color=OBSERVED, linewidth=0.8, linestyle=":")
+        low = min(centre - 0.5, *map(min, values))
+        high = max(centre + 0.5, *map(max, values))
+        margin = 0.04 * (high - low)
+        axis.set_xlim(low - margin, high + margin)
+    return figure
+
+
+def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
+    """Loss, MMD and MI over iterations; what was not measured is left out."""
+    labels = {"mi": "mutual information (nats)", "mmd": "MMD to the truth"}
+    series = {}
+    for name in ("loss", "mmd", "mi"):
+        points = [(row["iteration"], row[name]) for row in trace if name in row]
+        points = [point for point in points if np.isfinite(point[1])]
+        if len(points) > 1:
+            series[name] = np.array(points)
+    if not series:
+        return None
+    figure, axes = _panels(len(series), 3, (3.4, 2.6))
+    for axis, (name, points) in zip(axes.flat, series.items()):
+        axis.plot(*points.T, color=TRUE, marker="o", markersize=3)
+        axis.set_title(labels.get(name, f"training {name}"), fontsize=10)
+        axis.set_xlabel("iteration")
+        axis.locator_params(axis="x", integer=True)
+        low, high = points[:, 1].min(), points[:, 1].max()
+        axis.set_ylim(min(0, low), 1.08 * max(1e-3, high))
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+@functools.cache
+def _letters() -> frozenset[int]:
+    """The letters of matplotlib's font: others would be empty boxes."""
+    path = font_manager.findfont(font_manager.FontProperties())
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+def _panels(
+    count: int, columns: int, size: tuple[float, float], **shared: bool
+) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels of `size` (width, height) in inches."""
+    width, height = min(count, columns), -(-count // columns)
+    figure = Figure(figsize=(size[0] * width, size[1] * height))
+    axes = figure.subplots(height, width, squeeze=False, **shared)
+    left, right, top, bottom = 0.6, 0.15, 0.35, 0.55
+    inner = size[0] - left - right, size[1] - top - bottom
+    figure.subplots_adjust(
+        left=left / figure.get_figwidth(),
+        right=1 - right / figure.get_figwidth(),
+        top=1 - top / figure.get_figheight(),
+        bottom=bottom / figure.get_figheight(),
+        wspace=(left + right) / inner[0],
+        hspace=(top + bottom) / inner[1],
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
+def _matrix(
+    rows: Sequence[str], columns: Sequence[str], cell: float
+) -> tuple[Figure, Any]:
+    """A figure for a matrix: cells of `cell` inches, names right and above."""
+    top = 0.2 + LETTER * max(map(len, columns))
+    right = 0.2 + LETTER * max(map(len, rows))
+    inner = cell * len(columns), cell * len(rows)
+    figure = Figure(figsize=(inner[0] + right + 0.1, inner[1] + top + 0.1))
+    width, height = figure.get_size_inches()
+    axis = figure.add_axes(
+        (0.1 / width, 0.1 / height, inner[0] / width, inner[1] / height)
+    )
+    axis.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
+    axis.xaxis.tick_top()
+    axis.yaxis.tick_right()
+    axis.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=90)
+    axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axis.tick_params(length=0, labelsize=9)
+    axis.spines[:].set_visible(False)
+    return figure, axis
+
+
+def _rows(
+    views: Sequence[View], titles: Sequence[str], top: float, right: float
+) -> tuple[Figure, np.ndarray]:
+    """A figure of panels side by side that have a row for each column."""
+    names = [label(view) for view in views]
+    left = 0.2 + LETTER * max(map(len, names))
+    size = left + 3.4 * len(titles) + right, 0.26 * len(names) + top + 0.55
+    figure = Figure(figsize=size)
+    axes = figure.subplots(1, len(titles), squeeze=False, sharey=True)[0]
+    figure.subplots_adjust(
+        left=left / size[0],
+        right=1 - right / size[0],
+        top=1 - top / size[1],
+        bottom=0.55 / size[1],
+        wspace=0.1,
+    )
+    for axis, title in zip(axes, titles):
+        axis.set_xlabel(title)
+        axis.grid(axis="y", color=PALE)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure, axes
+
+
+def _histograms(axis: Any, view: View) -> None:
+    edges = _bin_edges(view)
+    places = edges
+    if view.kind == "datetime":
+        places = _date_axis(axis, edges)
+    else:
+        axis.locator_params(axis="x", nbins=4)
+    groups = [("observed", view.observed, OBSERVED, True)]
+    if view.truth is not None:
+        groups.append(("true, hidden", view.truth, TRUE, False))
+    groups.append(("imputed", view.imputed.ravel(), IMPUTED, False))
+    for name, sample, colour, solid in groups:
+        if len(sample):
+            axis.stairs(
+                np.histogram(sample, edges)[0] / len(sample),
+                places,
+                label=name,
+                color=colour,
+                fill=solid,
+                alpha=0.35 if solid else 1,
+                linewidth=1.4,
+            )
+    axis.set_title(label(view, 34), fontsize=10)
+    axis.set_yticks([])
+    axis.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _date_axis(axis: Any, seconds: np.ndarray) -> np.ndarray:
+    """Places `[k]` of times on an axis that shows them as dates."""
+    if seconds[0] < FIRST_DATE or seconds[-1] > LAST_DATE:
+        axis.locator_params(axis="x", nbins=4)
+        axis.set_xlabel("year")
+        return 1970 + seconds / (365.2425 * DAY)
+    locator = dates.AutoDateLocator(minticks=3, maxticks=5)
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    return seconds / DAY
+
+
+def _bin_edges(view: View) -> np.ndarray:
+    """Edges `[k]` of a histogram of at most 40 bins."""
+    samples = [view.observed, view.imputed.ravel()]
+    if view.truth is not None:
+        samples.append(view.truth)
+    values = np.concatenate(samples)
+    low, high = values.min(), values.max()
+    inner = np.quantile(values, [0.005, 0.995])
+    if high - low > 3 * (inner[1] - inner[0]) > 0:
+        low, high = inner
+    # Few values in many bins look like a comb.
+    fewest = min(len(x) for x in samples if len(x))
+    most = int(np.clip(2 * np.sqrt(fewest), 8, 40))
+    count = (high - low) / view.unit + 1 if view.unit else np.inf
+    if 1 < count < np.inf:
+        # As many units in each bin, for the same reason.
+        per_bin = np.ceil(count / most)
+        low = np.floor(low / view.unit) * view.unit
+        bins = np.arange(np.ceil(count / per_bin) + 1)
+        return low + (bins * per_bin - 0.5) * view.unit
+    if low == high:
+        margin = 0.05 * abs(low) or 0.5
+        low, high = low - margin, high + margin
+    return np.linspace(low, high, most + 1)
