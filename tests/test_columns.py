@@ -24,6 +24,7 @@ def _fit(values, missing=None, **settings):
         ([1, 2, None, 7], "integer"),
         ([1, 2, 3] * 9, "integer"),
         ([0, 1, None] * 15, "categorical"),
+        ([5, 6, None] * 15, "integer"),
         (list(range(5, 30)), "id"),
         ([*range(5, 30), None], "integer"),
         ([True, False, None], "boolean"),

@@ -1,5 +1,6 @@
 """What the README shows runs, and what it names is there."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -36,3 +37,28 @@ def test_the_plain_commands_are_those_of_make():
 def test_every_file_it_names_is_there():
     for name in re.findall(r"\(((?:docs|results)/[^)]+)\)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_tutorial_runs(tmp_path):
+    """As printed, but for the method: one that fits in seconds."""
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks[0].strip().splitlines()) <= 15
+    script = "".join(blocks).replace("Imputer(n", "Imputer('gaussian', n")
+    assert "'gaussian'" in script
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    names = [line[0] for line in lines]
+    assert names[0] == "Intercept" and {"TEMP", "DEWP"} <= set(names)
+    for _, estimate, low, high, missing in lines:
+        assert float(low) < float(estimate) < float(high)
+        assert 0 < float(missing) < 1
+    assert (tmp_path / "model" / "model.json").exists()

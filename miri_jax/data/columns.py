@@ -44,7 +44,7 @@ NUM_KNOTS = 512
 # Seconds of a day, an hour, a minute and a second: what times may be full of.
 STEPS = (86400, 3600, 60, 1)
 # Observed values below which tails cannot be told, and rows below which it is
-# no sign that all cells differ or that there are two numbers only.
+# no sign that all cells differ or that there are 0 and 1 only.
 MIN_VALUES, MIN_ROWS = 50, 20
 
 
@@ -116,8 +116,8 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
 
     - logical values: boolean; a pandas Categorical: ordinal where it is
       ordered, else categorical; times: datetime;
-    - whole numbers: integer, but from 20 of them on categorical where only two
-      are different, and id where they count the rows by one without a gap;
+    - whole numbers: integer, but from 20 of them on categorical where they are
+      0 and 1, and id where they count the rows by one without a gap;
     - other numbers, and a column without any value: real;
     - text: id where no cell is missing and no two are equal (from 20 rows on),
       else categorical.
@@ -146,7 +146,7 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
     numbers = to_numbers(name, values, missing)[~missing]
     if not np.all(numbers == np.round(numbers)) or np.abs(numbers).max() > 2e15:
         return "real"
-    if len(numbers) >= MIN_ROWS and len(np.unique(numbers)) == 2:
+    if len(numbers) >= MIN_ROWS and set(np.unique(numbers)) == {0, 1}:
         return "categorical"
     steps = np.diff(numbers)
     if not missing.any() and len(steps) >= MIN_ROWS - 1 and np.all(steps == 1):
