@@ -319,7 +319,7 @@ def test_tables_of_known_lines():
         _row("miri", 1, 0.03, "gas"),
         {**_row("gain", 1, 0.5), "failed": "ValueError: no"},
     ]
-    text = tables.document(rows, [])
+    text = "\n\n".join(tables.document(rows, []))
     expected = """\
 ## UCI tables, 60 % MCAR
 
@@ -342,7 +342,7 @@ masks that both have, on 0; behind on gas (mice)."""
 def test_a_table_beside_the_papers_own():
     toy = _row("miri_paper", 1, 0.01, "toy", rmse_all=0.9, mae_all=0.3)
     toy["rate"] = 0.3
-    text = tables.document([toy], [])
+    text = "\n\n".join(tables.document([toy], []))
     assert (
         "| `miri_paper` | 1 | 0.900 | 0.300 | 0.010 | *0.938 (0.022)* |"
         " *0.325 (0.009)* | *0.036 (0.007)* |"
@@ -355,7 +355,7 @@ def test_a_table_beside_the_papers_own():
         "rmse_fitted": 0.8,
         "rmse_new": 0.9,
     }
-    text = tables.document([], [new])
+    text = "\n\n".join(tables.document([], [new]))
     line = "| bike | 60 % MCAR | `miri` | 1 |  |  | 0.800 | 0.900 |"
     assert line in text
 
