@@ -330,11 +330,11 @@ def test_tables_of_known_lines():
 | `miri` | **0.0300 (0.0100)** | 0.0300 [1] | 1.5 |
 | `mice` | 0.0500 (0.0100) | **0.0100** [1] | 1.5 |
 
-`miri` is first on 1 of 2 and level, within one of its deviations over the \
-masks that both have, on 0; behind on gas (mice)."""
+`miri` is first on 1 of 2 and level, within one of its deviations over its \
+masks, on 0; behind on gas (mice)."""
     assert expected in text
     assert text.endswith(
-        "## Failed\n\n- `gain` on wine, mcar 0.6, mask 1: ValueError: no\n"
+        "## Failed\n\n- `gain` on wine, mcar 0.6, mask 1: ValueError: no"
     )
     assert "MissDiff" not in text and "toy" not in text
 
