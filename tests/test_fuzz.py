@@ -75,7 +75,7 @@ def _comes_back(frame):
             assert np.isfinite(filled[name]).all()
 
 
-@settings(max_examples=40, **SETTINGS)
+@settings(max_examples=30, **SETTINGS)
 @given(frames())
 def test_frames_come_back_whole(frame):
     _comes_back(frame)

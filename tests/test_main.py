@@ -127,6 +127,7 @@ def _bad(text="", *settings, config="table.py", name="in.csv"):
     return text, settings, config, name
 
 
+# More bad files are in test_impute.py.
 BAD = {
     "no path": (_bad(None), "give --config.data.path"),
     "missing file": (
@@ -134,14 +135,7 @@ BAD = {
         "no such file: none.csv",
     ),
     "empty": (_bad(""), "is empty"),
-    "no rows": (_bad("a,b\n"), "has a header but no rows"),
-    "no header": (_bad("1,2\n3,4\n"), "has no header"),
     "text": (_bad("age,b\n1,2\nn/a,3\n"), "column 'age' holds text ('n/a'"),
-    "infinite": (_bad("a,b\n1,2\n-inf,3\n"), "'a' holds an infinite value"),
-    "nothing observed": (_bad("a,b\n1,\n2,\n"), "'b' has no observed value"),
-    "duplicate names": (_bad("a,a\n1,2\n"), "two columns named 'a'"),
-    "ragged": (_bad("a,b\n1,2\n1,2,3\n"), "cannot be read as a table"),
-    "ending": (_bad(TABLE, name="in.xlsx"), "does not end in .csv"),
     "unknown key": (
         _bad(TABLE, "--config.modle.width=3"),
         "no setting --config.modle.width; did you mean --config.model.width?",

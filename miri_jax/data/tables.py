@@ -379,7 +379,7 @@ def _parse(
         return cells, None
     parsed = pd.to_numeric(observed.astype(object), errors="coerce")
     number = parsed.notna().to_numpy()
-    if number.mean() > 0.5 and not observed.str.match(r"^0\d").any():
+    if number.mean() >= 0.5 and not observed.str.match(r"^0\d").any():
         for k in np.flatnonzero(~number)[:1]:
             row = np.flatnonzero(~gaps)[k] + 1
             raise DataError(
