@@ -127,7 +127,7 @@ def make_table(
     frame: pd.DataFrame,
     missing: np.ndarray,
     *,
-    parsed: Mapping[Hashable, pd.Series] | None = None,
+    parsed: dict[Hashable, pd.Series] | None = None,
     styles: Mapping[Hashable, str] | None = None,
     kinds: Mapping[Hashable, str] | None = None,
     bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
@@ -139,7 +139,8 @@ def make_table(
     Args:
       frame: `[n, c]`, column names unique.
       missing: `[n, c]` bool, True where a cell is a gap.
-      parsed: the columns' values, where they are not those of the frame.
+      parsed: the columns' values, where they are not those of the frame;
+        emptied on the way.
       styles: formats of columns of text, see `Table`.
       kinds: see `read_table`, as are the others.
       bounds: likewise.
@@ -154,46 +155,42 @@ def make_table(
     bounds = cols.column_settings("bounds", bounds, names)
     orders = cols.column_settings("orders", orders, names)
     styles, found, notes = dict(styles or {}), [], []
-    blocks, masks = [], []
+    filled: dict[int, float] = {}
     for j, name in enumerate(names):
         values = frame[name] if parsed is None else parsed[name]
         gaps, style = missing[:, j], styles.get(name)
         if gaps.all() and len(gaps):
-            column, block = _empty_column(name, empty_value)
-            _check_fits(name, frame.iloc[:, j], style, block)
+            column, filled[j] = _empty_column(name, empty_value)
+            _check_fits(name, frame.iloc[:, j], style, filled[j])
             notes.append(f"column {name!r} is filled with {empty_value}")
-            # Said to be observed, so that it stays at the user's choice.
-            gaps = np.zeros(len(gaps), bool)
-            block = np.full((len(gaps), 1), block)
-        else:
-            column = cols.fit_column(
-                name,
-                values,
-                gaps,
-                kind=kinds.get(name),
-                bounds=bounds.get(name),
-                levels=orders.get(name),
-                decimals=_style_decimals(style),
-            )
-            if style == ".7g":
-                column = column._replace(decimals=None)
-            block, _ = cols.encode(column, values, gaps)
-            constant = (
-                column.low == column.high
-                if column.levels is None
-                else len(column.levels) == 1
-            )
-            if constant and column.kind != "id":
-                notes.append(f"column {name!r} is constant")
+            found.append(column)
+            continue
+        column = cols.fit_column(
+            name,
+            values,
+            gaps,
+            kind=kinds.get(name),
+            bounds=bounds.get(name),
+            levels=orders.get(name),
+            decimals=_style_decimals(style),
+        )
+        if style == ".7g":
+            column = column._replace(decimals=None)
+        constant = (
+            column.low == column.high
+            if column.levels is None
+            else len(column.levels) == 1
+        )
+        if constant and column.kind != "id":
+            notes.append(f"column {name!r} is constant")
         found.append(column)
-        blocks.append(block)
-        masks.append(np.repeat(~gaps[:, None], column.width, axis=1))
     ids = [repr(c.name) for c in found if c.kind == "id"]
     if ids:
         notes.append(
             f"{', '.join(ids)}: taken for ids, carried through and not used"
         )
-    if not sum(column.width for column in found):
+    width = sum(column.width for column in found)
+    if not width:
         raise DataError(
             f"all columns ({', '.join(ids)}) are taken for ids, so there is"
             " nothing to fill; name a kind for those that are none"
@@ -204,13 +201,29 @@ def make_table(
             f"{empty_rows} row(s) have nothing observed; they are filled with"
             " draws that depend on no cell of theirs"
         )
+    values, m = (
+        np.zeros((len(frame), width)),
+        np.ones((len(frame), width), bool),
+    )
+    blocks, masks = split(found, values), split(found, m)
+    for j, (name, (column, block), (_, mask)) in enumerate(
+        zip(names, blocks, masks)
+    ):
+        if j in filled:
+            # Said to be observed, so that it stays at the user's choice.
+            block[:] = filled[j]
+            continue
+        # Parsed columns are dropped as they go: a file's may be gigabytes.
+        cells = frame[name] if parsed is None else parsed.pop(name)
+        block[:] = cols.encode(column, cells, missing[:, j])[0]
+        mask[:] = ~missing[:, j, None]
     return Table(
         frame,
         missing,
         tuple(found),
         tuple(styles.get(name) for name in names),
-        np.concatenate(blocks, axis=1),
-        np.concatenate(masks, axis=1),
+        values,
+        m,
         tuple(notes),
     )
 
@@ -238,8 +251,16 @@ def settle(table: Table, values: np.ndarray) -> np.ndarray:
     Returns:
       `[n, d]` float64; observed entries are those of `table`.
     """
-    blocks = [cols.settle(*part) for part in split(table.columns, values)]
-    return np.where(table.m, table.values, np.concatenate(blocks, axis=1))
+    settled = table.values.copy()
+    parts = zip(
+        split(table.columns, settled),
+        split(table.columns, values),
+        split(table.columns, table.m),
+    )
+    for (column, out), (_, block), (_, m) in parts:
+        gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
+        out[gaps] = cols.settle(column, block[gaps])
+    return settled
 
 
 def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:

@@ -42,7 +42,9 @@ def fit_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
 
 def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
     """The table as imputers take it: float32, standardised, 0 in the gaps."""
-    z = (np.where(m, values, 0.0) - scaler.mean) / scaler.deviation
+    z = np.where(m, values, 0.0)
+    z -= scaler.mean
+    z /= scaler.deviation
     z = np.where(m, z, 0.0).astype(np.float32)
     return Masked(jnp.asarray(z), jnp.asarray(m))
 
@@ -61,5 +63,8 @@ def restore(
     Returns:
       `[n, d]` float64.
     """
-    raw = np.asarray(x, np.float64) * scaler.deviation + scaler.mean
-    return np.where(m, values, raw)
+    # In place, as tables may be gigabytes.
+    raw = np.multiply(x, scaler.deviation, dtype=np.float64)
+    raw += scaler.mean
+    np.copyto(raw, values, where=m)
+    return raw
