@@ -33,7 +33,7 @@ from miri_jax.data import columns as cols
 from miri_jax.data import tables
 from miri_jax.data.columns import Column, Knots
 from miri_jax.data.dataset import Dataset, from_table
-from miri_jax.data.transforms import Scaler, standardise
+from miri_jax.data.transforms import Scaler, standardise, unscale
 from miri_jax.exceptions import ConfigError, DataError, WorkdirError
 from miri_jax.imputers import finished, make_imputer, redraw_outside
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
@@ -244,8 +244,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             x = imputer.sample(key, self.states_[0], (_padded(n), width))
         else:
             x = self._gibbs(key, imputer, _padded(n))
-        values = np.asarray(x, np.float64)[:n]
-        values = values * self._scaler.deviation + self._scaler.mean
+        values = unscale(np.asarray(x)[:n], self._scaler)
         columns, names = {}, self._names()
         for j, (column, block) in enumerate(
             tables.split(self.columns_, values)
@@ -592,12 +591,12 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             x = imputer.impute(key, state, data, draw)
             key = jax.random.fold_in(key_again, k)
             x = redraw_outside(key, imputer, state, data, x, bounds, draw)
-            x = x[:n] * deviation + mean
             if not np.isfinite(x).all():
                 raise DataError(
                     f"a draw of {self.method!r} is not finite; fit it again"
                     " with a smaller settings={'learning_rate': ...}"
                 )
+            x = unscale(x[:n], self._scaler)
             found.append(np.where(table.m, table.values, x))
         return table, found
 

@@ -63,8 +63,16 @@ def restore(
     Returns:
       `[n, d]` float64.
     """
-    # In place, as tables may be gigabytes.
-    raw = np.multiply(x, scaler.deviation, dtype=np.float64)
-    raw += scaler.mean
+    raw = unscale(x, scaler)
     np.copyto(raw, values, where=m)
     return raw
+
+
+def unscale(x: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """Standardised numbers `[n, d]` on the raw scale, float64 and finite."""
+    # In place, as tables may be gigabytes.
+    with np.errstate(over="ignore"):
+        raw = np.multiply(x, scaler.deviation, dtype=np.float64)
+        raw += scaler.mean
+    largest = np.finfo(np.float64).max
+    return np.clip(raw, -largest, largest, out=raw)
