@@ -23,20 +23,16 @@ import tqdm
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    _check_feature_names,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax.data import columns as cols
 from miri_jax.data import tables
 from miri_jax.data.columns import Column, Knots
-from miri_jax.data.dataset import Dataset, from_table
+from miri_jax.data.dataset import from_table, standardised_limits
 from miri_jax.data.transforms import Scaler, standardise, unscale
 from miri_jax.exceptions import ConfigError, DataError, WorkdirError
-from miri_jax.imputers import finished, make_imputer, redraw_outside
-from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
+from miri_jax.imputers import iterate, make_imputer, redraw_outside
+from miri_jax.types import Array, Draw, Imputer, Masked
 
 FORMAT = 1
 UNSEEN = ("error", "missing")
@@ -154,7 +150,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         key_hide, key_boot, key_fit = jax.random.split(key_fit, 3)
         data = dataset.masked()
         if dataset.m.all():
-            data = _hide(key_hide, data, dataset)
+            data = _hide(key_hide, data, table.columns)
         self._imputer = self._make()
         count = self.n_imputations if self.bootstrap else 0
         states = [self._fit_one(key_fit, data, "fit")]
@@ -283,6 +279,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         Raises:
           DataError: if the folder is not empty, or a level cannot be written.
         """
+        # Not above: half a second that only saving and loading need.
         from miri_jax.checkpoint import CheckpointStore
 
         check_is_fitted(self)
@@ -321,6 +318,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         Raises:
           DataError: if there is none, or it is damaged.
         """
+        # Not above: half a second that only saving and loading need.
         from miri_jax.checkpoint import CheckpointStore
 
         folder = pathlib.Path(path)
@@ -439,11 +437,8 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             desc=name,
         )
         with bar:
-            while not finished(self._imputer, state):
-                done = int(state.iteration)
-                key = jax.random.fold_in(key_steps, done)
-                state, _ = self._imputer.step(key, state, data)
-                bar.update(int(state.iteration) - done)
+            for state, _ in iterate(key_steps, self._imputer, data, state):
+                bar.update(int(state.iteration) - bar.n)
         if not np.isfinite(state.x).all():
             raise DataError(
                 f"the fit of {self.method!r} is not finite; try a smaller"
@@ -500,19 +495,10 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]
             raise DataError(f"two columns are named {twice!r}; rename one")
-        if reset:
-            self.n_features_in_ = frame.shape[1]
-            _check_feature_names(self, frame, reset=True)
-            return frame, back
-        missing = [x for x in self._names() if x not in frame.columns]
-        names_fitted = hasattr(self, "feature_names_in_")
-        if names_fitted and missing and len(frame.columns) == len(missing):
-            missing = missing[:1]
-        if names_fitted or frame.shape[1] != self.n_features_in_:
-            if not names_fitted:
-                validate_data(self, frame, reset=False, skip_check_array=True)
-            _check_feature_names(self, frame, reset=False)
-            validate_data(self, frame, reset=False, skip_check_array=True)
+        # A frame may follow an array that had no names.
+        named = reset or hasattr(self, "feature_names_in_")
+        if named or frame.shape[1] != self.n_features_in_:
+            validate_data(self, frame, reset=reset, skip_check_array=True)
         return frame, back
 
     def _array_frame(self, X: np.ndarray) -> tuple[pd.DataFrame, Any]:
@@ -578,9 +564,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         )
         imputer, states = self._imputer, self.states_
         key_draw, key_again = jax.random.split(jax.random.fold_in(self._key, 1))
-        low, high = cols.limits(self.columns_)
-        mean, deviation = self._scaler
-        bounds = Bounds((low - mean) / deviation, (high - mean) / deviation)
+        bounds = standardised_limits(self.columns_, self._scaler)
         found: list[np.ndarray] = []
         for k in range(count):
             key = key_draw if as_set else jax.random.fold_in(key_draw, k)
@@ -604,15 +588,12 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         width, state = len(self._scaler.mean), self.states_[0]
         x = jnp.zeros((n, width))
         x = imputer.impute(key, state, Masked(x, jnp.zeros(x.shape, bool)))
-        # All numbers of a category are hidden together.
-        groups = np.repeat(
-            np.arange(len(self.columns_)), [c.width for c in self.columns_]
-        )
+        owners = _owners(self.columns_)
         hide = jnp.asarray(np.clip(self._rates, 0.2, 0.8))
         for k in range(SWEEPS):
             key_mask, key_draw = jax.random.split(jax.random.fold_in(key, k))
             u = jax.random.uniform(key_mask, (n, len(self.columns_)))
-            m = u[:, groups] > hide[None]
+            m = u[:, owners] > hide[None]
             x = imputer.impute(key_draw, state, Masked(jnp.where(m, x, 0), m))
         return x
 
@@ -661,14 +642,17 @@ def _mean(column: Column, blocks: list[np.ndarray]) -> np.ndarray:
     return cols.scores(column.knots, values)[:, None]
 
 
-def _hide(key: Array, data: Masked, dataset: Dataset) -> Masked:
+def _hide(key: Array, data: Masked, columns: Sequence[Column]) -> Masked:
     """Hides a fifth of the cells, at least one left in each column."""
-    widths = [column.width for column in dataset.table.columns]
-    groups = np.repeat(np.arange(len(widths)), widths)
-    u = jax.random.uniform(key, (len(data.x), len(widths)))
+    u = jax.random.uniform(key, (len(data.x), len(columns)))
     m = (u > HIDDEN) | (u == u.max(axis=0, keepdims=True))
-    m = m[:, groups]
+    m = m[:, _owners(columns)]
     return Masked(jnp.where(m, data.x, 0), m)
+
+
+def _owners(columns: Sequence[Column]) -> np.ndarray:
+    """`[d]`: which column each number is of, as all of a cell hide together."""
+    return np.repeat(np.arange(len(columns)), [c.width for c in columns])
 
 
 def _resample(key: Array, data: Masked) -> np.ndarray:
@@ -679,15 +663,15 @@ def _resample(key: Array, data: Masked) -> np.ndarray:
         rows = np.array(rows)
         empty = ~m[rows].any(axis=0) & m.any(axis=0)
         if not empty.any():
-            break
-        # A column seen in a few rows only: one of them is put in.
-        for j in np.flatnonzero(empty):
-            rows[j % n] = np.flatnonzero(m[:, j])[0]
+            return rows
+    # Columns seen in a few rows only: one of each is put in.
+    for j in np.flatnonzero(empty):
+        rows[j % n] = np.flatnonzero(m[:, j])[0]
     return rows
 
 
 def _padded(n: int) -> int:
-    """The next power of two, from `LEAST_ROWS` on; thousands above 8192."""
+    """The next power of two, from `LEAST_ROWS` on; above 8192 a multiple."""
     if n > 8192:
         return -(-n // 8192) * 8192
     return max(LEAST_ROWS, 1 << (n - 1).bit_length())

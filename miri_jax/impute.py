@@ -23,6 +23,7 @@ from miri_jax.data.tables import ENDINGS, ending_of, numbered
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runner import run
+from miri_jax.writers import flatten
 
 
 class _Parser(argparse.ArgumentParser):
@@ -107,7 +108,7 @@ def make_config(given: argparse.Namespace) -> ml_collections.ConfigDict:
             config.data[kind] = tuple(names.split(","))
     for setting in given.set:
         key, found, value = setting.partition("=")
-        known = [k for k, v in _flat(config) if not isinstance(v, dict)]
+        known = list(flatten(config.to_dict()))
         if not found or key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}=...?" if near else ""
@@ -131,8 +132,7 @@ def impute(given: argparse.Namespace) -> None:
     ending_of(given.output)
     if given.draws < 1:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
-    report = pathlib.Path(numbered(given.output, 1)[0])
-    report = report.with_name(report.name.split(".")[0] + ".html")
+    report = output.with_name(output.name.split(".")[0] + ".html")
     results = [pathlib.Path(p) for p in numbered(given.output, given.draws)]
     for path in (*results, report):
         if path.exists() and not given.force:
@@ -157,14 +157,6 @@ def main() -> None:
     """The entry point; exits with 1 and one line on a user's error."""
     given = make_parser().parse_args()
     call(lambda: impute(given))
-
-
-def _flat(config: ml_collections.ConfigDict, prefix: str = ""):
-    for key, value in config.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _value(text: str) -> bool | int | float | str:

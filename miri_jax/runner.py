@@ -133,7 +133,8 @@ def _check_output(output: str, config: ml_collections.ConfigDict) -> None:
     if not parent.is_dir():
         raise ConfigError(f"output {output}: there is no folder {parent}")
     read = pathlib.Path(config.data.path or "").absolute()
-    if read in [pathlib.Path(p).absolute() for p in numbered(output, 1)]:
+    written = [output, *numbered(output, config.draws)]
+    if read in [pathlib.Path(p).absolute() for p in written]:
         raise ConfigError(
             f"output {output} is the table itself; choose another name"
         )

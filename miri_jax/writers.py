@@ -66,12 +66,12 @@ def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
         write_json(path, settings)
         return False
     try:
-        before = _flatten(json.loads(path.read_text()))
+        before = flatten(json.loads(path.read_text()))
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise WorkdirError(
             f"{path} cannot be read; use another --workdir or delete this one"
         ) from None
-    now = _flatten(settings)
+    now = flatten(settings)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise WorkdirError(
@@ -82,12 +82,13 @@ def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, its keys the paths with dots between."""
     if not isinstance(tree, dict):
         return {prefix: tree}
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else key)
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else key)
     return flat
 
 

@@ -39,6 +39,16 @@ def _impute(*words):
     impute.impute(given)
 
 
+def _refused(words, monkeypatch, capsys):
+    """Runs the command, which must end in one line; its status and the line."""
+    monkeypatch.setattr(sys, "argv", ["miri-impute", *words])
+    with pytest.raises(SystemExit) as ended:
+        impute.main()
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and len(err.strip().splitlines()) == 1
+    return ended.value.code, err
+
+
 @pytest.fixture
 def table(tmp_path):
     path = tmp_path / "in.csv"
@@ -168,12 +178,8 @@ BAD = {
 def test_bad_input_is_one_line(table, case, monkeypatch, capsys):
     words, message = BAD[case]
     monkeypatch.chdir(table.parent)
-    monkeypatch.setattr(sys, "argv", ["miri-impute", *words])
-    with pytest.raises(SystemExit) as ended:
-        impute.main()
-    err = capsys.readouterr().err
-    assert ended.value.code in (1, 2) and message in err
-    assert err.startswith("error: ") and len(err.strip().splitlines()) == 1
+    code, err = _refused(words, monkeypatch, capsys)
+    assert code in (1, 2) and message in err
     assert sorted(p.name for p in table.parent.iterdir()) == ["in.csv"]
 
 
@@ -204,13 +210,9 @@ def test_bad_files_are_one_line(tmp_path, case, monkeypatch, capsys):
     content, message = FILES[case]
     (tmp_path / "in.csv").write_bytes(content)
     monkeypatch.chdir(tmp_path)
-    words = ["miri-impute", "in.csv", "out.csv", "--method", "mean"]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        impute.main()
-    err = capsys.readouterr().err
-    assert ended.value.code == 1 and message in err
-    assert err.startswith("error: ") and len(err.strip().splitlines()) == 1
+    words = ["in.csv", "out.csv", "--method", "mean"]
+    code, err = _refused(words, monkeypatch, capsys)
+    assert code == 1 and message in err
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
     assert (tmp_path / "in.csv").read_bytes() == content
 
@@ -219,10 +221,6 @@ def test_damaged_typed_files_are_one_line(tmp_path, monkeypatch, capsys):
     for ending in (".parquet", ".feather"):
         (tmp_path / f"in{ending}").write_bytes(b"PAR1 and then nothing")
         monkeypatch.chdir(tmp_path)
-        words = ["miri-impute", f"in{ending}", "out.csv"]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit):
-            impute.main()
-        err = capsys.readouterr().err
+        words = [f"in{ending}", "out.csv"]
+        _, err = _refused(words, monkeypatch, capsys)
         assert f"cannot be read as {ending[1:]}" in err
-        assert len(err.strip().splitlines()) == 1

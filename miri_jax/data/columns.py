@@ -274,7 +274,7 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
     Returns:
       `[n]`: float64 of real, integer and datetime (in seconds) columns, objects
       of the others. Numbers beyond the bounds are mirrored at them, so that no
-      heap arises there; see `outside` for drawing again instead.
+      heap arises there; `imputers.redraw_outside` draws them again before.
     """
     if column.levels is not None:
         levels = np.empty(len(column.levels), object)
@@ -431,7 +431,7 @@ def to_numbers(
     for k in np.flatnonzero(~np.isfinite(parsed))[:1]:
         cell = observed.iloc[k]
         where = f"({_shown(cell)} in row {rows[k] + 1})"
-        if isinstance(cell, float | np.floating) or _is_number(cell):
+        if isinstance(cell, float | np.floating) or is_number(cell):
             raise DataError(
                 f"column {name!r} holds an infinite value {where}; correct it,"
                 " or name it among the values that mean missing"
@@ -586,7 +586,8 @@ def _is_text(observed: pd.Series) -> bool:
     return all(isinstance(x, str) for x in observed)
 
 
-def _is_number(cell: Any) -> bool:
+def is_number(cell: Any) -> bool:
+    """Whether a cell is a number or the text of one."""
     try:
         float(cell)
     except (TypeError, ValueError):

@@ -1,10 +1,11 @@
 """What a loader hands over: gaps, truth where it is known, the way back."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.data.columns import limits
+from miri_jax.data.columns import Column, limits
 from miri_jax.data.tables import Table, settle
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.exceptions import DataError
@@ -49,10 +50,7 @@ class Dataset(NamedTuple):
         """What imputed entries, standardised, have to lie between, if any."""
         if self.table is None:
             return None
-        low, high = limits(self.table.columns)
-        mean, deviation = self.scaler
-        with np.errstate(over="ignore"):
-            return Bounds((low - mean) / deviation, (high - mean) / deviation)
+        return standardised_limits(self.table.columns, self.scaler)
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """A filled, standardised table `[n, d]` back on the raw scale.
@@ -77,6 +75,14 @@ class Dataset(NamedTuple):
             self.mmd_bandwidth,
         )
         return {"mmd": distance, **errors(self.truth, filled, self.m)}
+
+
+def standardised_limits(columns: Sequence[Column], scaler: Scaler) -> Bounds:
+    """`columns.limits` on the scale that imputers see, `[d]` each."""
+    low, high = limits(columns)
+    mean, deviation = scaler
+    with np.errstate(over="ignore"):
+        return Bounds((low - mean) / deviation, (high - mean) / deviation)
 
 
 def from_table(table: Table) -> Dataset:

@@ -266,6 +266,9 @@ def settle(table: Table, values: np.ndarray) -> np.ndarray:
 def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     """The table with its gaps filled, every other cell as it came.
 
+    Index, order and types of the columns stay; a column of whole numbers gets
+    a wider type only where real values come into it.
+
     Args:
       table: as read.
       values: `[n, d]` float64, filled, encoded.
@@ -273,31 +276,14 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     Returns:
       `[n, c]` frame.
     """
-    return fill_frame(
-        table.frame, table.missing, table.columns, values, table.styles
-    )
-
-
-def fill_frame(
-    frame: pd.DataFrame,
-    missing: np.ndarray,
-    columns: Sequence[Column],
-    values: np.ndarray,
-    styles: Sequence[str | None] | None = None,
-) -> pd.DataFrame:
-    """A frame `[n, c]` with its gaps filled by encoded values `[n, d]`.
-
-    Index, order and types of the columns stay; a column of whole numbers gets
-    a wider type only where real values come into it.
-    """
     filled = {}
-    for j, (column, block) in enumerate(split(columns, values)):
-        series, gaps = frame.iloc[:, j], missing[:, j]
+    for j, (column, block) in enumerate(split(table.columns, values)):
+        series, gaps = table.frame.iloc[:, j], table.missing[:, j]
         if not gaps.any() or column.kind == "id":
             filled[j] = series
             continue
         new = cols.decode(column, block[gaps])
-        style = styles[j] if styles is not None else None
+        style = table.styles[j]
         if column.kind == "datetime":
             stamps = pd.to_datetime(pd.Series(new), unit="s").dt.round("us")
             new = _place_times(stamps, series, style)
@@ -310,8 +296,8 @@ def fill_frame(
         ):
             new = new.astype(np.int64)
         filled[j] = _put(series, gaps, new)
-    out = pd.DataFrame(filled, index=frame.index)
-    out.columns = frame.columns
+    out = pd.DataFrame(filled, index=table.frame.index)
+    out.columns = table.frame.columns
     return out
 
 
@@ -405,8 +391,8 @@ def _parse(
             row = np.flatnonzero(~gaps)[k] + 1
             raise DataError(
                 f"column {name!r} holds text ({observed.iloc[k]!r} in row"
-                f" {row}); name it under data.na_values, or call the column"
-                f" categorical: --config.data.kinds.{name}=categorical"
+                f" {row}); name it under data.na_values (miri-impute --na), or"
+                " the column under data.categorical (--categorical)"
             )
         values = np.full(len(cells), np.nan)
         values[~gaps] = parsed.to_numpy(np.float64)
@@ -508,7 +494,7 @@ def _read_text(path: str, separator: str) -> pd.DataFrame:
         first = str(error).strip().splitlines()[0]
         raise DataError(f"{path} cannot be read as a table: {first}") from None
     names = [str(name).strip() for name in frame.iloc[0]]
-    if all(_is_number(name) for name in names):
+    if all(cols.is_number(name) for name in names):
         raise DataError(
             f"{path} has no header: its first line is {','.join(names)[:60]!r};"
             " put a line with the columns' names above it"
@@ -525,11 +511,3 @@ def _read_text(path: str, separator: str) -> pd.DataFrame:
     if not len(frame):
         raise DataError(f"{path} has a header but no rows")
     return frame
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
