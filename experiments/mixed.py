@@ -12,9 +12,9 @@ Cells that are missing in the file itself are neither shown nor scored.
 Methods of the registry run through `miri_jax.estimator.MIRIImputer`, all by
 their defaults: the mean of `--draws` draws, the most frequent level. `mode` is
 the mean and the most frequent level. Peers of experiments/peers.py: those of
-scikit-learn see the numbers that MIRIImputer makes of the columns; those of
-HyperImpute see categories as whole numbers, and only fitted rows, since they
-fit anew to whatever they fill.
+scikit-learn see standardised numbers and one-hot levels, of which the largest
+wins; those of HyperImpute see categories as whole numbers, and only fitted
+rows, since they fit anew to whatever they fill.
 """
 
 import json
@@ -28,9 +28,6 @@ import pandas as pd
 from absl import app, flags
 
 from experiments import peers, records
-from miri_jax.data import tables
-from miri_jax.data.dataset import from_table
-from miri_jax.data.transforms import standardise
 from miri_jax.estimator import MIRIImputer
 from miri_jax.imputers import IMPUTERS
 from miri_jax.types import Masked
@@ -84,24 +81,35 @@ def mode(frame: pd.DataFrame) -> Fill:
     return lambda rows: rows.fillna(fills)
 
 
-def scikit(name: str, seed: int, kinds: dict[str, str]) -> Callable:
-    """A peer of scikit-learn on the encoded, standardised columns."""
+def scikit(name: str, seed: int, categorical: list[str]) -> Callable:
+    """A peer of scikit-learn on standardised numbers and one-hot levels."""
 
     def fit(frame: pd.DataFrame) -> Fill:
-        missing = tables.missing_cells(frame)
-        dataset = from_table(tables.make_table(frame, missing, kinds=kinds))
+        numbers = [k for k in frame if k not in categorical]
+        center, scale = frame[numbers].mean(), frame[numbers].std(ddof=0)
+        levels = {k: np.sort(frame[k].dropna().unique()) for k in categorical}
+
+        def encode(rows: pd.DataFrame) -> np.ndarray:
+            blocks = [((rows[numbers] - center) / scale).to_numpy(float)]
+            for k, known in levels.items():
+                cells = rows[k].to_numpy(object)[:, None]
+                seen = np.isin(cells, known)
+                blocks.append(np.where(seen, cells == known, np.nan))
+            return np.hstack(blocks).astype(float)
+
         estimator = peers.ESTIMATORS[name](seed)
-        data = dataset.masked()
         estimator.set_params(keep_empty_features=True)
-        estimator.fit(np.where(data.m, data.x, np.nan))
-        encode = MIRIImputer("mean", kinds=kinds, unseen="missing").fit(frame)
+        estimator.fit(encode(frame))
 
         def fill(rows: pd.DataFrame) -> pd.DataFrame:
-            table = encode._encode(rows)
-            data = standardise(table.values, table.m, dataset.scaler)
-            x = estimator.transform(np.where(data.m, data.x, np.nan))
-            x = x * dataset.scaler.deviation + dataset.scaler.mean
-            return tables.fill_table(table, x)
+            x = estimator.transform(encode(rows))
+            found = pd.DataFrame(x[:, : len(numbers)], rows.index, numbers)
+            out, start = rows.fillna(found * scale + center), len(numbers)
+            for k, known in levels.items():
+                best = known[x[:, start : start + len(known)].argmax(axis=1)]
+                out[k] = rows[k].where(rows[k].notna(), best)
+                start += len(known)
+            return out
 
         return fill
 
@@ -181,7 +189,7 @@ def measure(name: str, method: str, seed: int) -> None:
     elif method in IMPUTERS:
         fit = registered(method, seed, FLAGS.draws, kinds)
     elif method in peers.ESTIMATORS:
-        fit = scikit(method, seed, kinds)
+        fit = scikit(method, seed, categorical)
     else:
         fit = hyperimpute(method, seed, categorical)
     start = time.perf_counter()

@@ -50,6 +50,8 @@ from miri_jax.writers import write_atomically
 # CSS pixels of an inch of a figure: 10.2 of them are the page's width.
 PIXELS = 94
 MAX_LEVELS = 10
+# Of a longer table a random part is shown.
+MAX_ROWS = 200_000
 STYLE = f"""
 body {{ font: 16px/1.5 system-ui, sans-serif; color: #2e3440;
   max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -124,6 +126,7 @@ def write_report(
     Returns:
       The page's address, a file:// URI.
     """
+    dataset, draws, part = _part_of(dataset, draws)
     views = views_of(dataset, draws)
     figures = {
         "pairs": pictures.pairs_picture(dataset, draws[0]),
@@ -149,10 +152,37 @@ def write_report(
         sections = _plain_sections(dataset, views, summary, embedded)
     else:
         sections = _file_sections(dataset, views, found, summary, embedded)
+    sections.insert(1, part)
     path = folder / "report.html"
     page = _page(*sections)
     write_atomically(path, lambda p: pathlib.Path(p).write_text(page, "utf-8"))
     return path.absolute().as_uri()
+
+
+def _part_of(
+    dataset: Dataset, draws: Sequence[np.ndarray]
+) -> tuple[Dataset, Sequence[np.ndarray], str]:
+    """Of a long table a random part, and a sentence that says so."""
+    n = len(dataset.m)
+    if n <= MAX_ROWS:
+        return dataset, draws, ""
+    rows = np.sort(np.random.default_rng(0).permutation(n)[:MAX_ROWS])
+    table, truth = dataset.table, dataset.truth
+    if table is not None:
+        table = table._replace(
+            frame=table.frame.iloc[rows],
+            missing=table.missing[rows],
+            values=table.values[rows],
+            m=table.m[rows],
+        )
+    part = dataset._replace(
+        values=dataset.values[rows],
+        m=dataset.m[rows],
+        truth=None if truth is None else truth[rows],
+        table=table,
+    )
+    said = f"<p>All that follows is of {MAX_ROWS} rows chosen at random.</p>"
+    return part, [draw[rows] for draw in draws], said
 
 
 def _embed(path: pathlib.Path, figure: Figure) -> tuple[str, int]:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from miri_jax.data import Dataset, columns, tables
-from miri_jax.data.transforms import standardise
+from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.report_pictures import (
     MAX_COLUMNS,
     MAX_MATRIX,
@@ -193,9 +193,6 @@ def predict_gaps(
         random_state=0,
     )
     ends = np.cumsum([0, *(c.width for c in dataset.table.columns)])
-    mean_filled = np.asarray(dataset.masked().x)
-    everything = np.ones_like(dataset.m)
-    filled = np.asarray(standardise(filled, everything, dataset.scaler).x)
     missing = np.stack([view.missing for view in views], axis=1)
     found = []
     # On so few rows threads wait for each other longer than they work.
@@ -206,10 +203,13 @@ def predict_gaps(
             own = np.arange(ends[j], ends[j + 1])
             gaps = np.delete(missing[rows], j, axis=1)
             y = view.missing[rows]
-            before = np.delete(mean_filled[rows], own, axis=1)
-            after = np.delete(filled[rows], own, axis=1)
-            before = np.hstack((before, gaps))
-            after = np.hstack((filled[rows][:, own], after, gaps))
+            m = dataset.m[rows]
+            before, after = (
+                np.asarray(standardise(x[rows], seen, dataset.scaler).x)
+                for x, seen in ((dataset.values, m), (filled, m | True))
+            )
+            after = np.hstack((after[:, own], np.delete(after, own, 1), gaps))
+            before = np.hstack((np.delete(before, own, axis=1), gaps))
             aucs = (
                 _held_out_auc(model, before, y, fold, keep=0),
                 _held_out_auc(model, after, y, fold, keep=len(own)),
@@ -281,8 +281,10 @@ def little_of_file(dataset: Dataset, views: Sequence[View]) -> McarTest | None:
     places = [ends[view.number - 1] - 1 for view in order[:MAX_MATRIX]]
     if not places:
         return None
-    z = np.asarray(dataset.masked().x, np.float64)
-    return little_test(z[:, places], dataset.m[:, places])
+    scaler = Scaler(*(part[places] for part in dataset.scaler))
+    m = dataset.m[:, places]
+    z = standardise(dataset.values[:, places], m, scaler).x
+    return little_test(np.asarray(z, np.float64), m)
 
 
 def warnings_of(

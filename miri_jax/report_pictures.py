@@ -161,10 +161,15 @@ def patterns_picture(views: Sequence[View]) -> Figure | None:
 
 def gap_patterns(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
     """Patterns `[p, c]` of gaps in c columns and their counts, most first."""
-    missing = np.column_stack([view.missing for view in views])
-    patterns, counts = np.unique(missing, axis=0, return_counts=True)
+    # As one whole number a row, since columns are at most MAX_MATRIX.
+    places = range(len(views))[::-1]
+    codes = np.zeros(len(views[0].missing), np.int64)
+    for place, view in zip(places, views):
+        codes |= view.missing.astype(np.int64) << place
+    found, counts = np.unique(codes, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    return patterns[order], counts[order]
+    patterns = found[order, None] >> np.array(places) & 1
+    return patterns.astype(bool), counts[order]
 
 
 def gap_correlation(

@@ -21,7 +21,6 @@ from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.tables import (
     ending_of,
-    fill_table,
     numbered,
     write_table,
 )
@@ -197,8 +196,9 @@ def write_results(
     output = output or str(folder / f"imputed{dataset.table.ending}")
     paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
     for path, draw in zip(paths, draws, strict=True):
-        frame = fill_table(dataset.table, draw)
-        writers.write_atomically(path, lambda p: write_table(p, frame))
+        writers.write_atomically(
+            path, lambda p: write_table(p, dataset.table, draw)
+        )
     return paths
 
 
@@ -363,7 +363,6 @@ def _evaluate_draws(
     """
     first, m = draws[0], dataset.m
     key_first, key_floor = jax.random.split(key)
-    complete = np.where(m.all(axis=0), dataset.restore(np.zeros(m.shape)), 0.0)
     mi = estimate_mutual_information(key_first, first, m)
     rate = m.mean(axis=0)
     final = {
@@ -373,6 +372,7 @@ def _evaluate_draws(
         "mi_entropy": float(np.sum(entr(rate) + entr(1 - rate))),
     }
     if m.all(axis=0).any():
+        complete = np.where(m.all(axis=0), dataset.values, 0.0)
         final["mi_floor"] = mutual_information(key_floor, complete, m)
     if dataset.truth is not None and len(draws) > 1:
         of_mean = errors(dataset.truth, np.mean(draws, axis=0), dataset.m)
@@ -383,5 +383,8 @@ def _evaluate_draws(
 def _digest(dataset: Dataset) -> str:
     """Changes with any observed value, so that a changed file is noticed."""
     sha = hashlib.sha256(np.packbits(dataset.m).tobytes())
-    sha.update(np.where(dataset.m, dataset.values, 0.0).tobytes())
+    for part in range(0, len(dataset.m), 100_000):
+        rows = slice(part, part + 100_000)
+        observed = np.where(dataset.m[rows], dataset.values[rows], 0.0)
+        sha.update(observed.tobytes())
     return sha.hexdigest()

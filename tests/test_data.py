@@ -49,7 +49,7 @@ def test_observed_cells_come_back_as_they_came(tmp_path):
     values[2, 4:] = [0.1, 0.2, 0.9]
     values = tables.settle(table, values)
     out = tmp_path / "out.csv"
-    tables.write_table(str(out), tables.fill_table(table, values))
+    tables.write_table(str(out), table, values)
     rows = [line.split(",", 4) for line in out.read_text().splitlines()]
     assert rows[0] == ["id", "price", "size", "when", "kind"]
     assert rows[1] == ["+1", "1.50", "10", "1e-3", "b"]
@@ -101,8 +101,24 @@ def test_endings(tmp_path, name):
     table = tables.read_table(str(path))
     np.testing.assert_array_equal(table.m, [[True, True], [False, True]])
     out = tmp_path / f"out-{name}"
-    tables.write_table(str(out), tables.fill_table(table, table.values + 0.0))
+    tables.write_table(str(out), table, table.values + 0.0)
     np.testing.assert_array_equal(tables.read_table(str(out)).values[0], [1, 2])
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_files_in_parts_are_as_in_one(tmp_path, monkeypatch, ending):
+    text = 'a,b,c\n1,x,\n,y\n3,"two\nlines",2.5\n4,,7.25\n,x,1\n'
+    found = []
+    for size in (1, 2, 100):
+        monkeypatch.setattr(tables, "CHUNK", size)
+        table = _read(tmp_path, text)
+        out = tmp_path / f"out{ending}"
+        tables.write_table(str(out), table, table.values + 0.0)
+        open_ = gzip.open if ending.endswith("gz") else open
+        with open_(out, "rt") as file:
+            found.append((table.values.tolist(), file.read()))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0][0]) == 5 and found[0][1].count("a,b,c") == 1
 
 
 def test_a_blank_line_is_a_gap_where_there_is_one_column(tmp_path):

@@ -113,7 +113,7 @@ def test_text_files_come_back_to_the_letter(tmp_path_factory, data):
         return
     dataset = from_table(table)
     values = dataset.restore(np.zeros(dataset.m.shape))
-    tables.write_table(out, tables.fill_table(table, values))
+    tables.write_table(out, table, values)
     with open(out, newline="", encoding="utf-8") as file:
         back = list(csv.reader(file))
     assert back[0] == rows[0] and len(back) == len(table.frame) + 1

@@ -192,6 +192,16 @@ def test_a_report_is_the_same_every_time(tmp_path):
     assert pages[0] == pages[1] and "0.5 is no better" in pages[0]
 
 
+def test_of_a_long_table_a_part_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MAX_ROWS", 60)
+    frame = pd.DataFrame({"a": np.arange(90.0), "b": np.arange(90.0) % 7})
+    missing = np.random.default_rng(0).random(frame.shape) < 0.3
+    dataset = _dataset(frame, missing)
+    page = _write(tmp_path, dataset, _draws(dataset, 2))
+    words = _words(page)
+    assert "90 rows" in words and "of 60 rows chosen at random" in words
+
+
 def test_patterns_are_counted_and_gaps_correlated():
     gaps = np.array([[0, 0, 0]] * 5 + [[1, 1, 0]] * 3 + [[0, 0, 1]] * 2, bool)
     views = [

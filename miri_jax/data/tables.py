@@ -20,6 +20,8 @@ from miri_jax.exceptions import DataError
 NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
+# Rows of a text file that are read and written at a time.
+CHUNK = 100_000
 # A text column is a time where one of these reads and writes all its cells.
 TIME_FORMATS = (
     "%Y-%m-%d",
@@ -246,21 +248,17 @@ def settle(table: Table, values: np.ndarray) -> np.ndarray:
 
     Args:
       table: as read.
-      values: `[n, d]` float64, filled, encoded.
+      values: `[n, d]` float64, filled, encoded, observed entries those of
+        `table`; changed in place, as tables may be gigabytes.
 
     Returns:
-      `[n, d]` float64; observed entries are those of `table`.
+      `values`.
     """
-    settled = table.values.copy()
-    parts = zip(
-        split(table.columns, settled),
-        split(table.columns, values),
-        split(table.columns, table.m),
-    )
-    for (column, out), (_, block), (_, m) in parts:
+    parts = zip(split(table.columns, values), split(table.columns, table.m))
+    for (column, block), (_, m) in parts:
         gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
-        out[gaps] = cols.settle(column, block[gaps])
-    return settled
+        block[gaps] = cols.settle(column, block[gaps])
+    return values
 
 
 def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
@@ -311,15 +309,32 @@ def missing_cells(
     return missing
 
 
-def write_table(path: str, frame: pd.DataFrame) -> None:
-    """Writes a frame by the name's ending, one of `ENDINGS`."""
+def write_table(path: str, table: Table, values: np.ndarray) -> None:
+    """Writes `fill_table` by the name's ending, one of `ENDINGS`.
+
+    Args:
+      path: the file.
+      table: as read.
+      values: `[n, d]` float64, filled, encoded.
+    """
     ending = ending_of(path)
     if ending == ".parquet":
-        frame.to_parquet(path)
+        fill_table(table, values).to_parquet(path)
     elif ending == ".feather":
-        frame.to_feather(path)
+        fill_table(table, values).to_feather(path)
     else:
-        frame.to_csv(path, sep=SEPARATORS[ending], index=False)
+        for start in range(0, len(values), CHUNK):
+            rows = slice(start, start + CHUNK)
+            part = table._replace(
+                frame=table.frame.iloc[rows], missing=table.missing[rows]
+            )
+            fill_table(part, values[rows]).to_csv(
+                path,
+                sep=SEPARATORS[ending],
+                index=False,
+                header=not start,
+                mode="a" if start else "w",
+            )
 
 
 def numbered(path: str, count: int) -> list[str]:
@@ -478,9 +493,9 @@ def _read_text(path: str, separator: str) -> pd.DataFrame:
         encoding="utf-8-sig",
     )
     try:
-        frame = pd.read_csv(path, **options)
+        frame = _read_cells(path, **options)
         if frame.shape[1] == 1:  # then a blank line is a gap
-            frame = pd.read_csv(path, **options, skip_blank_lines=False)
+            frame = _read_cells(path, **options, skip_blank_lines=False)
     except pd.errors.EmptyDataError:
         raise DataError(
             f"{path} is empty; it needs a header and rows"
@@ -507,7 +522,15 @@ def _read_text(path: str, separator: str) -> pd.DataFrame:
                 f"{path} has two columns named {name!r}; rename one"
             )
     frame = frame.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
-    frame = frame.fillna("")  # rows shorter than the header
     if not len(frame):
         raise DataError(f"{path} has a header but no rows")
     return frame
+
+
+def _read_cells(path: str, **options: Any) -> pd.DataFrame:
+    """All lines of a file; by parts, as parsing takes several times their size.
+
+    Rows shorter than the first line end in empty cells.
+    """
+    with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
+        return pd.concat([part.fillna("") for part in parts])

@@ -26,18 +26,20 @@ def fit_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
       The `Scaler`; deviation 1 where a column is constant, mean 0 and deviation
       1 where it has no observed entry.
     """
-    count = np.maximum(m.sum(axis=0), 1)
-    # By the largest magnitude first, so that squares neither over- nor
-    # underflow.
-    largest = np.max(np.abs(np.where(m, values, 0.0)), axis=0, initial=0.0)
-    unit = np.where(largest > 0, largest, 1.0)
-    shares = np.where(m, values, 0.0) / unit
-    mean = shares.sum(axis=0) / count
-    centred = np.where(m, shares - mean, 0.0)
-    deviation = np.sqrt(np.sum(centred**2, axis=0) / count)
-    # Below this, the spread is rounding error and the column is constant.
-    constant = deviation <= 1e-12
-    return Scaler(mean * unit, np.where(constant, 1.0, deviation) * unit)
+    found = np.empty((2, values.shape[1]))
+    # Column by column, as tables may be gigabytes.
+    for j in range(values.shape[1]):
+        observed = values[m[:, j], j]
+        # By the largest magnitude first, so that squares neither over- nor
+        # underflow.
+        unit = np.max(np.abs(observed), initial=0.0) or 1.0
+        shares = observed / unit
+        mean = shares.sum() / max(len(shares), 1)
+        deviation = np.sqrt(np.sum((shares - mean) ** 2) / max(len(shares), 1))
+        # Below this, the spread is rounding error and the column is constant.
+        deviation = deviation if deviation > 1e-12 else 1.0
+        found[:, j] = mean * unit, deviation * unit
+    return Scaler(*found)
 
 
 def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
@@ -45,8 +47,8 @@ def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
     z = np.where(m, values, 0.0)
     z -= scaler.mean
     z /= scaler.deviation
-    z = np.where(m, z, 0.0).astype(np.float32)
-    return Masked(jnp.asarray(z), jnp.asarray(m))
+    z[~m] = 0
+    return Masked(jnp.asarray(z.astype(np.float32)), jnp.asarray(m))
 
 
 def restore(

@@ -111,16 +111,17 @@ def estimate_mutual_information(
       The `Estimate`; 0 where every column is fully observed or fully missing,
       or where there are fewer than 10 rows a fold.
     """
-    x = np.asarray(x, np.float64).reshape(len(x), -1)
-    m = np.asarray(m, bool).reshape(len(m), -1)
+    x, m = np.asarray(x), np.asarray(m, bool)
     key_rows, key_fit = jax.random.split(key)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key_rows)))
     rows = rng.permutation(len(x))[:max_rows]
+    x = x[rows].astype(np.float64).reshape(len(rows), -1)
+    m = m[rows].reshape(len(rows), -1)
     size = len(rows) // num_folds
     mixed = np.flatnonzero(m.any(0) & ~m.all(0))
     if size < 10 or not len(mixed):
         return Estimate(0.0, 0.0)
-    folds = rows[: size * num_folds].reshape(num_folds, size)
+    folds = np.arange(size * num_folds).reshape(num_folds, size)
     columns = np.sort(rng.permutation(len(mixed))[:max_columns])
     seen = np.asarray(m[:, mixed], np.float32)
     learn, held_out = [], []
