@@ -12,9 +12,9 @@ Cells that are missing in the file itself are neither shown nor scored.
 Methods of the registry run through `miri_jax.estimator.MIRIImputer`, all by
 their defaults: the mean of `--draws` draws, the most frequent level. `mode` is
 the mean and the most frequent level. Peers of experiments/peers.py: those of
-scikit-learn see standardised numbers and one-hot levels, of which the largest
-wins; those of HyperImpute see categories as whole numbers, and only fitted
-rows, since they fit anew to whatever they fill.
+scikit-learn see standardised numbers and indicators of levels, of which the
+largest wins; those of HyperImpute see categories as whole numbers, and only
+fitted rows, since they fit anew to whatever they fill.
 """
 
 import json
@@ -82,7 +82,11 @@ def mode(frame: pd.DataFrame) -> Fill:
 
 
 def scikit(name: str, seed: int, categorical: list[str]) -> Callable:
-    """A peer of scikit-learn on standardised numbers and one-hot levels."""
+    """A peer of scikit-learn on standardised numbers and indicators of levels.
+
+    The first level of each column has none: all of them together would predict
+    each other perfectly, and stay where they started.
+    """
 
     def fit(frame: pd.DataFrame) -> Fill:
         numbers = [k for k in frame if k not in categorical]
@@ -94,7 +98,7 @@ def scikit(name: str, seed: int, categorical: list[str]) -> Callable:
             for k, known in levels.items():
                 cells = rows[k].to_numpy(object)[:, None]
                 seen = np.isin(cells, known)
-                blocks.append(np.where(seen, cells == known, np.nan))
+                blocks.append(np.where(seen, cells == known[1:], np.nan))
             return np.hstack(blocks).astype(float)
 
         estimator = peers.ESTIMATORS[name](seed)
@@ -106,9 +110,11 @@ def scikit(name: str, seed: int, categorical: list[str]) -> Callable:
             found = pd.DataFrame(x[:, : len(numbers)], rows.index, numbers)
             out, start = rows.fillna(found * scale + center), len(numbers)
             for k, known in levels.items():
-                best = known[x[:, start : start + len(known)].argmax(axis=1)]
+                block = x[:, start : start + len(known) - 1]
+                first = 1 - block.sum(axis=1, keepdims=True)
+                best = known[np.hstack([first, block]).argmax(axis=1)]
                 out[k] = rows[k].where(rows[k].notna(), best)
-                start += len(known)
+                start += len(known) - 1
             return out
 
         return fill
