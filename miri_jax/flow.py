@@ -80,6 +80,7 @@ def draw_pair(
     gaps: GapRows | None = None,
     targets: Array | None = None,
     share: int = 1,
+    thin: bool = False,
 ) -> Pairs:
     """Draws (x0, m0) from the joint and x1 from the marginal (Algorithm 1).
 
@@ -91,6 +92,11 @@ def draw_pair(
     base(noise, m0 * x1, m0) elsewhere. Rows without gaps teach such a flow
     nothing, so m0 may then be drawn from the rows in `gaps` only.
 
+    With `thin`, such a source rests on what is really observed of x1 alone, and
+    a random share of what m0 misses is shown: m0 becomes m1 and (m0 or U < u),
+    with u uniform on (0, 1) for each pair. A convolution could otherwise read a
+    hidden pixel from the imputed ones beside it, which were made from it.
+
     Args:
       key: PRNG key.
       x: `[n, *dims]`, the filled table X(t-1).
@@ -100,7 +106,8 @@ def draw_pair(
       gaps: None, or the rows m0 is drawn from where there is a `base`.
       targets: `[n, *dims]` bool, what counts as observed in m1; None for `m`.
       share: how many pairs share a mask m0 where there is a `base`; must divide
-        `batch_size`.
+        `batch_size`, and be 1 with `thin`.
+      thin: see above.
 
     Returns:
       `Pairs` of `batch_size` examples.
@@ -117,7 +124,22 @@ def draw_pair(
         cond = Cond(jnp.where(m0, x0, 0), jnp.where(m0, x1, 0), m0)
         return Pairs(x0, x1, m1, cond)
     m0 = m[gaps.order[rows0] if gaps else rows0]
+    if thin:
+        m0 = m1 & (m0 | shown(jax.random.fold_in(key_noise, 0), m0))
     return pairs_from_base(key_noise, x1, m1, m0, base)
+
+
+def shown(key: Array, m: Array) -> Array:
+    """Which places are shown though a mask `[b, *dims]` misses them.
+
+    Each with a chance that is uniform on (0, 1) over the b examples; all
+    channels of a pixel together where a mask has them missing together.
+    """
+    key_share, key_place = jax.random.split(key)
+    share = jax.random.uniform(key_share, (len(m), *(1,) * (m.ndim - 1)))
+    together = m.ndim == 4 and jnp.all(m == m[..., :1])
+    own = jax.random.uniform(key_place, m.shape)
+    return jnp.where(together, own[..., :1], own) < share
 
 
 def pairs_from_base(

@@ -1,6 +1,7 @@
 """Stochastic gradient descent as one compiled `lax.scan`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -79,14 +80,33 @@ def fit(
     Returns:
       The new state, and the losses `[num_steps]` before each update.
     """
+    one = partial(
+        sgd_step,
+        key,
+        sample_batch=sample_batch,
+        loss_fn=loss_fn,
+        optimizer=optimizer,
+        ema_decay=ema_decay,
+    )
+    return jax.lax.scan(
+        lambda state, _: one(state), train_state, None, length=num_steps
+    )
+
+
+def sgd_step(
+    key: Array,
+    state: TrainState,
+    *,
+    sample_batch: Callable[[Array], Any],
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float = 0.0,
+) -> tuple[TrainState, Array]:
+    """One step of `fit`, with its arguments; the new state and the loss."""
+    batch = sample_batch(jax.random.fold_in(key, state.step))
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-
-    def sgd_step(state: TrainState, _: None) -> tuple[TrainState, Array]:
-        batch = sample_batch(jax.random.fold_in(key, state.step))
-        (loss, _), grads = grad_fn(state.params, batch)
-        return update(state, grads, optimizer, ema_decay), loss
-
-    return jax.lax.scan(sgd_step, train_state, None, length=num_steps)
+    (loss, _), grads = grad_fn(state.params, batch)
+    return update(state, grads, optimizer, ema_decay), loss
 
 
 def cosine_adam(

@@ -30,13 +30,18 @@ from miri_jax.imputers.gaussian import (
     draw_rows,
     fit_gaussian,
 )
+from miri_jax.imputers.harmonic import (
+    draw_images,
+    harmonic_draw,
+    residual_scale,
+)
 from miri_jax.imputers.rows import move_rows
 from miri_jax.imputers.simple import observed_mean, observed_median
 from miri_jax.metrics.mutual_information import estimate_mutual_information
-from miri_jax.models import VelocityMLP
+from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
 from miri_jax.types import Array, Cond, Draw, Imputer, Masked, PyTree
 
-SOURCES = ("previous", "noise", "gaussian")
+SOURCES = ("previous", "noise", "gaussian", "harmonic")
 INITIALS = ("normal", "uniform", "mean", "median")
 MAX_ITERATIONS = 20
 # Iterations between two looks at MI with `num_iterations="auto"`.
@@ -56,7 +61,8 @@ class MIRIState(NamedTuple):
         `max_rows` rows; else ().
       kept: velocity parameters of every iteration, stacked `[T, ...]`, where
         they are kept; else ().
-      gaussian: the start of the flow where `source="gaussian"`; else ().
+      start: what the source needs: the `Gaussian` where `source="gaussian"`,
+        the noise's scale `[c]` where it is "harmonic"; else ().
       held_out: where the fit stops early; else ().
       mi: scalar, MI(X, M) in nats when it was last looked at; at first inf.
     """
@@ -68,9 +74,25 @@ class MIRIState(NamedTuple):
     train: train.TrainState
     order: Any
     kept: PyTree
-    gaussian: Any
+    start: Any
     held_out: Any
     mi: Array
+
+
+class _Bank(NamedTuple):
+    """What the pairs of an iteration are drawn from.
+
+    Attributes:
+      x: `[r, *dims]`, filled rows.
+      m: `[r, *dims]` bool, True = observed.
+      targets: `[r, *dims]` bool, the observed entries that a loss may see.
+      start: see `MIRIState`.
+    """
+
+    x: Array
+    m: Array
+    targets: Array
+    start: Any
 
 
 def initial_fill(key: Array, data: Masked, initial: str) -> Array:
@@ -119,12 +141,20 @@ class _MIRI:
     gaussian_rounds: int
     shrinkage: float
     chunk: int
+    thin: bool
     model: Mapping[str, Any]
 
-    def network(self, shape: tuple[int, ...]) -> VelocityMLP:
-        """The network for a table of `shape` (n, *dims)."""
-        width = {} if "width" in self.model else {"width": auto_width(shape)}
-        return VelocityMLP(**width, **self.model)
+    def network(self, shape: tuple[int, ...]) -> VelocityMLP | VelocityUNet:
+        """The network for a table of `shape` (n, d), or images (n, h, w, c)."""
+        defaults = dict(zero_output=self.zero_output)
+        if len(shape) == 2:
+            defaults |= dict(depth=1, residual=True, width=auto_width(shape))
+        return velocity_network(shape, {**defaults, **self.model})
+
+    @property
+    def zero_output(self) -> bool:
+        """Whether the source is near enough for a flow that starts at rest."""
+        return self.source in ("gaussian", "harmonic")
 
     def steps(self, shape: tuple[int, ...]) -> int:
         """SGD steps of an iteration on a table of `shape` (n, *dims)."""
@@ -155,20 +185,22 @@ class _MIRI:
     def fresh(self, key: Array, data: Masked) -> train.TrainState:
         """A network before its first step (Algorithm 1, line 3)."""
         x, m = data.x[0], data.m[0]
-        cond = Cond(x, x, m, x if self.source == "gaussian" else None)
+        cond = Cond(x, x, m, x if self.zero_output else None)
         network = self.network(data.x.shape)
         params = network.init(key, x, cond, jnp.float32(0))["params"]
         return train.init_train_state(params, self.optimizer(data.x.shape))
 
-    def base(self, state: MIRIState) -> flow.Base | None:
+    def base(self, start: Any) -> flow.Base | None:
         """The start of the flow; None where it is the previous imputation."""
         if self.source == "previous":
             return None
         if self.source == "noise":
             return lambda noise, x, m: (flow.merge(x, noise, m), None)
-        max_steps = 20 + 2 * state.x[0].size
+        if self.source == "harmonic":
+            return lambda noise, x, m: harmonic_draw(noise, x, m, start)
+        max_steps = 20 + 2 * start.mean.size
         return lambda noise, x, m: conditional_draw(
-            noise, x, m, state.gaussian, max_steps
+            noise, x, m, start, max_steps
         )
 
     def init(self, key: Array, data: Masked) -> MIRIState:
@@ -176,11 +208,14 @@ class _MIRI:
         key_net, key_fill, key_order, key_held = jax.random.split(key, 4)
         train_state = self.fresh(key_net, data)
         n = len(data.x)
-        gaussian, kept, order, held_out = (), (), (), ()
+        start, kept, order, held_out = (), (), (), ()
         if n > self.max_rows:
             order = jax.random.permutation(key_order, n)
         if self.source == "gaussian":
-            gaussian, x = self.fit_gaussian(key_fill, data, order)
+            start, x = self.fit_gaussian(key_fill, data, order)
+        elif self.source == "harmonic":
+            start = residual_scale(key_fill, data)
+            x = draw_images(key_fill, data, start, self.chunk)
         else:
             x = initial_fill(key_fill, data, self.initial)
         if self.keep_velocities:
@@ -205,7 +240,7 @@ class _MIRI:
             train=train_state,
             order=order,
             kept=kept,
-            gaussian=gaussian,
+            start=start,
             held_out=held_out,
             mi=jnp.float32(jnp.inf),
         )
@@ -236,23 +271,37 @@ class _MIRI:
     ) -> tuple[MIRIState, dict[str, Array]]:
         """One outer iteration, or one of its slices."""
         key_net, key_sgd, key_ode = jax.random.split(key, 3)
-        if not self.warm_start:
-            network = jax.lax.cond(
-                state.slice == 0,
-                lambda: self.fresh(key_net, data),
-                lambda: state.train,
-            )
-            state = state._replace(train=network)
-        state, info = self.descend(key_sgd, state, data)
-        state = jax.lax.cond(
+        state = self.begin(key_net, state, data)
+        state, losses = self.descend(key_sgd, state, data)
+        state = self.end(key_ode, state, data)
+        return state, self.info(state, losses)
+
+    def info(self, state: MIRIState, losses: Array) -> dict[str, Array]:
+        """What is logged of a step."""
+        info = {"loss": losses}
+        if self.held_out:
+            info["held_out_loss"] = state.held_out.loss
+        return info
+
+    def begin(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
+        """A fresh network for a new iteration, where that is wanted."""
+        if self.warm_start:
+            return state
+        network = jax.lax.cond(
+            state.slice == 0,
+            lambda: self.fresh(key, data),
+            lambda: state.train,
+        )
+        return state._replace(train=network)
+
+    def end(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
+        """After a slice: ends the iteration if it was the last."""
+        return jax.lax.cond(
             state.slice == self.num_slices,
-            lambda s: self.finish(key_ode, s, data),
+            lambda s: self.finish(key, s, data),
             lambda s: s,
             state,
         )
-        if self.held_out:
-            info["held_out_loss"] = state.held_out.loss
-        return state, info
 
     def rows(self, state: MIRIState, data: Masked) -> Array | None:
         """The rows that this iteration learns from; None for all."""
@@ -264,43 +313,66 @@ class _MIRI:
 
     def descend(
         self, key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, dict[str, Array]]:
+    ) -> tuple[MIRIState, Array]:
         """The SGD steps of one slice (lines 4-9), and their losses."""
-        shape, rows = data.x.shape, self.rows(state, data)
+        shape, bank = data.x.shape, self.bank(state, data)
         num_steps = self.steps(shape) // self.num_slices
-        targets = state.held_out.targets if self.held_out else data.m
-        take = lambda a: a if rows is None else a[rows]
-        x, m, targets = take(state.x), take(data.m), take(targets)
-        pairs = dict(
-            targets=targets, base=self.base(state), gaps=flow.gap_rows(m)
-        )
         key_pool, key_fit = jax.random.split(key)
+        pool = None
         if self.pair_reuse > 1:
             key_pool = jax.random.fold_in(key_pool, state.slice)
             size = -(-num_steps * self.batch_size // self.pair_reuse)
-            share = auto_share(shape)
+            share = 1 if self.thin else auto_share(shape)
             size = share * -(-size // share)
             pool = flow.draw_pair(
-                key_pool, x, m, batch_size=size, share=share, **pairs
+                key_pool, batch_size=size, share=share, **self.pairs(bank)
             )
-            draw = partial(flow.draw_from_pool, pool=pool)
-        else:
-            draw = partial(flow.draw_batch, x=x, m=m, **pairs)
-        sample_batch = partial(
-            draw, batch_size=self.batch_size, imputed_weight=self.imputed_weight
-        )
-        apply_fn = self.apply_fn(shape)
+        sgd = self.sgd(shape, bank, pool)
         network, losses = train.fit(
-            key_fit,
-            state.train,
-            sample_batch,
-            num_steps,
+            key_fit, state.train, num_steps=num_steps, **sgd
+        )
+        return state._replace(train=network, slice=state.slice + 1), losses
+
+    def bank(self, state: MIRIState, data: Masked) -> _Bank:
+        """What the pairs of an iteration are drawn from."""
+        rows = self.rows(state, data)
+        targets = state.held_out.targets if self.held_out else data.m
+        take = lambda a: a if rows is None else a[rows]
+        return _Bank(take(state.x), take(data.m), take(targets), state.start)
+
+    def pairs(self, bank: _Bank) -> dict[str, Any]:
+        """The arguments of `flow.draw_pair`."""
+        return dict(
+            x=bank.x,
+            m=bank.m,
+            targets=bank.targets,
+            base=self.base(bank.start),
+            gaps=flow.gap_rows(bank.m),
+            thin=self.thin,
+        )
+
+    def sgd(
+        self,
+        shape: tuple[int, ...],
+        bank: _Bank,
+        pool: flow.Pairs | None = None,
+    ) -> dict[str, Any]:
+        """The arguments of `train.fit`, with pairs drawn ahead or anew."""
+        apply_fn = self.apply_fn(shape)
+        if pool is None:
+            draw = partial(flow.draw_batch, **self.pairs(bank))
+        else:
+            draw = partial(flow.draw_from_pool, pool=pool)
+        return dict(
+            sample_batch=partial(
+                draw,
+                batch_size=self.batch_size,
+                imputed_weight=self.imputed_weight,
+            ),
             loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
             optimizer=self.optimizer(shape),
             ema_decay=self.ema_decay,
         )
-        state = state._replace(train=network, slice=state.slice + 1)
-        return state, {"loss": losses}
 
     def finish(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
         """Ends iteration t: solves the ODE (line 10), keeps the velocity."""
@@ -346,7 +418,7 @@ class _MIRI:
             self.apply_fn(state.x.shape),
             state.x,
             data.m,
-            self.base(state),
+            self.base(state.start),
         )
 
     def moved(
@@ -360,7 +432,7 @@ class _MIRI:
         draw: Draw | None = None,
     ) -> Array:
         """Solves eq. 7 (Algorithm 2) for some rows, from x or the source."""
-        base = self.base(state)
+        base = self.base(state.start)
         velocity = flow.imputation_velocity(self.apply_fn(state.x.shape))
         solve = ode.SOLVERS[self.solver]
 
@@ -443,6 +515,7 @@ def make_miri(
     gaussian_rounds: int = 60,
     shrinkage: float = 0.3,
     chunk: int = 4096,
+    thin: bool = False,
     model: Mapping[str, Any] | None = None,
 ) -> Imputer:
     """The fast preset: many short iterations of one network.
@@ -463,7 +536,8 @@ def make_miri(
       source: the flow's start on the missing entries. "previous": the previous
         imputation (Algorithm 1); "noise": N(0, 1); "gaussian": a draw of the
         conditional Gaussian fitted to the incomplete table, so that the flow
-        carries only what is not Gaussian.
+        carries only what is not Gaussian; "harmonic": of images, a smooth
+        filling with noise as large as its errors, see `harmonic`.
       imputed_weight: weight in [0, 1] in the loss of targets that are
         themselves imputed, the loss then being over the coordinates the ODE
         moves; None for the paper's loss over all coordinates.
@@ -484,8 +558,10 @@ def make_miri(
       gaussian_rounds: rounds of the Gaussian's fit.
       shrinkage: strength of the Gaussian's shrinkage.
       chunk: rows of the ODE solved at a time.
-      model: overrides of `VelocityMLP`'s fields; where the width is not among
-        them it is `auto_width` of the table.
+      thin: let a flow that does not start from the previous imputation rest on
+        what was really observed alone, see `flow.draw_pair`; for images.
+      model: overrides of the fields of `VelocityMLP`, whose width is else
+        `auto_width` of the table, or of images of `VelocityUNet`.
 
     Returns:
       The imputer, see `types.Imputer`.
@@ -502,8 +578,6 @@ def make_miri(
             f"num_iterations is {num_iterations!r}; use a whole number from 1"
             " on, or 'auto'"
         )
-    zero_output = source == "gaussian"
-    defaults = dict(depth=1, residual=True, zero_output=zero_output)
     miri = _MIRI(
         num_iterations=num_iterations,
         num_steps=num_steps,
@@ -525,9 +599,10 @@ def make_miri(
         gaussian_rounds=gaussian_rounds,
         shrinkage=shrinkage,
         chunk=chunk,
-        model={**defaults, **(model or {})},
+        thin=thin,
+        model=model or {},
     )
-    step = jax.jit(miri.step, donate_argnums=1)
+    step = _make_step(miri)
     impute = jax.jit(miri.impute)
     return Imputer(
         init=jax.jit(miri.init),
@@ -535,6 +610,49 @@ def make_miri(
         impute=impute,
         num_iterations=num_iterations,
     )
+
+
+def _make_step(miri: _MIRI) -> Any:
+    """`miri.step` as one program, or of images on a CPU as one of each part.
+
+    XLA's CPU programs take the gradients of convolutions many times slower
+    inside a loop than outside it.
+    """
+    whole = jax.jit(miri.step, donate_argnums=1)
+    begin, bank = jax.jit(miri.begin), jax.jit(miri.bank)
+    end = jax.jit(miri.end, donate_argnums=1)
+
+    @partial(jax.jit, donate_argnums=1, static_argnums=3)
+    def sgd_step(
+        key: Array,
+        network: train.TrainState,
+        bank: _Bank,
+        shape: tuple[int, ...],
+    ) -> tuple[train.TrainState, Array]:
+        return train.sgd_step(key, network, **miri.sgd(shape, bank))
+
+    def parts(
+        key: Array, state: MIRIState, data: Masked
+    ) -> tuple[MIRIState, dict[str, Array]]:
+        key_net, key_sgd, key_ode = jax.random.split(key, 3)
+        state = begin(key_net, state, data)
+        drawn, shape = bank(state, data), data.x.shape
+        _, key_fit = jax.random.split(key_sgd)
+        network, losses = state.train, []
+        for _ in range(miri.steps(shape) // miri.num_slices):
+            network, loss = sgd_step(key_fit, network, drawn, shape)
+            losses.append(loss)
+        state = state._replace(train=network, slice=state.slice + 1)
+        state = end(key_ode, state, data)
+        return state, miri.info(state, jnp.stack(losses))
+
+    def step(
+        key: Array, state: MIRIState, data: Masked
+    ) -> tuple[MIRIState, dict[str, Array]]:
+        in_parts = data.x.ndim == 4 and jax.default_backend() == "cpu"
+        return (parts if in_parts else whole)(key, state, data)
+
+    return step
 
 
 def _step_and_look(

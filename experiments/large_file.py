@@ -1,0 +1,74 @@
+"""Peak memory and seconds of `miri-impute` on a long CSV.
+
+    PYTHONPATH=. python experiments/large_file.py --rows 2000000
+
+The file has 20 numbers of 5 decimals that share one factor and a column of two
+levels, 20 % of the cells empty. Both files are deleted again.
+"""
+
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pandas as pd
+from absl import app, flags
+
+from experiments import records
+
+FLAGS = flags.FLAGS
+PART = 100_000
+
+
+def write_csv(path: pathlib.Path, rows: int) -> None:
+    """The file, by parts."""
+    rng = np.random.default_rng(0)
+    for start in range(0, rows, PART):
+        n = min(PART, rows - start)
+        x = rng.normal(size=(n, 1)) + rng.normal(size=(n, 20))
+        frame = pd.DataFrame(x.round(5)).add_prefix("c")
+        frame["t"] = np.where(x[:, 0] > 0, "high", "low")
+        frame = frame.mask(rng.random(frame.shape) < 0.2)
+        mode = "a" if start else "w"
+        frame.to_csv(path, index=False, header=not start, mode=mode)
+
+
+def main(argv: list[str]) -> None:
+    """One line."""
+    del argv
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "in.csv")
+        write_csv(path, FLAGS.rows)
+        size = path.stat().st_size
+        command = [sys.executable, "-m", "miri_jax.impute", "in.csv", "out.csv"]
+        here = {**os.environ, "PYTHONPATH": os.getcwd()}
+        before = time.perf_counter()
+        subprocess.run(
+            [*command, "--method", FLAGS.method],
+            cwd=folder,
+            env=here,
+            check=True,
+        )
+        seconds = time.perf_counter() - before
+    # Kilobytes, of the one child.
+    peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    found = dict(rows=FLAGS.rows, method=FLAGS.method, file_mb=size / 1e6)
+    found |= dict(peak_mb=peak / 1e6, seconds=round(seconds, 1))
+    records.append(FLAGS.out, **found)
+    print(found)
+
+
+def define_flags() -> None:
+    """The command line."""
+    flags.DEFINE_integer("rows", 2_000_000, "Rows of the file.")
+    flags.DEFINE_string("method", "mean", "A registered method.")
+    flags.DEFINE_string("out", "results/large_file.jsonl", "Takes the line.")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,157 @@
+"""The velocity network for images."""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from miri_jax.models.mlp import time_features
+from miri_jax.types import Array, Cond
+
+GROUP = 16  # channels that GroupNorm normalises together
+
+
+class Size(NamedTuple):
+    """How large a `UNet` is.
+
+    Attributes:
+      widths: channels at each resolution, the first that of the image, each
+        later one half of the one before.
+      blocks: residual blocks at each resolution, on the way down and up.
+      heads: of the attention at the lowest resolution.
+    """
+
+    widths: tuple[int, ...]
+    blocks: int
+    heads: int
+
+
+SIZES = {
+    "tiny": Size((32, 64, 96), 1, 2),
+    "base": Size((128, 256, 256), 2, 4),
+}
+
+
+class UNet(nn.Module):
+    """One example's images and a time, to an image.
+
+    Residual blocks with GroupNorm, a sum of channels from the way down into the
+    way up, attention at the lowest resolution (Ronneberger et al., 2015; as in
+    Ho et al., 2020).
+
+    Attributes:
+      size: a name in `SIZES`.
+      num_frequencies: see `mlp.time_features`.
+      zero_output: start with the last layer at zero.
+      dtype: of the computation, "float32" or "bfloat16"; parameters, sums and
+        the result are float32.
+      remat: compute the blocks' insides anew in the backward pass, for less
+        memory.
+    """
+
+    size: str = "tiny"
+    num_frequencies: int = 4
+    zero_output: bool = False
+    dtype: str = "float32"
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, *parts: Array, tau: Array | None = None) -> Array:
+        """The parts `[h, w, c]` of one example to one image as the first.
+
+        Args:
+          *parts: images of one size, joined by their channels.
+          tau: scalar in [0, 1], or None for a function without time.
+        """
+        return self.trunk(*parts, tau=tau)
+
+    def trunk(self, *parts: Array, tau: Array | None) -> Array:
+        """See `__call__`."""
+        size, like = SIZES[self.size], parts[0]
+        dtype = jnp.dtype(self.dtype)
+        block = nn.remat(_Block) if self.remat else _Block
+        conv = lambda width, **kw: nn.Conv(width, (3, 3), dtype=dtype, **kw)
+        time = jnp.zeros((0,), like.dtype)
+        if tau is not None:
+            time = time_features(tau, self.num_frequencies)
+        time = nn.silu(nn.Dense(4 * size.widths[0], dtype=dtype)(time))
+        h = jnp.concatenate([part.astype(dtype) for part in parts], axis=-1)
+        h = conv(size.widths[0])(h)
+        kept = []
+        for level, width in enumerate(size.widths):
+            if level:
+                h = conv(width, strides=2)(h)
+            for _ in range(size.blocks):
+                h = block(width, dtype)(h, time)
+            kept.append(h)
+        h = _Attention(size.heads, dtype)(h)
+        h = block(size.widths[-1], dtype)(h, time)
+        for level in reversed(range(len(size.widths) - 1)):
+            width, before = size.widths[level], kept[level]
+            h = jax.image.resize(h, (*before.shape[:2], h.shape[-1]), "nearest")
+            h = conv(width)(h) + before
+            for _ in range(size.blocks):
+                h = block(width, dtype)(h, time)
+        h = nn.silu(_norm(h, dtype))
+        init = nn.initializers.zeros if self.zero_output else None
+        last = {"kernel_init": init} if init else {}
+        return conv(like.shape[-1], **last)(h).astype(like.dtype)
+
+
+class VelocityUNet(UNet):
+    """v(x_tau * (1 - m0), m0 * x0, m0 * x1, m0, tau) of eq. 6, one example."""
+
+    @nn.compact
+    def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
+        """Velocity `[h, w, c]` at `x_tau` `[h, w, c]` and scalar `tau`."""
+        first = cond.x0_m
+        if cond.mean is not None:
+            # Rows with a source of their own have x0_m = x1_m.
+            first = jnp.where(cond.m0, 0, cond.mean)
+            x_tau = x_tau - cond.mean
+        x_tau = jnp.where(cond.m0, 0, x_tau)
+        return self.trunk(x_tau, first, cond.x1_m, cond.m0, tau=tau)
+
+
+class _Block(nn.Module):
+    """Two convolutions beside the identity; the time shifts the first's."""
+
+    width: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array, time: Array) -> Array:
+        conv = lambda **kw: nn.Conv(self.width, (3, 3), dtype=self.dtype, **kw)
+        h = conv()(nn.silu(_norm(x, self.dtype)))
+        h = h + nn.Dense(self.width, dtype=self.dtype)(time)
+        h = nn.silu(_norm(h, self.dtype))
+        # Each block starts as the identity.
+        return x + conv(kernel_init=nn.initializers.zeros)(h)
+
+
+class _Attention(nn.Module):
+    """Self-attention of all places of an image, beside the identity."""
+
+    heads: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        h = _norm(x, self.dtype).reshape(-1, x.shape[-1])
+        h = nn.MultiHeadDotProductAttention(
+            self.heads,
+            dtype=self.dtype,
+            out_kernel_init=nn.initializers.zeros,
+        )(h)
+        return x + h.reshape(x.shape)
+
+
+def _norm(x: Array, dtype: Any) -> Array:
+    """GroupNorm of one image `[h, w, c]`, its moments in float32."""
+    return nn.GroupNorm(
+        num_groups=None,
+        group_size=min(GROUP, x.shape[-1]),
+        reduction_axes=(-3, -2, -1),
+        dtype=dtype,
+    )(x)
