@@ -23,6 +23,8 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
+        # Its reader, for the images of tensorflow-datasets.
+        "array_record>=0.5",
         "chex>=0.1.90",
         "flax>=0.12",
         "jax>=0.10",
@@ -34,7 +36,9 @@ setup(
         # Its v1 API.
         "orbax-checkpoint>=0.12",
         "pandas>=2.2",
+        "pillow>=10.3",
         "pyarrow>=15",
+        "scikit-image>=0.24",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboardX>=2.6",

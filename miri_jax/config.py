@@ -9,7 +9,7 @@ from ml_collections import ConfigDict, config_dict
 from miri_jax.data.tables import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.models import VelocityMLP
+from miri_jax.models import VelocityMLP, VelocityUNet
 
 _SCALARS = (bool, int, float, str)
 
@@ -32,7 +32,8 @@ def base_config() -> ConfigDict:
             "model": _placeholders(
                 {
                     name: field.type
-                    for name, field in VelocityMLP.__dataclass_fields__.items()
+                    for network in (VelocityMLP, VelocityUNet)
+                    for name, field in network.__dataclass_fields__.items()
                     if field.type in _SCALARS
                 }
             ),
@@ -71,6 +72,62 @@ def table_config() -> ConfigDict:
     config.output = config_dict.placeholder(str)
     # Where the report goes; by default report.html in the workdir.
     config.report = config_dict.placeholder(str)
+    return config
+
+
+def image_config(scale: str) -> ConfigDict:
+    """A config for images, see `miri_jax.data.images.load_images`.
+
+    Args:
+      scale: "" for a GPU or TPU, "cpu" for half an hour on two cores, "smoke"
+        for a minute.
+    """
+    config = base_config()
+    config.draws = 2 if scale == "smoke" else 8
+    config.model.size = "tiny" if scale else "base"
+    config.imputer.solver = "euler"
+    if not scale:
+        config.model.dtype = "bfloat16"
+        config.imputer.num_iterations = 10
+        config.imputer.num_steps = 1000
+        config.imputer.num_slices = 10
+        config.imputer.batch_size = 128
+        config.imputer.learning_rate = 1e-3
+        config.imputer.ode_steps = 20
+        config.imputer.chunk = 512
+    elif scale == "cpu":
+        config.imputer.num_iterations = 8
+        config.imputer.num_steps = 200
+        config.imputer.num_slices = 10
+        config.imputer.batch_size = 32
+        config.imputer.learning_rate = 2e-3
+        config.imputer.ode_steps = 4
+        config.imputer.max_rows = 640
+        config.imputer.chunk = 128
+    else:
+        config.imputer.num_iterations = 2
+        config.imputer.num_steps = 10
+        config.imputer.batch_size = 16
+        config.imputer.ode_steps = 2
+        config.imputer.chunk = 100
+    config.eval_every = 0
+    config.imputer.source = "harmonic"
+    config.imputer.thin = True
+    # A pixel is hidden anew for each pair, and a fit is ended by its schedule.
+    config.imputer.pair_reuse = 1
+    config.imputer.held_out = 0.0
+    config.data = {
+        "source": "images",
+        "images": config_dict.placeholder(str),
+        # Side of the square that images are cut and resized to.
+        "size": config_dict.placeholder(int),
+        # How many images, the first ones.
+        "rows": config_dict.placeholder(int),
+        # Share of the pixels that is hidden; None for images with gaps.
+        "rate": config_dict.placeholder(float),
+        "per_channel": False,
+        "mask_seed": 0,
+    }
     return config
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from miri_jax import report_pictures as pictures
-from miri_jax.data import Dataset
+from miri_jax.data import Dataset, ImageSet
 from miri_jax.report_numbers import (
     MIN_CLASS,
     TELLING,
@@ -89,6 +89,13 @@ MEANING = {
     " with the mean",
     "mi_floor": "what the columns without gaps tell about the mask by"
     " themselves: no imputation can bring mi below it",
+    "psnr": "peak signal-to-noise ratio of whole images in dB; higher is"
+    " better",
+    "ssim": "structural similarity of whole images, at most 1",
+    "swd": "sliced Wasserstein distance between true and filled images, times"
+    " 1000: how unlike a set of true images the filled ones look; 0 is best",
+    "psnr_of_mean": "psnr of the mean of all draws",
+    "ssim_of_mean": "ssim of the mean of all draws",
     "rmse": "error of the missing cells, in deviations of their column",
     "mae": "absolute error of the missing cells, in deviations",
     "rmse_all": "error over all cells, raw scale",
@@ -126,6 +133,8 @@ def write_report(
     Returns:
       The page's address, a file:// URI.
     """
+    if isinstance(dataset, ImageSet):
+        return _write_image_report(folder, dataset, draws, trace, summary)
     dataset, draws, part = _part_of(dataset, draws)
     views = views_of(dataset, draws)
     figures = {
@@ -142,21 +151,76 @@ def write_report(
             "gaps": pictures.prediction_picture(found),
             "draws": pictures.draws_picture(views),
         }
-    (folder / "pictures").mkdir(exist_ok=True)
-    embedded = {
-        name: _embed(folder / "pictures" / f"{name}.png", figure)
-        for name, figure in figures.items()
-        if figure is not None
-    }
+    embedded = _embed_all(folder, figures)
     if dataset.table is None:
         sections = _plain_sections(dataset, views, summary, embedded)
     else:
         sections = _file_sections(dataset, views, found, summary, embedded)
     sections.insert(1, part)
+    return _write_page(folder, sections)
+
+
+def _write_image_report(
+    folder: pathlib.Path,
+    dataset: ImageSet,
+    draws: Sequence[np.ndarray],
+    trace: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+) -> str:
+    """As `write_report`, of images `[n, h, w, 3]` uint8."""
+    embedded = _embed_all(
+        folder,
+        {
+            "images": pictures.images_picture(dataset, draws),
+            "trace": pictures.trace_picture(trace),
+        },
+    )
+    n, h, w, _ = dataset.m.shape
+    several = (
+        " A draw is one plausible version, as sharp as the others; the mean of"
+        " the draws is nearest to the truth on average, and smoother."
+        if len(draws) > 1
+        else ""
+    )
+    sections = [
+        f"<p>{_count(n, 'image')} of {h} x {w},"
+        f" {summary['realised_rate']:.1%} of the pixels missing, filled by"
+        f" <b>{html.escape(summary['method'])}</b>"
+        f" ({_count(len(draws), 'draw')}). Result: {_links(summary)}."
+        f" Observed pixels are as they came.{several}</p>",
+        _figure(embedded["images"], "Images", "Some of the images."),
+        _metrics(dataset, summary),
+        _trace(embedded),
+        _colophon(summary),
+    ]
+    return _write_page(folder, sections)
+
+
+def _embed_all(
+    folder: pathlib.Path, figures: dict[str, Figure | None]
+) -> dict[str, tuple[str, int]]:
+    """Writes the figures that there are to pictures/, see `_embed`."""
+    (folder / "pictures").mkdir(exist_ok=True)
+    return {
+        name: _embed(folder / "pictures" / f"{name}.png", figure)
+        for name, figure in figures.items()
+        if figure is not None
+    }
+
+
+def _write_page(folder: pathlib.Path, sections: Sequence[str]) -> str:
     path = folder / "report.html"
     page = _page(*sections)
     write_atomically(path, lambda p: pathlib.Path(p).write_text(page, "utf-8"))
     return path.absolute().as_uri()
+
+
+def _links(summary: dict[str, Any]) -> str:
+    return ", ".join(
+        f"<a href='{html.escape(urllib.parse.quote(name))}'>"
+        f"{html.escape(name)}</a>"
+        for name in summary["results"]
+    )
 
 
 def _part_of(
@@ -281,11 +345,6 @@ def _figure(picture: tuple[str, int] | None, alt: str, caption: str) -> str:
 
 
 def _introduction(summary: dict[str, Any], more: str = "") -> str:
-    results = ", ".join(
-        f"<a href='{html.escape(urllib.parse.quote(name))}'>"
-        f"{html.escape(name)}</a>"
-        for name in summary["results"]
-    )
     several = (
         " Each draw is one plausible version of the table: run your analysis on"
         " every one of them; how far the answers lie apart is what the gaps"
@@ -298,7 +357,7 @@ def _introduction(summary: dict[str, Any], more: str = "") -> str:
         f" {summary['realised_rate']:.1%} of the cells missing, filled by"
         f" <b>{html.escape(summary['method'])}</b>"
         f" ({_count(summary['draws'], 'draw')})."
-        f" Result: {results}. Observed cells are as they came.{several}"
+        f" Result: {_links(summary)}. Observed cells are as they came.{several}"
         f"{more}</p>"
     )
 
@@ -587,8 +646,8 @@ def _metrics(dataset: Dataset, summary: dict[str, Any]) -> str:
     truth = (
         ""
         if dataset.truth is not None
-        else "<p>There is no truth to compare with, so no error can be given;"
-        " mutual information needs none.</p>"
+        else "<p>There is no truth to compare with, so no error can be"
+        " given.</p>"
     )
     return _section("How good is it?", f"<table>{rows}</table>", truth)
 

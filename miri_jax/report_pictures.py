@@ -14,11 +14,14 @@ from matplotlib import dates, font_manager
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from miri_jax.data import Dataset
+from miri_jax.data import Dataset, ImageSet
+from miri_jax.data.images import mean_pixels
 
 OBSERVED, IMPUTED, TRUE = "#4c566a", "#d08770", "#5e81ac"
 PALE = "#e5e9f0"
 MAX_COLUMNS = 12
+# Images in a grid, and what their gaps are shown as.
+MAX_IMAGES, GREY = 10, np.uint8(128)
 # Of the pictures of which gaps occur together, which have a row for each
 # pattern and a column for each column.
 MAX_MATRIX, MAX_PATTERNS = 25, 12
@@ -132,6 +135,30 @@ def pairs_picture(dataset: Dataset, filled: np.ndarray) -> Figure | None:
         axis.set_title(title)
         axis.set_xlabel(dataset.columns[0])
     axes.flat[0].set_ylabel(dataset.columns[1])
+    return figure
+
+
+def images_picture(dataset: ImageSet, draws: Sequence[np.ndarray]) -> Figure:
+    """A few images: true, with gaps, two draws, mean (Figures 3, 5 to 7)."""
+    shown = np.linspace(0, len(dataset.m) - 1, min(len(dataset.m), MAX_IMAGES))
+    shown = np.unique(shown.astype(int))
+    grey = np.where(dataset.m, dataset.values, GREY)
+    rows = {"true": dataset.truth, "with gaps": grey, "a draw": draws[0]}
+    if len(draws) > 1:
+        rows["another"] = draws[1]
+        rows[f"mean of {len(draws)}"] = mean_pixels(draws)
+    rows = {k: images for k, images in rows.items() if images is not None}
+    side, left = 0.9, 1.0
+    size = left + side * len(shown), side * len(rows)
+    figure = Figure(figsize=size)
+    axes = figure.subplots(len(rows), len(shown), squeeze=False)
+    figure.subplots_adjust(left / size[0], 0, 1, 1, 0.04, 0.04)
+    for line, (name, images) in zip(axes, rows.items()):
+        for axis, k in zip(line, shown):
+            axis.imshow(images[k], interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
 
 
@@ -309,9 +336,14 @@ def draws_picture(views: Sequence[View]) -> Figure | None:
 
 def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
     """Loss, MMD and MI over iterations; what was not measured is left out."""
-    labels = {"mi": "mutual information (nats)", "mmd": "MMD to the truth"}
+    labels = {
+        "psnr": "PSNR of X(t) (dB)",
+        "ssim": "SSIM of X(t)",
+        "mi": "mutual information (nats)",
+        "mmd": "MMD to the truth",
+    }
     series = {}
-    for name in ("loss", "mmd", "mi"):
+    for name in ("loss", "mmd", "mi", "psnr", "ssim"):
         points = [(row["iteration"], row[name]) for row in trace if name in row]
         points = [point for point in points if np.isfinite(point[1])]
         if len(points) > 1:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import math
 import os
 import pathlib
 import platform
@@ -14,11 +15,13 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from PIL import Image
 from scipy.special import entr
 
 from miri_jax import interrupt, report, writers
 from miri_jax.checkpoint import CheckpointStore
-from miri_jax.data import Dataset, load_dataset
+from miri_jax.data import Dataset, ImageSet, load_dataset
+from miri_jax.data.images import mean_pixels
 from miri_jax.data.tables import (
     ending_of,
     numbered,
@@ -74,10 +77,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
     data = dataset.masked()
     for note in dataset.table.notes if dataset.table else ():
         writers.say(note)
-    rows, columns = dataset.gaps().shape
     writers.say(
-        f"{config.method}: {rows} rows, {columns} columns,"
-        f" {dataset.gaps().mean():.1%} of the cells missing,"
+        f"{config.method}: {_extent(dataset)} missing,"
         f" on {jax.devices()[0].device_kind}"
     )
     root = jax.random.key(config.seed)
@@ -139,6 +140,13 @@ def _check_output(output: str, config: ml_collections.ConfigDict) -> None:
         )
 
 
+def _extent(dataset: Dataset | ImageSet) -> str:
+    shape, share = dataset.gaps().shape, f"{dataset.gaps().mean():.1%}"
+    if isinstance(dataset, ImageSet):
+        return f"{shape[0]} images of {shape[1]} x {shape[2]}, {share}"
+    return f"{shape[0]} rows, {shape[1]} columns, {share} of the cells"
+
+
 def _summary(
     config: ml_collections.ConfigDict,
     dataset: Dataset,
@@ -147,11 +155,11 @@ def _summary(
     page_folder: pathlib.Path,
 ) -> dict[str, Any]:
     """What summary.json and the report in a folder say, but the seconds."""
-    rows, columns = dataset.gaps().shape
+    rows, *columns = dataset.gaps().shape
     return {
         "method": config.method,
         "rows": rows,
-        "columns": columns,
+        "columns": math.prod(columns),
         "realised_rate": float(dataset.gaps().mean()),
         "draws": config.draws,
         "metrics": metrics,
@@ -187,6 +195,8 @@ def write_results(
     Returns:
       The files.
     """
+    if isinstance(dataset, ImageSet):
+        return _write_images(folder, dataset, draws)
     if dataset.table is None:
         path = folder / "imputed.npz"
         writers.write_arrays(
@@ -200,6 +210,26 @@ def write_results(
             path, lambda p: write_table(p, dataset.table, draw)
         )
     return paths
+
+
+def _write_images(
+    folder: pathlib.Path, dataset: ImageSet, draws: list[np.ndarray]
+) -> list[pathlib.Path]:
+    """All draws and their mean as .npz; images with own gaps as .png too."""
+    path, mean = folder / "imputed.npz", mean_pixels(draws)
+    truth = {} if dataset.truth is None else {"truth": dataset.truth}
+    writers.write_arrays(
+        path, x=np.stack(draws), mean=mean, m=dataset.m, **truth
+    )
+    if truth:
+        return [path]
+    (folder / "imputed").mkdir(exist_ok=True)
+    for k, images in enumerate((mean, *draws)):
+        kind = f"draw{k}" if k else "mean"
+        for name, image in zip(dataset.names, images):
+            file = folder / "imputed" / f"{pathlib.Path(name).stem}_{kind}.png"
+            writers.write_atomically(file, Image.fromarray(image).save)
+    return [path, folder / "imputed"]
 
 
 def _write_text(path: str, text: str) -> None:
@@ -347,6 +377,8 @@ def _evaluate(
 ) -> dict[str, float]:
     """MI of filled table and mask; errors and MMD where the truth is known."""
     filled = dataset.restore(np.asarray(x))
+    if isinstance(dataset, ImageSet):
+        return dataset.compare(filled)
     mi = mutual_information(key, filled, dataset.m)
     return {**dataset.compare(filled), "mi": mi}
 
@@ -362,6 +394,12 @@ def _evaluate_draws(
     themselves, which no imputation can change.
     """
     first, m = draws[0], dataset.m
+    if isinstance(dataset, ImageSet):
+        final = {**dataset.compare(first), **dataset.compare_sets(first)}
+        if len(draws) > 1:
+            of_mean = dataset.compare(mean_pixels(draws))
+            final |= {f"{k}_of_mean": v for k, v in of_mean.items()}
+        return final
     key_first, key_floor = jax.random.split(key)
     mi = estimate_mutual_information(key_first, first, m)
     rate = m.mean(axis=0)

@@ -258,7 +258,8 @@ def _prepare(folder, name, version, features, examples):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     """A folder of tfds with `tiny` and a `celeb_a` of white centres."""
-    tfds = pytest.importorskip("tensorflow_datasets")
+    import tensorflow_datasets as tfds
+
     folder = str(tmp_path_factory.mktemp("tfds"))
     shades = [np.full((8, 8), 10 * i, np.uint8) for i in range(5)]
     features = tfds.features.FeaturesDict(
@@ -340,7 +341,6 @@ def test_absent_tfds_data_tells_how_to_get_it(tfds_folder):
     assert "tfds cannot load 'tiniest'" in _line("tfds:tiniest")
 
 
-@pytest.mark.usefixtures("tfds_folder")
 def test_tfds_in_another_format_is_absent(monkeypatch, tmp_path, tfds_folder):
     source = os.path.join(tfds_folder, "tiny", "1.0.0", "dataset_info.json")
     folder = tmp_path / "tiny" / "1.0.0"

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from miri_jax.data.dataset import Dataset, from_table
+from miri_jax.data.images import ImageSet, load_images
 from miri_jax.data.tables import NA_VALUES, read_table
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
@@ -87,10 +88,15 @@ def _parse_order(text: str) -> tuple[str, list[str]]:
     return name, found
 
 
-SOURCES = {"toy": load_toy, "uci": load_uci, "table": load_table}
+SOURCES = {
+    "toy": load_toy,
+    "uci": load_uci,
+    "table": load_table,
+    "images": load_images,
+}
 
 
-def load_dataset(source: str, **settings: Any) -> Dataset:
+def load_dataset(source: str, **settings: Any) -> Dataset | ImageSet:
     """Loads a dataset by its source's name and settings.
 
     Raises:
@@ -104,4 +110,4 @@ def load_dataset(source: str, **settings: Any) -> Dataset:
     return SOURCES[source](**settings)
 
 
-__all__ = ["SOURCES", "Dataset", "load_dataset"]
+__all__ = ["SOURCES", "Dataset", "ImageSet", "load_dataset"]

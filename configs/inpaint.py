@@ -1,0 +1,21 @@
+"""A folder of images with gaps of their own.
+
+    python -m miri_jax.main --config configs/inpaint.py:cpu \
+        --workdir runs/mine --config.data.images=folder:PATH
+
+Missing is where a PNG's alpha is 0, and where NAME.mask.png beside NAME.png is
+black. Images are cut and resized to `data.size`, a multiple of 4; the filled
+ones go to runs/mine/imputed.
+"""
+
+from ml_collections import ConfigDict
+
+from miri_jax.config import check_arg, image_config
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """For a GPU or TPU; `:cpu` for less, `:smoke` for a minute."""
+    check_arg(arg, ("cpu", "smoke"))
+    config = image_config(arg)
+    config.data.size = 64
+    return config

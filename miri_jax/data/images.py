@@ -1,0 +1,191 @@
+"""Images with gaps, and the way back to pixels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from miri_jax.data.image_files import Images, read_images
+from miri_jax.data.transforms import Scaler, standardise
+from miri_jax.exceptions import DataError
+from miri_jax.masks import pixels
+from miri_jax.types import Bounds, Masked
+
+# Images that PSNR and SSIM are a mean over, at most.
+MAX_COMPARED = 1000
+
+
+class ImageSet(NamedTuple):
+    """Images with gaps; what a `Dataset` is for tables.
+
+    Attributes:
+      values: `[n, h, w, 3]` uint8; undefined where missing.
+      m: `[n, h, w, 3]` bool, True = observed.
+      scaler: of the channels, from [0, 1] to standardised.
+      names: n names, of files where they are files.
+      truth: `[n, h, w, 3]` uint8, the complete images, where they are known.
+    """
+
+    values: np.ndarray
+    m: np.ndarray
+    scaler: Scaler
+    names: tuple[str, ...]
+    truth: np.ndarray | None = None
+    table: None = None
+
+    def masked(self) -> Masked:
+        """The images as imputers take them."""
+        return standardise(unit(self.values), self.m, self.scaler)
+
+    def gaps(self) -> np.ndarray:
+        """The gaps `[n, h, w, 3]`."""
+        return ~self.m
+
+    def bounds(self) -> Bounds | None:
+        """None: pixels are clipped to [0, 1], which hides nothing of note."""
+        return None
+
+    def restore(self, x: np.ndarray) -> np.ndarray:
+        """Filled, standardised images as pixels `[n, h, w, 3]` uint8."""
+        x = np.asarray(x, np.float32)
+        raw = x * self.scaler.deviation.astype(np.float32)
+        raw += self.scaler.mean.astype(np.float32)
+        filled = np.rint(255 * np.clip(raw, 0, 1)).astype(np.uint8)
+        return np.where(self.m, self.values, filled)
+
+    def compare(self, filled: np.ndarray) -> dict[str, float]:
+        """PSNR (dB) and SSIM of filled images, means over at most 1000.
+
+        Args:
+          filled: `[n, h, w, 3]`, 0 to 255; of whole images, as in Table 1 of
+            the MIRI paper.
+
+        Returns:
+          An empty dict where the truth is unknown.
+        """
+        if self.truth is None:
+            return {}
+        # Not above: scikit-image takes a second that tables need not wait for.
+        from miri_jax.metrics.images import psnr, ssim
+
+        some = slice(MAX_COMPARED)
+        truth, filled = unit(self.truth[some]), unit(filled[some])
+        return {
+            "psnr": float(np.mean(psnr(truth, filled))),
+            "ssim": float(np.mean(ssim(truth, filled))),
+        }
+
+    def compare_sets(self, filled: np.ndarray) -> dict[str, float]:
+        """Sliced Wasserstein distance of two sets of at most 1000 images."""
+        if self.truth is None:
+            return {}
+        from miri_jax.metrics.images import sliced_wasserstein
+
+        some = slice(MAX_COMPARED)
+        truth, filled = unit(self.truth[some]), unit(filled[some])
+        return {"swd": sliced_wasserstein(0, truth, filled)}
+
+
+def mean_pixels(draws: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of k draws `[n, h, w, 3]` uint8, rounded to uint8."""
+    total = np.zeros(draws[0].shape, np.float32)
+    for draw in draws:
+        total += draw
+    return np.rint(total / len(draws)).astype(np.uint8)
+
+
+def unit(pixels: np.ndarray) -> np.ndarray:
+    """0 to 255 as float32 in [0, 1]."""
+    return np.asarray(pixels, np.float32) / np.float32(255)
+
+
+def load_images(
+    *,
+    images: str | None,
+    size: int | None = None,
+    rows: int | None = None,
+    rate: float | None = 0.6,
+    per_channel: bool = False,
+    mask_seed: int = 0,
+) -> ImageSet:
+    """Images with gaps of their own, or with pixels hidden at random.
+
+    Args:
+      images: see `image_files.read_images`; or "shapes" for `random_shapes`.
+      size: likewise.
+      rows: how many images, the first ones; None for all.
+      rate: share of the pixels that is hidden in complete images; None where
+        the images have gaps.
+      per_channel: hide each channel on its own.
+      mask_seed: seed of the mask.
+
+    Raises:
+      DataError: naming what cannot be used, and the remedy.
+    """
+    if images == "shapes":
+        found = random_shapes(rows or 1000, size or 32)
+    elif images:
+        found = read_images(images, size=size, limit=rows)
+    else:
+        raise DataError(
+            "no images to fill; give --config.data.images=folder:PATH, npz:PATH"
+            " or tfds:cifar10"
+        )
+    if found.observed is not None:
+        if rate is not None:
+            raise DataError(
+                f"{images} has gaps of its own; set --config.data.rate=None to"
+                " fill them"
+            )
+        m, truth = found.observed, None
+    elif rate is None:
+        raise DataError(
+            f"nothing is missing in {images}; give --config.data.rate=0.6 to"
+            " hide pixels, or images with alpha = 0 or mask files"
+        )
+    else:
+        key = jax.random.key(mask_seed)
+        shape = found.pixels.shape
+        m = np.asarray(pixels(key, shape, rate, per_channel=per_channel).m)
+        truth = found.pixels
+    for c in np.flatnonzero(~m.any(axis=(0, 1, 2)))[:1]:
+        raise DataError(
+            f"{images}: channel {c} has no observed pixel; nothing can be"
+            " learnt of it"
+        )
+    scaler = _channel_scaler(found.pixels, m)
+    return ImageSet(found.pixels, m, scaler, found.names, truth)
+
+
+def random_shapes(n: int, side: int) -> Images:
+    """Images to try things on: two discs or boxes before a shaded ground.
+
+    Args:
+      n: how many, always the same ones.
+      side: height and width.
+    """
+    rng = np.random.default_rng(0)
+    at = np.linspace(0, 1, side)
+    y, x = at[:, None, None], at[None, :, None]
+    pixels = np.empty((n, side, side, 3), np.uint8)
+    for image in pixels:
+        low, high, *colours = rng.uniform(0, 255, (4, 3))
+        shade = low + (high - low) * (x if rng.random() < 0.5 else y)
+        shade = np.broadcast_to(shade, image.shape)
+        for colour in colours:
+            cy, cx, radius = rng.uniform([0.2, 0.2, 0.1], [0.8, 0.8, 0.35])
+            far = np.maximum if rng.random() < 0.5 else np.hypot
+            inside = far(abs(y - cy), abs(x - cx)) < radius
+            shade = np.where(inside, colour, shade)
+        image[:] = shade
+    return Images(pixels, None, tuple(f"{i:06d}" for i in range(n)))
+
+
+def _channel_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
+    """Mean and deviation of each channel's observed pixels in [0, 1], `[3]`."""
+    moments = []
+    for c in range(values.shape[-1]):
+        observed = values[..., c][m[..., c]] / 255.0
+        moments.append((observed.mean(), observed.std() or 1.0))
+    return Scaler(*np.array(moments).T)
