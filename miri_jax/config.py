@@ -25,6 +25,8 @@ def base_config() -> ConfigDict:
             "method": "miri",
             "seed": 0,
             "draws": 1,
+            # Devices that a CPU is taken for, each with a core of its own.
+            "cpu_devices": 1,
             # Outer iterations between two lines with MMD and MI; 0 for the
             # first and the last line only.
             "eval_every": 1,
@@ -85,7 +87,7 @@ def image_config(scale: str) -> ConfigDict:
     config = base_config()
     config.draws = 2 if scale == "smoke" else 8
     config.model.size = "tiny" if scale else "base"
-    config.imputer.solver = "euler"
+    config.imputer.solver = "heun"
     if not scale:
         config.model.dtype = "bfloat16"
         config.imputer.num_iterations = 10
@@ -93,15 +95,17 @@ def image_config(scale: str) -> ConfigDict:
         config.imputer.num_slices = 10
         config.imputer.batch_size = 128
         config.imputer.learning_rate = 1e-3
-        config.imputer.ode_steps = 20
+        config.imputer.ode_steps = 10
         config.imputer.chunk = 512
     elif scale == "cpu":
+        # XLA's convolutions use one core of a device.
+        config.cpu_devices = 2
         config.imputer.num_iterations = 8
-        config.imputer.num_steps = 200
+        config.imputer.num_steps = 120
         config.imputer.num_slices = 10
         config.imputer.batch_size = 32
         config.imputer.learning_rate = 2e-3
-        config.imputer.ode_steps = 4
+        config.imputer.ode_steps = 2
         config.imputer.max_rows = 640
         config.imputer.chunk = 128
     else:

@@ -40,6 +40,7 @@ from miri_jax.metrics import (
     estimate_mutual_information,
     mutual_information,
 )
+from miri_jax.parallel import on_all_devices
 from miri_jax.types import Draw, Imputer, Masked
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
@@ -66,6 +67,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
     output = config.get("output")
     if output:
         _check_output(output, config)
+    if config.cpu_devices > 1:
+        _take_for_devices(config.cpu_devices)
     clock = Clock()
     folder = pathlib.Path(workdir)
     with clock("load"):
@@ -74,7 +77,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
         resumed = writers.claim_workdir(
             folder, {**config.to_dict(), "data_digest": _digest(dataset)}
         )
-    data = dataset.masked()
+    data = on_all_devices(dataset.masked())
     for note in dataset.table.notes if dataset.table else ():
         writers.say(note)
     writers.say(
@@ -122,6 +125,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
         writers.say(f"result: {path}")
     writers.say(f"report: {page.absolute().as_uri()}")
     return state
+
+
+def _take_for_devices(count: int) -> None:
+    """Lets JAX take the CPU for several devices, if it has not started yet."""
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        writers.say(f"JAX has started already: cpu_devices={count} is not used")
 
 
 def _check_output(output: str, config: ml_collections.ConfigDict) -> None:
@@ -273,8 +284,9 @@ def _fit(
     store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
     like = jax.eval_shape(imputer.init, key_init, data)
     step, state, notes = store.load_latest(like)
-    if state is None:
-        state = imputer.init(key_init, data)
+    state = (
+        imputer.init(key_init, data) if state is None else on_all_devices(state)
+    )
     for note in notes:
         writers.say(note)
     if resumed:

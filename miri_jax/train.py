@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from miri_jax.parallel import split_examples
 from miri_jax.types import Array, PyTree
 
 LossFn = Callable[[PyTree, Any], tuple[Array, dict[str, Array]]]
@@ -103,7 +104,7 @@ def sgd_step(
     ema_decay: float = 0.0,
 ) -> tuple[TrainState, Array]:
     """One step of `fit`, with its arguments; the new state and the loss."""
-    batch = sample_batch(jax.random.fold_in(key, state.step))
+    batch = split_examples(sample_batch(jax.random.fold_in(key, state.step)))
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
     (loss, _), grads = grad_fn(state.params, batch)
     return update(state, grads, optimizer, ema_decay), loss

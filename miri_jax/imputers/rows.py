@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.flow import GapRows, merge
+from miri_jax.parallel import split_examples
 from miri_jax.types import Array, Draw, Masked
 
 # (noise, x, x_obs, m), all [*dims], to the row's new values.
@@ -103,7 +104,7 @@ def move_chunks(
     def one_chunk(i: Array, x: Array) -> Array:
         here = jax.lax.dynamic_slice(order, (i * chunk,), (chunk,))
         here = jnp.where(i * chunk + jnp.arange(chunk) < rows.count, here, n)
-        take = lambda a: jnp.take(a, here, axis=0, mode="clip")
+        take = lambda a: split_examples(jnp.take(a, here, axis=0, mode="clip"))
         x_obs, m = take(data.x), take(data.m)
         new = move(jax.random.fold_in(key, i), take(x), x_obs, m)
         return x.at[here].set(merge(x_obs, new, m), mode="drop")
