@@ -86,7 +86,8 @@ def image_config(scale: str) -> ConfigDict:
     """
     config = base_config()
     config.draws = 2 if scale == "smoke" else 8
-    config.model.size = "tiny" if scale else "base"
+    sizes = {"": "base", "cpu": "tiny", "smoke": "nano"}
+    config.model.size = sizes[scale]
     config.imputer.solver = "heun"
     if not scale:
         config.model.dtype = "bfloat16"

@@ -3,8 +3,11 @@
 A start for flows on images, where the covariance of all pixels is neither to be
 had nor of much use: the discrete harmonic function that the observed pixels are
 the boundary values of, as in diffusion inpainting (Bertalmio et al., 2000), and
-noise as large as its errors.
+noise as large as its errors, which are large where the image is rough and alike
+in all channels.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +19,21 @@ from miri_jax.types import Array, Masked
 NUM_SWEEPS = 24
 # Images, and the share of their observed pixels, that errors are measured on.
 NUM_IMAGES, HIDDEN = 512, 0.25
+# Roughness is smoothed so often, and at least this share of its mean.
+NUM_SMOOTHINGS, FLOOR = 2, 0.02
+
+
+class Errors(NamedTuple):
+    """What is known of the errors of `harmonic_fill`.
+
+    Attributes:
+      floor: scalar, the least roughness.
+      root: `[c, c]`, Cholesky factor of the covariance over channels of errors
+        divided by roughness.
+    """
+
+    floor: Array
+    root: Array
 
 
 def harmonic_fill(x: Array, m: Array, num_sweeps: int = NUM_SWEEPS) -> Array:
@@ -34,14 +52,33 @@ def harmonic_fill(x: Array, m: Array, num_sweeps: int = NUM_SWEEPS) -> Array:
       `[h, w, c]`; a channel without any observed pixel is 0.
     """
     filled = _push_pull(jnp.where(m, x, 0), m.astype(x.dtype))
-
-    def sweep(_: Array, z: Array) -> Array:
-        padded = jnp.pad(z, ((1, 1), (1, 1), (0, 0)), "edge")
-        total = padded[:-2, 1:-1] + padded[2:, 1:-1]
-        total += padded[1:-1, :-2] + padded[1:-1, 2:]
-        return merge(x, total / 4, m)
-
+    sweep = lambda _, z: merge(x, _around(z), m)
     return jax.lax.fori_loop(0, num_sweeps, sweep, merge(x, filled, m))
+
+
+def roughness(filled: Array, m: Array) -> Array:
+    """How far observed pixels are from the mean of their neighbours.
+
+    Args:
+      filled: `[h, w, c]`, from `harmonic_fill`.
+      m: `[h, w, c]` bool, True = observed.
+
+    Returns:
+      `[h, w, 1]`: the mean over channels, continued into the gaps and smoothed.
+    """
+    known = jnp.any(m, axis=-1, keepdims=True)
+    apart = jnp.abs(filled - _around(filled))
+    rough = harmonic_fill(jnp.mean(apart, axis=-1, keepdims=True), known)
+    for _ in range(NUM_SMOOTHINGS):
+        rough = (rough + 4 * _around(rough)) / 5
+    return rough
+
+
+def _around(z: Array) -> Array:
+    """The mean of the four neighbours, the image continued at its edges."""
+    padded = jnp.pad(z, ((1, 1), (1, 1), (0, 0)), "edge")
+    total = padded[:-2, 1:-1] + padded[2:, 1:-1]
+    return (total + padded[1:-1, :-2] + padded[1:-1, 2:]) / 4
 
 
 def _push_pull(total: Array, weight: Array) -> Array:
@@ -60,7 +97,7 @@ def _push_pull(total: Array, weight: Array) -> Array:
 
 
 def harmonic_draw(
-    noise: Array, x: Array, m: Array, scale: Array
+    noise: Array, x: Array, m: Array, errors: Errors
 ) -> tuple[Array, Array]:
     """A start of the flow, see `flow.Base`: `harmonic_fill` and noise.
 
@@ -68,39 +105,53 @@ def harmonic_draw(
       noise: `[k, h, w, c]`, standard normal.
       x: `[k, h, w, c]`, 0 where missing.
       m: `[h, w, c]` bool, True = observed.
-      scale: `[c]`, of the noise.
+      errors: of the filling.
 
     Returns:
       The start and its mean, `[k, h, w, c]` each.
     """
-    mean = jax.vmap(harmonic_fill, (0, None))(x, m)
-    return merge(x, mean + scale * noise, m), mean
+
+    def one(noise: Array, x: Array) -> tuple[Array, Array]:
+        mean = harmonic_fill(x, m)
+        rough = jnp.maximum(roughness(mean, m), errors.floor)
+        return merge(x, mean + rough * (noise @ errors.root.T), m), mean
+
+    return jax.vmap(one)(noise, x)
 
 
-def draw_images(key: Array, data: Masked, scale: Array, chunk: int) -> Array:
+def draw_images(key: Array, data: Masked, errors: Errors, chunk: int) -> Array:
     """`harmonic_draw` for all images `[n, h, w, c]`, `chunk` at a time."""
 
     def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
         del x  # the old filling
-        return harmonic_draw(noise[None], x_obs[None], m, scale)[0][0]
+        return harmonic_draw(noise[None], x_obs[None], m, errors)[0][0]
 
     return move_rows(key, data.x, data, gap_rows(data.m), move, chunk)
 
 
-def residual_scale(key: Array, data: Masked) -> Array:
-    """The error of `harmonic_fill`: root mean square of hidden pixels, `[c]`.
+def fit_errors(key: Array, data: Masked) -> Errors:
+    """The errors of `harmonic_fill` on observed pixels that are hidden from it.
 
     Args:
       key: PRNG key of which pixels are hidden.
       data: images `[n, h, w, c]`.
-
-    Returns:
-      `[c]`, at least 1e-3, in the units of `data`.
     """
     x, m = data.x[:NUM_IMAGES], data.m[:NUM_IMAGES]
     hide = jax.random.uniform(key, x.shape[:3])[..., None] < HIDDEN
-    filled = jax.vmap(harmonic_fill)(x, m & ~hide)
-    hidden = m & hide
-    square = jnp.where(hidden, jnp.square(filled - x), 0)
-    count = jnp.maximum(hidden.sum((0, 1, 2)), 1)
-    return jnp.maximum(jnp.sqrt(square.sum((0, 1, 2)) / count), 1e-3)
+
+    def one(x: Array, m: Array, hide: Array) -> tuple[Array, Array]:
+        filled = harmonic_fill(x, m & ~hide)
+        return filled - x, roughness(filled, m & ~hide)
+
+    error, rough = jax.vmap(one)(x, m, hide)
+    floor = jnp.maximum(FLOOR * jnp.mean(rough), 1e-4)
+    error = jnp.where(m & hide, error / jnp.maximum(rough, floor), 0)
+    error = error.reshape(-1, x.shape[-1])
+    seen = (m & hide).reshape(error.shape).astype(x.dtype)
+    cov = error.T @ error / jnp.maximum(seen.T @ seen, 1)
+    variance = jnp.diagonal(cov)
+    # Channels that are never hidden together do not tell how they go together.
+    ridge = 1e-3 * variance + 1e-6
+    values, vectors = jnp.linalg.eigh(cov)
+    cov = (vectors * jnp.maximum(values, 0)[None]) @ vectors.T
+    return Errors(floor, jnp.linalg.cholesky(cov + jnp.diag(ridge)))

@@ -32,8 +32,8 @@ from miri_jax.imputers.gaussian import (
 )
 from miri_jax.imputers.harmonic import (
     draw_images,
+    fit_errors,
     harmonic_draw,
-    residual_scale,
 )
 from miri_jax.imputers.rows import move_rows
 from miri_jax.imputers.simple import observed_mean, observed_median
@@ -62,7 +62,7 @@ class MIRIState(NamedTuple):
       kept: velocity parameters of every iteration, stacked `[T, ...]`, where
         they are kept; else ().
       start: what the source needs: the `Gaussian` where `source="gaussian"`,
-        the noise's scale `[c]` where it is "harmonic"; else ().
+        `harmonic.Errors` where it is "harmonic"; else ().
       held_out: where the fit stops early; else ().
       mi: scalar, MI(X, M) in nats when it was last looked at; at first inf.
     """
@@ -214,7 +214,7 @@ class _MIRI:
         if self.source == "gaussian":
             start, x = self.fit_gaussian(key_fill, data, order)
         elif self.source == "harmonic":
-            start = residual_scale(key_fill, data)
+            start = fit_errors(key_fill, data)
             x = draw_images(key_fill, data, start, self.chunk)
         else:
             x = initial_fill(key_fill, data, self.initial)

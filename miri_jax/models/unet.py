@@ -1,5 +1,6 @@
 """The velocity network for images."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -28,6 +29,7 @@ class Size(NamedTuple):
 
 
 SIZES = {
+    "nano": Size((16, 32), 1, 1),
     "tiny": Size((32, 64, 96), 1, 2),
     "base": Size((128, 256, 256), 2, 4),
 }
@@ -70,7 +72,10 @@ class UNet(nn.Module):
         """See `__call__`."""
         size, like = SIZES[self.size], parts[0]
         dtype = jnp.dtype(self.dtype)
-        block = nn.remat(_Block) if self.remat else _Block
+        kind = nn.remat(_Block) if self.remat else _Block
+        numbers = itertools.count()
+        # Named, as remat would name them otherwise.
+        block = lambda width: kind(width, dtype, name=f"block{next(numbers)}")
         conv = lambda width, **kw: nn.Conv(width, (3, 3), dtype=dtype, **kw)
         time = jnp.zeros((0,), like.dtype)
         if tau is not None:
@@ -83,16 +88,16 @@ class UNet(nn.Module):
             if level:
                 h = conv(width, strides=2)(h)
             for _ in range(size.blocks):
-                h = block(width, dtype)(h, time)
+                h = block(width)(h, time)
             kept.append(h)
         h = _Attention(size.heads, dtype)(h)
-        h = block(size.widths[-1], dtype)(h, time)
+        h = block(size.widths[-1])(h, time)
         for level in reversed(range(len(size.widths) - 1)):
             width, before = size.widths[level], kept[level]
             h = jax.image.resize(h, (*before.shape[:2], h.shape[-1]), "nearest")
             h = conv(width)(h) + before
             for _ in range(size.blocks):
-                h = block(width, dtype)(h, time)
+                h = block(width)(h, time)
         h = nn.silu(_norm(h, dtype))
         init = nn.initializers.zeros if self.zero_output else None
         last = {"kernel_init": init} if init else {}
@@ -124,7 +129,7 @@ class _Block(nn.Module):
     def __call__(self, x: Array, time: Array) -> Array:
         conv = lambda **kw: nn.Conv(self.width, (3, 3), dtype=self.dtype, **kw)
         h = conv()(nn.silu(_norm(x, self.dtype)))
-        h = h + nn.Dense(self.width, dtype=self.dtype)(time)
+        h = h + nn.Dense(self.width, dtype=self.dtype)(time)[None, None]
         h = nn.silu(_norm(h, self.dtype))
         # Each block starts as the identity.
         return x + conv(kernel_init=nn.initializers.zeros)(h)
