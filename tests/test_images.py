@@ -15,7 +15,7 @@ from miri_jax import flow
 from miri_jax.config import image_config
 from miri_jax.data.images import load_images, mean_pixels, random_shapes
 from miri_jax.exceptions import DataError
-from miri_jax.imputers import make_imputer
+from miri_jax.imputers import iterate, make_imputer
 from miri_jax.imputers.harmonic import (
     fit_errors,
     harmonic_draw,
@@ -248,3 +248,31 @@ def test_eight_devices_give_the_losses_of_one():
     assert (one, eight) == (1, 8) and len(losses) == 8
     np.testing.assert_allclose(same, losses, rtol=1e-3)
     assert also == pytest.approx(spread, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("miri_paper", {"ode_steps": 2}),
+        ("gain", {}),
+        ("missdiff", {"diffusion_steps": 4}),
+        ("tabcsdi", {"diffusion_steps": 4}),
+        ("diffputer", {}),
+        ("knewimp", {}),
+    ],
+)
+def test_rivals_take_images(method, settings, bank):
+    imputer = make_imputer(
+        method,
+        num_iterations=1,
+        num_steps=2,
+        batch_size=4,
+        model={"size": "nano"},
+        **settings,
+    )
+    state = imputer.init(jax.random.key(0), bank)
+    for state, _ in iterate(jax.random.key(1), imputer, bank, state):
+        pass
+    assert state.x.shape == bank.x.shape and np.isfinite(state.x).all()
+    np.testing.assert_array_equal(state.x[bank.m], bank.x[bank.m])

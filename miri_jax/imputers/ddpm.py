@@ -18,7 +18,7 @@ from miri_jax import train
 from miri_jax.flow import gap_rows
 from miri_jax.imputers.rows import move_chunks
 from miri_jax.imputers.simple import observed_bounds
-from miri_jax.models import MLP, matched_mlp
+from miri_jax.models import MLP, UNet, matched_network
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, PyTree
 
 MIN_STEPS = 15000
@@ -253,10 +253,9 @@ class Diffusion:
         """The noise schedule."""
         return quadratic_schedule(self.diffusion_steps)
 
-    @property
-    def network(self) -> MLP:
-        """The network that predicts the noise."""
-        return matched_mlp(self.model)
+    def network(self, example: Array) -> MLP | UNet:
+        """The network that predicts the noise of an `example` `[*dims]`."""
+        return matched_network(example, self.model)
 
     def steps(self, rows: int) -> int:
         """SGD steps of an iteration on so many rows."""
@@ -274,7 +273,8 @@ class Diffusion:
     ) -> Array:
         """The noise `[*dims]` in one example at time t."""
         tau = t.astype(inputs[0].dtype) / self.diffusion_steps
-        return self.network.apply({"params": params}, *inputs, tau=tau)
+        network = self.network(inputs[0])
+        return network.apply({"params": params}, *inputs, tau=tau)
 
     def fitted(self, state: DiffusionState) -> Callable[..., Array]:
         """`predict` with the weights that draws come from."""
@@ -285,7 +285,8 @@ class Diffusion:
         key_net, key_batch = jax.random.split(key)
         batch = self.draw_batch(key_batch, data, self.schedule, 1)
         inputs = jax.tree.map(lambda a: a[0], batch.inputs)
-        params = self.network.init(key_net, *inputs, tau=jnp.float32(0))
+        network = self.network(inputs[0])
+        params = network.init(key_net, *inputs, tau=jnp.float32(0))
         optimizer = self.optimizer(len(data.x))
         return DiffusionState(
             iteration=jnp.int32(0),

@@ -18,7 +18,7 @@ from miri_jax.exceptions import ConfigError
 from miri_jax.flow import gap_rows, merge
 from miri_jax.imputers.rows import move_rows
 from miri_jax.imputers.simple import observed_bounds
-from miri_jax.models import matched_mlp
+from miri_jax.models import matched_network
 from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
 
 NEUTRAL = 0.5  # what a hint says of an entry that it does not reveal
@@ -156,7 +156,7 @@ def make_gain(
         from; 0 for the last weights, as the authors take them, although from
         one iteration to the next they swing widely.
       chunk: rows imputed at a time.
-      model: overrides of `MLP`'s fields, for both networks.
+      model: overrides of the fields of `MLP`, or of `UNet`, for both networks.
 
     Returns:
       The imputer, see `types.Imputer`.
@@ -169,14 +169,14 @@ def make_gain(
             f"hint_rate is {hint_rate}; use a number in [0, 1): the losses are"
             " over the entries that are not revealed"
         )
-    network = matched_mlp(model)
+    network = partial(matched_network, model=model)
     optimizer = optax.adam(learning_rate)
 
     def generate(params: PyTree, x: Array, m: Array) -> Array:
-        return jax.nn.sigmoid(network.apply({"params": params}, x, m))
+        return jax.nn.sigmoid(network(x).apply({"params": params}, x, m))
 
     def discriminate(params: PyTree, x: Array, hint: Array) -> Array:
-        return network.apply({"params": params}, x, hint)
+        return network(x).apply({"params": params}, x, hint)
 
     generate_batch = jax.vmap(generate, (None, 0, 0))
     discriminate_batch = jax.vmap(discriminate, (None, 0, 0))
@@ -203,7 +203,7 @@ def make_gain(
         )
 
     def fresh(key: Array, x: Array) -> train.TrainState:
-        params = network.init(key, x, x)["params"]
+        params = network(x).init(key, x, x)["params"]
         return train.init_train_state(params, optimizer)
 
     @jax.jit

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from miri_jax.models.mlp import MLP, VelocityMLP, matched_mlp
+from miri_jax.exceptions import ConfigError
+from miri_jax.models.mlp import MLP, VelocityMLP
 from miri_jax.models.unet import UNet, VelocityUNet
+from miri_jax.types import Array
+
+_FIELDS = {*MLP.__dataclass_fields__, *UNet.__dataclass_fields__}
 
 
 def velocity_network(
@@ -15,8 +19,47 @@ def velocity_network(
     Args:
       shape: of the data.
       model: fields of the network; those of the other kind are left out.
+
+    Raises:
+      ConfigError: if neither kind has such a field.
     """
-    network = VelocityUNet if len(shape) == 4 else VelocityMLP
+    return _make(VelocityUNet if len(shape) == 4 else VelocityMLP, model)
+
+
+def matched_mlp(model: Mapping[str, Any] | None = None) -> MLP:
+    """The network of the methods that miri is compared with.
+
+    One size for all, so that a comparison is of methods (section 6 of the MIRI
+    paper).
+
+    Args:
+      model: overrides of `MLP`'s fields; those of `UNet` are left out.
+
+    Raises:
+      ConfigError: if neither kind has such a field.
+    """
+    matched = {"width": 128, "depth": 2, "residual": True}
+    return _make(MLP, {**matched, **(model or {})})
+
+
+def matched_network(
+    example: Array, model: Mapping[str, Any] | None = None
+) -> MLP | UNet:
+    """`matched_mlp` for rows; for images the U-Net that miri has.
+
+    Args:
+      example: `[d]` or `[h, w, c]`.
+      model: see `matched_mlp`.
+    """
+    if example.ndim == 3:
+        return _make(UNet, model or {})
+    return matched_mlp(model)
+
+
+def _make(network: type, model: Mapping[str, Any]) -> Any:
+    for name in sorted(model.keys() - _FIELDS):
+        known = ", ".join(sorted(_FIELDS - {"parent", "name"}))
+        raise ConfigError(f"no model setting {name!r}; known: {known}")
     fields = network.__dataclass_fields__
     return network(**{k: v for k, v in model.items() if k in fields})
 
@@ -27,5 +70,6 @@ __all__ = [
     "VelocityMLP",
     "VelocityUNet",
     "matched_mlp",
+    "matched_network",
     "velocity_network",
 ]

@@ -1,6 +1,5 @@
 """The velocity network for tables."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -77,19 +76,6 @@ class MLP(nn.Module):
         last = {"kernel_init": init} if init else {}
         out = dense(like.size, **last)(h)
         return out.reshape(like.shape).astype(like.dtype)
-
-
-def matched_mlp(model: Mapping[str, Any] | None = None) -> MLP:
-    """The network of the methods that miri is compared with.
-
-    One size for all, so that a comparison is of methods (section 6 of the MIRI
-    paper).
-
-    Args:
-      model: overrides of `MLP`'s fields.
-    """
-    matched = {"width": 128, "depth": 2, "residual": True}
-    return MLP(**{**matched, **(model or {})})
 
 
 class VelocityMLP(MLP):

@@ -77,10 +77,10 @@ class UNet(nn.Module):
         # Named, as remat would name them otherwise.
         block = lambda width: kind(width, dtype, name=f"block{next(numbers)}")
         conv = lambda width, **kw: nn.Conv(width, (3, 3), dtype=dtype, **kw)
-        time = jnp.zeros((0,), like.dtype)
+        time = None
         if tau is not None:
             time = time_features(tau, self.num_frequencies)
-        time = nn.silu(nn.Dense(4 * size.widths[0], dtype=dtype)(time))
+            time = nn.silu(nn.Dense(4 * size.widths[0], dtype=dtype)(time))
         h = jnp.concatenate([part.astype(dtype) for part in parts], axis=-1)
         h = conv(size.widths[0])(h)
         kept = []
@@ -126,10 +126,11 @@ class _Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: Array, time: Array) -> Array:
+    def __call__(self, x: Array, time: Array | None) -> Array:
         conv = lambda **kw: nn.Conv(self.width, (3, 3), dtype=self.dtype, **kw)
         h = conv()(nn.silu(_norm(x, self.dtype)))
-        h = h + nn.Dense(self.width, dtype=self.dtype)(time)[None, None]
+        if time is not None:
+            h = h + nn.Dense(self.width, dtype=self.dtype)(time)[None, None]
         h = nn.silu(_norm(h, self.dtype))
         # Each block starts as the identity.
         return x + conv(kernel_init=nn.initializers.zeros)(h)
