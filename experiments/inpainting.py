@@ -73,6 +73,11 @@ def main(argv: list[str]) -> None:
     del argv
     folder = pathlib.Path(FLAGS.workdir)
     with np.load(folder / "imputed.npz") as found:
+        if "truth" not in found or (found["m"] != found["m"][..., :1]).any():
+            raise app.UsageError(
+                "the peers need images with a truth, all channels of a pixel"
+                " missing together"
+            )
         some = slice(FLAGS.images)
         truth, m = found["truth"][some], found["m"][some]
         draws, average = found["x"][:, some], found["mean"][some]
@@ -108,7 +113,8 @@ def main(argv: list[str]) -> None:
             images=len(truth),
             **found,
             seconds=round(seconds[name], 1),
-            settings=settings["imputer"] | {"model": settings["model"]}
+            settings=settings.get("method_defaults", {}).get("miri", {})
+            | {k: v for k, v in settings["imputer"].items() if v is not None}
             if name.startswith("miri")
             else {},
         )

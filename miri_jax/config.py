@@ -14,6 +14,33 @@ from miri_jax.models import VelocityMLP, VelocityUNet
 _SCALARS = (bool, int, float, str)
 
 
+# Settings of miri for images, see `image_config`.
+_IMAGE_FITS = {
+    "": {
+        "num_iterations": 10,
+        "num_steps": 1000,
+        "num_slices": 10,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+    },
+    "cpu": {
+        "num_iterations": 8,
+        "num_steps": 120,
+        "num_slices": 10,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "ode_steps": 2,
+        "max_rows": 640,
+    },
+    "smoke": {
+        "num_iterations": 2,
+        "num_steps": 10,
+        "batch_size": 16,
+        "ode_steps": 2,
+    },
+}
+
+
 def base_config() -> ConfigDict:
     """A config without data.
 
@@ -86,41 +113,24 @@ def image_config(scale: str) -> ConfigDict:
     """
     config = base_config()
     config.draws = 2 if scale == "smoke" else 8
-    sizes = {"": "base", "cpu": "tiny", "smoke": "nano"}
-    config.model.size = sizes[scale]
-    config.imputer.solver = "heun"
-    if not scale:
-        config.model.dtype = "bfloat16"
-        config.imputer.num_iterations = 10
-        config.imputer.num_steps = 1000
-        config.imputer.num_slices = 10
-        config.imputer.batch_size = 128
-        config.imputer.learning_rate = 1e-3
-        config.imputer.ode_steps = 10
-        config.imputer.chunk = 512
-    elif scale == "cpu":
+    if scale == "cpu":
         # XLA's convolutions use one core of a device.
         config.cpu_devices = 2
-        config.imputer.num_iterations = 8
-        config.imputer.num_steps = 120
-        config.imputer.num_slices = 10
-        config.imputer.batch_size = 32
-        config.imputer.learning_rate = 2e-3
-        config.imputer.ode_steps = 2
-        config.imputer.max_rows = 640
-        config.imputer.chunk = 128
-    else:
-        config.imputer.num_iterations = 2
-        config.imputer.num_steps = 10
-        config.imputer.batch_size = 16
-        config.imputer.ode_steps = 2
-        config.imputer.chunk = 100
+    every = {
+        "chunk": {"": 512, "cpu": 128, "smoke": 100}[scale],
+        "model": {
+            "size": {"": "base", "cpu": "tiny", "smoke": "nano"}[scale],
+            "dtype": "float32" if scale else "bfloat16",
+        },
+    }
+    miri = {"source": "harmonic", "thin": True, **_IMAGE_FITS[scale]}
+    networks = ("miri_paper", "gain", "missdiff", "tabcsdi")
+    # What `imputer` and `model` leave open.
+    config.method_defaults = {
+        "miri": {**every, **miri},
+        **{name: every for name in networks},
+    }
     config.eval_every = 0
-    config.imputer.source = "harmonic"
-    config.imputer.thin = True
-    # A pixel is hidden anew for each pair, and a fit is ended by its schedule.
-    config.imputer.pair_reuse = 1
-    config.imputer.held_out = 0.0
     config.data = {
         "source": "images",
         "images": config_dict.placeholder(str),
@@ -128,8 +138,8 @@ def image_config(scale: str) -> ConfigDict:
         "size": config_dict.placeholder(int),
         # How many images, the first ones.
         "rows": config_dict.placeholder(int),
-        # Share of the pixels that is hidden; None for images with gaps.
-        "rate": config_dict.placeholder(float),
+        # Share of the pixels that is hidden; 0 for images with gaps.
+        "rate": 0.0,
         "per_channel": False,
         "mask_seed": 0,
     }

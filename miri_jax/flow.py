@@ -137,7 +137,9 @@ def shown(key: Array, m: Array) -> Array:
     """
     key_share, key_place = jax.random.split(key)
     share = jax.random.uniform(key_share, (len(m), *(1,) * (m.ndim - 1)))
-    together = m.ndim == 4 and jnp.all(m == m[..., :1])
+    together = m.ndim == 4 and jnp.all(
+        m == m[..., :1], axis=(1, 2, 3), keepdims=True
+    )
     own = jax.random.uniform(key_place, m.shape)
     return jnp.where(together, own[..., :1], own) < share
 

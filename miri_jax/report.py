@@ -135,6 +135,7 @@ def write_report(
     """
     if isinstance(dataset, ImageSet):
         return _write_image_report(folder, dataset, draws, trace, summary)
+    complete = _complete_rows(dataset.gaps())
     dataset, draws, part = _part_of(dataset, draws)
     views = views_of(dataset, draws)
     figures = {
@@ -155,7 +156,9 @@ def write_report(
     if dataset.table is None:
         sections = _plain_sections(dataset, views, summary, embedded)
     else:
-        sections = _file_sections(dataset, views, found, summary, embedded)
+        sections = _file_sections(
+            dataset, views, found, summary, embedded, complete
+        )
     sections.insert(1, part)
     return _write_page(folder, sections)
 
@@ -245,7 +248,10 @@ def _part_of(
         truth=None if truth is None else truth[rows],
         table=table,
     )
-    said = f"<p>All that follows is of {MAX_ROWS} rows chosen at random.</p>"
+    said = (
+        f"<p>Pictures, shares and warnings below are of {MAX_ROWS} rows chosen"
+        " at random.</p>"
+    )
     return part, [draw[rows] for draw in draws], said
 
 
@@ -302,9 +308,10 @@ def _file_sections(
     found: Sequence[Prediction],
     summary: dict[str, Any],
     embedded: dict[str, tuple[str, int]],
+    complete: str,
 ) -> list[str]:
     """The page of a file: what can be said without the truth."""
-    if not dataset.gaps().any():
+    if not summary["realised_rate"]:
         return [
             _introduction(summary),
             "<p>Nothing was missing: the table came back as it was.</p>",
@@ -313,7 +320,7 @@ def _file_sections(
             _colophon(summary),
         ]
     return [
-        _introduction(summary, _complete_rows(views)),
+        _introduction(summary, complete),
         _warnings(warnings_of(views, found)),
         _notes([note for note in summary["notes"] if not _warned(note)]),
         _where(views, embedded),
@@ -362,9 +369,9 @@ def _introduction(summary: dict[str, Any], more: str = "") -> str:
     )
 
 
-def _complete_rows(views: Sequence[View]) -> str:
-    complete = ~np.any([view.missing for view in views], axis=0)
-    gaps = sum(bool(view.missing.any()) for view in views)
+def _complete_rows(missing: np.ndarray) -> str:
+    complete = ~missing.any(axis=1)
+    gaps = int(missing.any(axis=0).sum())
     rows = (
         f"{_count(complete.sum(), 'row')} ({complete.mean():.1%}) are complete,"
         " and an analysis of these alone would lose what the others tell."
@@ -401,6 +408,8 @@ def _warned(note: str) -> bool:
 
 def _where(views: Sequence[View], embedded: dict[str, tuple[str, int]]) -> str:
     gaps = [view for view in views if view.missing.any()]
+    if not gaps:  # In the part of a long table that is shown.
+        return ""
     if len(gaps) < 2:
         name = html.escape(quoted(gaps[0]))
         return _section(
@@ -629,9 +638,9 @@ def _trace(embedded: dict[str, tuple[str, int]]) -> str:
         _figure(
             embedded.get("trace"),
             "Over the iterations",
-            "Iteration 0 is the table that the fit started from. The lines"
-            " should have levelled off at the end; if they still fall, more"
-            " iterations would help.",
+            "Iteration 0 is what the fit started from. The lines should have"
+            " levelled off at the end; if they still change, more iterations"
+            " would help.",
         ),
     )
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 from scipy.special import entr
 
@@ -46,7 +46,7 @@ from miri_jax.types import Draw, Imputer, Masked
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
 
 
-def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
+def run(config: ConfigDict, workdir: str) -> Any:
     """Fits an imputer to a table with gaps and writes the filled table.
 
     A run started again in the same folder goes on where it was and ends
@@ -74,8 +74,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> Any:
     with clock("load"):
         dataset = load_dataset(**config.data.to_dict())
         imputer = make_imputer(config.method, **settings_of(config))
+        # Where a run goes on may have another number of devices.
+        settings = config.to_dict() | {"cpu_devices": None}
         resumed = writers.claim_workdir(
-            folder, {**config.to_dict(), "data_digest": _digest(dataset)}
+            folder, {**settings, "data_digest": _digest(dataset)}
         )
     data = on_all_devices(dataset.masked())
     for note in dataset.table.notes if dataset.table else ():
@@ -135,7 +137,7 @@ def _take_for_devices(count: int) -> None:
         writers.say(f"JAX has started already: cpu_devices={count} is not used")
 
 
-def _check_output(output: str, config: ml_collections.ConfigDict) -> None:
+def _check_output(output: str, config: ConfigDict) -> None:
     """Finds out before the fit that the result cannot be written."""
     ending_of(output)
     if config.data.source != "table":
@@ -159,7 +161,7 @@ def _extent(dataset: Dataset | ImageSet) -> str:
 
 
 def _summary(
-    config: ml_collections.ConfigDict,
+    config: ConfigDict,
     dataset: Dataset,
     metrics: dict[str, float],
     results: list[pathlib.Path],
@@ -182,10 +184,14 @@ def _summary(
     }
 
 
-def settings_of(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def settings_of(config: ConfigDict) -> dict[str, Any]:
     """The settings of `config.method`'s factory: those that are not None."""
+    defaults = config.get("method_defaults", ConfigDict()).to_dict()
+    defaults = defaults.get(config.method, {})
     given = {k: v for k, v in config.imputer.items() if v is not None}
     model = {k: v for k, v in config.model.items() if v is not None}
+    model = {**defaults.get("model", {}), **model}
+    given = {**defaults, **given}
     return {**given, "model": model} if model else given
 
 
@@ -275,7 +281,7 @@ def _fit(
     imputer: Imputer,
     dataset: Dataset,
     data: Masked,
-    config: ml_collections.ConfigDict,
+    config: ConfigDict,
     folder: pathlib.Path,
     resumed: bool,
 ) -> tuple[Any, list[dict[str, Any]]]:
@@ -378,9 +384,9 @@ def _draw(
         draw = Draw(jnp.int32(k), count) if count > 1 else None
         key_k = jax.random.fold_in(key_again, k)
         x = redraw_outside(key_k, imputer, state, data, x, bounds, draw)
+        if not np.isfinite(x).all():
+            raise NonFiniteError("a draw is not finite; nothing was written")
         draws.append(dataset.restore(x))
-    if not all(np.isfinite(draw).all() for draw in draws):
-        raise NonFiniteError("a draw is not finite; nothing was written")
     return draws
 
 
@@ -433,8 +439,10 @@ def _evaluate_draws(
 def _digest(dataset: Dataset) -> str:
     """Changes with any observed value, so that a changed file is noticed."""
     sha = hashlib.sha256(np.packbits(dataset.m).tobytes())
-    for part in range(0, len(dataset.m), 100_000):
-        rows = slice(part, part + 100_000)
-        observed = np.where(dataset.m[rows], dataset.values[rows], 0.0)
+    size = max(2**24 // max(dataset.m[:1].size, 1), 1)
+    zero = dataset.values.dtype.type(0)
+    for part in range(0, len(dataset.m), size):
+        rows = slice(part, part + size)
+        observed = np.where(dataset.m[rows], dataset.values[rows], zero)
         sha.update(observed.tobytes())
     return sha.hexdigest()

@@ -168,6 +168,10 @@ def test_bad_folders_are_refused_by_name(tmp_path):
     (tmp_path / "a.mask.png").rename(tmp_path / "a.png.mask.png")
     found = _line(f"folder:{tmp_path}")
     assert "a.png.mask.png is the mask of no image; name it" in found
+    _save(tmp_path, "a.jpg", _noise(4, 4, 3))
+    assert "a.jpg and a.png differ in their endings" in _line(
+        f"folder:{tmp_path}"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])

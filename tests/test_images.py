@@ -28,8 +28,6 @@ from miri_jax.types import Cond, Masked
 MIRI = dict(
     source="harmonic",
     thin=True,
-    pair_reuse=1,
-    held_out=0.0,
     num_iterations=2,
     num_steps=4,
     num_slices=2,
@@ -48,6 +46,16 @@ def _config(**data):
     config.imputer.batch_size = 8
     config.imputer.ode_steps = 1
     return config
+
+
+def test_other_methods_run_from_the_same_config(tmp_path):
+    config = _config()
+    config.method = "mean"
+    for name in ("num_steps", "num_slices", "batch_size", "ode_steps"):
+        config.imputer[name] = None
+    run(config, str(tmp_path))
+    with np.load(tmp_path / "imputed.npz") as found:
+        assert (found["x"][0] == found["x"][1]).all()
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +198,7 @@ def test_a_folder_with_real_gaps_is_filled(tmp_path):
         rgba = np.concatenate([image, alpha], axis=2)
         Image.fromarray(rgba).save(tmp_path / "in" / f"p{k}.png")
     config = _config()
-    config.data.update(images=f"folder:{tmp_path / 'in'}", rows=None, rate=None)
+    config.data.update(images=f"folder:{tmp_path / 'in'}", rows=None, rate=0.0)
     run(config, str(tmp_path / "out"))
     found = Image.open(tmp_path / "out" / "imputed" / "p2_mean.png")
     before = random_shapes(6, 16).pixels[2]
@@ -204,7 +212,8 @@ def test_a_folder_with_real_gaps_is_filled(tmp_path):
     ("change", "message"),
     [
         ({"images": None}, "--config.data.images="),
-        ({"rate": None}, "--config.data.rate=0.6"),
+        ({"rate": 0}, "--config.data.rate=0.6"),
+        ({"rows": 0}, "0"),
         ({"rate": 1.5}, "1.5"),
         ({"images": "folder:nowhere"}, "nowhere"),
     ],

@@ -200,6 +200,14 @@ def test_of_a_long_table_a_part_is_shown(tmp_path, monkeypatch):
     page = _write(tmp_path, dataset, _draws(dataset, 2))
     words = _words(page)
     assert "90 rows" in words and "of 60 rows chosen at random" in words
+    few = np.zeros_like(missing)
+    few[np.flatnonzero(~missing[:, 0])[0], 0] = True
+    for row in np.flatnonzero(~missing[:, 0])[:9]:
+        few[:], few[row, 0] = False, True  # mostly not among the 60 rows
+        dataset = _dataset(frame, few)
+        page = _write(tmp_path, dataset, _draws(dataset, 2))
+        assert "Nothing was missing" not in page
+        assert "89 rows (98.9%) are complete" in _words(page)
 
 
 def test_patterns_are_counted_and_gaps_correlated():

@@ -202,6 +202,13 @@ def _folder(path: str) -> _Source:
         raise DataError(
             f"no images in {path}; put {', '.join(ENDINGS)} files there"
         )
+    stems = [_stem(f) for f in names]
+    for k, stem in enumerate(stems):
+        if stem in stems[:k]:
+            raise DataError(
+                f"{path}: {names[stems.index(stem)]} and {names[k]} differ in"
+                " their endings only; rename one"
+            )
     mask_of = {f[: -len(MASK_ENDING)]: f for f in masks}
     for stem in sorted(mask_of.keys() - {_stem(f) for f in names})[:1]:
         raise DataError(

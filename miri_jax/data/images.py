@@ -105,7 +105,7 @@ def load_images(
     images: str | None,
     size: int | None = None,
     rows: int | None = None,
-    rate: float | None = 0.6,
+    rate: float = 0.6,
     per_channel: bool = False,
     mask_seed: int = 0,
 ) -> ImageSet:
@@ -115,8 +115,8 @@ def load_images(
       images: see `image_files.read_images`; or "shapes" for `random_shapes`.
       size: likewise.
       rows: how many images, the first ones; None for all.
-      rate: share of the pixels that is hidden in complete images; None where
-        the images have gaps.
+      rate: share of the pixels that is hidden in complete images; 0 where the
+        images have gaps.
       per_channel: hide each channel on its own.
       mask_seed: seed of the mask.
 
@@ -124,7 +124,9 @@ def load_images(
       DataError: naming what cannot be used, and the remedy.
     """
     if images == "shapes":
-        found = random_shapes(rows or 1000, size or 32)
+        found = random_shapes(
+            1000 if rows is None else rows, 32 if size is None else size
+        )
     elif images:
         found = read_images(images, size=size, limit=rows)
     else:
@@ -133,13 +135,13 @@ def load_images(
             " or tfds:cifar10"
         )
     if found.observed is not None:
-        if rate is not None:
+        if rate:
             raise DataError(
-                f"{images} has gaps of its own; set --config.data.rate=None to"
+                f"{images} has gaps of its own; set --config.data.rate=0 to"
                 " fill them"
             )
         m, truth = found.observed, None
-    elif rate is None:
+    elif not rate:
         raise DataError(
             f"nothing is missing in {images}; give --config.data.rate=0.6 to"
             " hide pixels, or images with alpha = 0 or mask files"
@@ -187,5 +189,7 @@ def _channel_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
     moments = []
     for c in range(values.shape[-1]):
         observed = values[..., c][m[..., c]] / 255.0
-        moments.append((observed.mean(), observed.std() or 1.0))
+        deviation = observed.std()
+        # The deviation of a constant is rounding error.
+        moments.append((observed.mean(), deviation if deviation > 1e-6 else 1))
     return Scaler(*np.array(moments).T)

@@ -323,8 +323,11 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
     elif ending == ".feather":
         fill_table(table, values).to_feather(path)
     else:
-        for start in range(0, len(values), CHUNK):
-            rows = slice(start, start + CHUNK)
+        # How times are written is chosen anew for each part.
+        times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
+        size = len(values) if times else CHUNK
+        for start in range(0, len(values), size):
+            rows = slice(start, start + size)
             part = table._replace(
                 frame=table.frame.iloc[rows], missing=table.missing[rows]
             )

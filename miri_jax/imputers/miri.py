@@ -205,6 +205,10 @@ class _MIRI:
 
     def init(self, key: Array, data: Masked) -> MIRIState:
         """The state before the first iteration, with X(0)."""
+        if self.source == "harmonic" and data.x.ndim != 4:
+            raise ConfigError(
+                "source='harmonic' is for images; use 'gaussian' or 'noise'"
+            )
         key_net, key_fill, key_order, key_held = jax.random.split(key, 4)
         train_state = self.fresh(key_net, data)
         n = len(data.x)
@@ -319,7 +323,7 @@ class _MIRI:
         num_steps = self.steps(shape) // self.num_slices
         key_pool, key_fit = jax.random.split(key)
         pool = None
-        if self.pair_reuse > 1:
+        if self.pair_reuse > 1 and len(shape) == 2:
             key_pool = jax.random.fold_in(key_pool, state.slice)
             size = -(-num_steps * self.batch_size // self.pair_reuse)
             share = 1 if self.thin else auto_share(shape)
@@ -530,7 +534,8 @@ def make_miri(
         be saved; must divide `num_steps`.
       batch_size: pairs B in each SGD step.
       pair_reuse: how often a pair is used, at other times tau, where pairs are
-        drawn ahead of an iteration; 1 draws new ones for each step.
+        drawn ahead of an iteration; 1 draws new ones for each step, as is
+        always done of images.
       learning_rate: of Adam, on a cosine to 0 over the life of the network.
       warm_start: keep one network through all iterations, or a fresh one each.
       source: the flow's start on the missing entries. "previous": the previous
@@ -551,7 +556,8 @@ def make_miri(
         `early_stopping.NUM_ROWS` rows) that no loss sees; draws come from the
         weights with the smallest loss on them, and the fit stops when that has
         not fallen for `patience` iterations. 0 for no early stopping, and
-        none with `source="previous"`, where no network stands for itself.
+        none with `source="previous"`, where no network stands for itself, nor
+        with `thin`.
       patience: see `held_out`.
       max_rows: rows that one iteration learns from and moves; a larger table
         takes turns, and all its rows move after the last iteration.
@@ -593,7 +599,7 @@ def make_miri(
         solver=solver,
         ode_steps=ode_steps,
         keep_velocities=keep_velocities,
-        held_out=0.0 if source == "previous" else held_out,
+        held_out=0.0 if source == "previous" or thin else held_out,
         patience=patience,
         max_rows=sys.maxsize if source == "previous" else max_rows,
         gaussian_rounds=gaussian_rounds,

@@ -5,10 +5,11 @@ from typing import Any
 
 from miri_jax.exceptions import ConfigError
 from miri_jax.models.mlp import MLP, VelocityMLP
-from miri_jax.models.unet import UNet, VelocityUNet
+from miri_jax.models.unet import DTYPES, SIZES, UNet, VelocityUNet
 from miri_jax.types import Array
 
 _FIELDS = {*MLP.__dataclass_fields__, *UNet.__dataclass_fields__}
+_FIELDS -= {"parent", "name"}
 
 
 def velocity_network(
@@ -58,8 +59,15 @@ def matched_network(
 
 def _make(network: type, model: Mapping[str, Any]) -> Any:
     for name in sorted(model.keys() - _FIELDS):
-        known = ", ".join(sorted(_FIELDS - {"parent", "name"}))
+        known = ", ".join(sorted(_FIELDS))
         raise ConfigError(f"no model setting {name!r}; known: {known}")
+    for name, known in (("size", SIZES), ("dtype", DTYPES)):
+        if network in (UNet, VelocityUNet) and model.get(name) is not None:
+            if model[name] not in known:
+                raise ConfigError(
+                    f"model.{name} is {model[name]!r}; use one of"
+                    f" {', '.join(known)}"
+                )
     fields = network.__dataclass_fields__
     return network(**{k: v for k, v in model.items() if k in fields})
 

@@ -35,6 +35,9 @@ SIZES = {
 }
 
 
+DTYPES = ("float32", "bfloat16", "float16")
+
+
 class UNet(nn.Module):
     """One example's images and a time, to an image.
 
