@@ -5,7 +5,7 @@
     PYTHONPATH=. python experiments/inpainting.py --workdir runs/cifar10
 
 Reads imputed.npz and appends a line for the run's draws, for the mean of them
-and for each peer, over the same `--images` first images: PSNR (dB) and SSIM of
+and for each peer, over the same `--images` images: PSNR (dB) and SSIM of
 whole images, their means, and the sliced Wasserstein distance (times 1000) of
 filled to true images, which is to be compared at one number of images only.
 `--picture` writes a grid of some of them.
@@ -28,7 +28,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from skimage.restoration import inpaint_biharmonic
 
 from experiments import records
-from miri_jax.data.images import unit
+from miri_jax.data.images import spaced, unit
 from miri_jax.metrics.images import psnr, sliced_wasserstein, ssim
 
 FLAGS = flags.FLAGS
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
                 "the peers need images with a truth, all channels of a pixel"
                 " missing together"
             )
-        some = slice(FLAGS.images)
+        some = spaced(len(found["m"]), FLAGS.images)
         truth, m = found["truth"][some], found["m"][some]
         draws, average = found["x"][:, some], found["mean"][some]
     settings = json.loads((folder / "config.json").read_text())
@@ -128,7 +128,7 @@ def grid(
 ) -> None:
     """Some images: true, with gaps, and as each method filled them."""
     rows = {"true": truth, "with gaps": np.where(m, truth, 0.5), **filled}
-    shown = np.linspace(0, len(truth) - 1, SHOWN).astype(int)
+    shown = spaced(len(truth), SHOWN)
     figure = Figure(figsize=(1.4 + 0.9 * SHOWN, 0.9 * len(rows)))
     axes = figure.subplots(len(rows), SHOWN)
     width = figure.get_figwidth()
@@ -145,7 +145,7 @@ def grid(
 def define_flags() -> None:
     """The command line."""
     flags.DEFINE_string("workdir", "runs/cifar10", "A finished run.")
-    flags.DEFINE_integer("images", 500, "How many images, the first ones.")
+    flags.DEFINE_integer("images", 1000, "How many images, evenly spaced.")
     flags.DEFINE_string("out", "results/images.jsonl", "Takes the lines.")
     flags.DEFINE_string("picture", "", "Where a grid is drawn to, as .png.")
 

@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from miri_jax.data import Dataset, ImageSet
-from miri_jax.data.images import mean_pixels
+from miri_jax.data.images import mean_pixels, spaced
 
 OBSERVED, IMPUTED, TRUE = "#4c566a", "#d08770", "#5e81ac"
 PALE = "#e5e9f0"
@@ -140,8 +140,7 @@ def pairs_picture(dataset: Dataset, filled: np.ndarray) -> Figure | None:
 
 def images_picture(dataset: ImageSet, draws: Sequence[np.ndarray]) -> Figure:
     """A few images: true, with gaps, two draws, mean (Figures 3, 5 to 7)."""
-    shown = np.linspace(0, len(dataset.m) - 1, min(len(dataset.m), MAX_IMAGES))
-    shown = np.unique(shown.astype(int))
+    shown = spaced(len(dataset.m), MAX_IMAGES)
     grey = np.where(dataset.m, dataset.values, GREY)
     rows = {"true": dataset.truth, "with gaps": grey, "a draw": draws[0]}
     if len(draws) > 1:

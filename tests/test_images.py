@@ -22,6 +22,7 @@ from miri_jax.imputers.harmonic import (
     harmonic_fill,
 )
 from miri_jax.models import VelocityUNet
+from miri_jax.parallel import on_all_devices
 from miri_jax.runner import run
 from miri_jax.types import Cond, Masked
 
@@ -88,9 +89,9 @@ def test_starts_are_as_far_off_as_the_filling():
     """Images of which a half is rough, channels alike: so is the noise."""
     key_x, key_m, key_hide, key_noise = jax.random.split(jax.random.key(0), 4)
     rough = jnp.where(jnp.arange(24) < 12, 1.0, 0.1)[None, None, :, None]
-    grey = rough * jax.random.normal(key_x, (200, 24, 24, 1))
+    grey = rough * jax.random.normal(key_x, (64, 24, 24, 1))
     x = jnp.concatenate([grey, 0.5 * grey], axis=-1)
-    m = jax.random.bernoulli(key_m, 0.7, (200, 24, 24, 1))
+    m = jax.random.bernoulli(key_m, 0.7, (64, 24, 24, 1))
     m = jnp.broadcast_to(m, x.shape)
     data = Masked(jnp.where(m, x, 0), m)
     errors = fit_errors(key_hide, data)
@@ -131,30 +132,32 @@ def test_thinned_masks_show_only_what_was_observed(bank):
 
 
 def test_the_network_of_images():
+    apply = jax.jit(lambda net, *a: net.apply(*a), static_argnums=0)
     x = jax.random.normal(jax.random.key(0), (12, 8, 3))
     cond = Cond(x, x, x > 0, 0.5 * x)
     args = x, cond, jnp.float32(0.3)
     plain = VelocityUNet("nano")
-    params = plain.init(jax.random.key(1), *args)
-    v = plain.apply(params, *args)
+    params = jax.jit(plain.init)(jax.random.key(1), *args)
+    v = apply(plain, params, *args)
     assert v.shape == x.shape
-    remat = VelocityUNet("nano", remat=True).apply(params, *args)
+    remat = apply(VelocityUNet("nano", remat=True), params, *args)
     np.testing.assert_allclose(remat, v, atol=1e-5)
-    half = VelocityUNet("nano", dtype="bfloat16").apply(params, *args)
+    half = apply(VelocityUNet("nano", dtype="bfloat16"), params, *args)
     assert half.dtype == jnp.float32
     np.testing.assert_allclose(half, v, atol=0.1)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
     zero = VelocityUNet("nano", zero_output=True)
-    params = zero.init(jax.random.key(1), *args)
-    np.testing.assert_array_equal(zero.apply(params, *args), 0)
+    params = jax.jit(zero.init)(jax.random.key(1), *args)
+    np.testing.assert_array_equal(apply(zero, params, *args), 0)
     # Of what it moves only the missing entries are seen.
     other = jnp.where(cond.m0, 99.0, x), cond, jnp.float32(0.3)
     params = jax.tree.map(lambda p: p + 0.01, params)
     np.testing.assert_array_equal(
-        zero.apply(params, *args), zero.apply(params, *other)
+        apply(zero, params, *args), apply(zero, params, *other)
     )
 
 
+@pytest.mark.slow
 def test_steps_one_by_one_are_those_of_the_whole_program(bank, monkeypatch):
     imputer = make_imputer("miri", **MIRI)
     state = imputer.init(jax.random.key(0), bank)
@@ -192,16 +195,16 @@ def test_a_run_fills_images_and_shows_them(tmp_path):
 
 def test_a_folder_with_real_gaps_is_filled(tmp_path):
     (tmp_path / "in").mkdir()
-    for k, image in enumerate(random_shapes(6, 16).pixels):
+    for k, image in enumerate(random_shapes(24, 16).pixels):
         alpha = np.full((16, 16, 1), 255, np.uint8)
-        alpha[3 : 6 + k, 4:9] = 0
+        alpha[3 : 6 + k % 8, 4:9] = 0
         rgba = np.concatenate([image, alpha], axis=2)
-        Image.fromarray(rgba).save(tmp_path / "in" / f"p{k}.png")
+        Image.fromarray(rgba).save(tmp_path / "in" / f"p{k:02}.png")
     config = _config()
     config.data.update(images=f"folder:{tmp_path / 'in'}", rows=None, rate=0.0)
     run(config, str(tmp_path / "out"))
-    found = Image.open(tmp_path / "out" / "imputed" / "p2_mean.png")
-    before = random_shapes(6, 16).pixels[2]
+    found = Image.open(tmp_path / "out" / "imputed" / "p02_mean.png")
+    before = random_shapes(24, 16).pixels[2]
     seen = np.ones((16, 16), bool)
     seen[3:8, 4:9] = False
     np.testing.assert_array_equal(np.asarray(found)[seen], before[seen])
@@ -225,36 +228,37 @@ def test_bad_images_are_one_line(change, message):
     assert "\n" not in str(error.value)
 
 
+def _first_losses():
+    data = load_images(images="shapes", rows=24, size=16, rate=0.5).masked()
+    data = on_all_devices(data)
+    imputer = make_imputer("miri", **MIRI)
+    state = imputer.init(jax.random.key(0), data)
+    losses = []
+    for _ in range(MIRI["num_slices"]):
+        state, info = imputer.step(jax.random.key(1), state, data)
+        losses += np.asarray(info["loss"]).tolist()
+    return jax.local_device_count(), losses, float(np.std(state.x))
+
+
 DEVICES = """
-import sys, jax, numpy as np
-jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
-from miri_jax.data.images import load_images
-from miri_jax.imputers import iterate, make_imputer
-from miri_jax.parallel import on_all_devices
-data = load_images(images="shapes", rows=24, size=16, rate=0.5).masked()
-data = on_all_devices(data)
-imputer = make_imputer("miri", **{settings})
-state = imputer.init(jax.random.key(0), data)
-losses = []
-for state, info in iterate(jax.random.key(1), imputer, data, state):
-    losses += np.asarray(info["loss"]).tolist()
-print([jax.local_device_count(), losses, float(np.std(state.x))])
+import json, jax
+jax.config.update("jax_num_cpu_devices", 8)
+from tests.test_images import _first_losses
+print(json.dumps(_first_losses()))
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_losses_of_one():
-    settings = {**MIRI, "num_iterations": 1}
-    script = DEVICES.replace("{settings}", repr(settings))
-    found = []
-    for count in (1, 8):
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(count)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    (one, losses, spread), (eight, same, also) = found
+    with jax.debug_key_reuse(False):
+        one, losses, spread = _first_losses()
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    eight, same, also = json.loads(done.stdout.splitlines()[-1])
     assert (one, eight) == (1, 8) and len(losses) == 4
     np.testing.assert_allclose(same, losses, rtol=1e-3)
     assert also == pytest.approx(spread, rel=1e-3)

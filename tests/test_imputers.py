@@ -300,7 +300,10 @@ def test_gaussian_survives_collinear_and_constant_columns():
     assert abs(x[:, 4]).max() < 0.05
 
 
-@pytest.mark.parametrize("source", ["gaussian", "noise", "previous"])
+@pytest.mark.parametrize(
+    "source",
+    ["gaussian", pytest.param("noise", marks=pytest.mark.slow), "previous"],
+)
 def test_miri_meets_the_conditional_mean_of_a_normal(source):
     """E[x_mis | x_obs] of a bivariate normal, within its standard error."""
     rng = np.random.default_rng(1)
@@ -458,7 +461,9 @@ def test_early_stopping_keeps_the_best_weights():
     assert not np.array_equal(of(state), of(worse))
 
 
-@pytest.mark.parametrize("source", ["gaussian", "previous"])
+@pytest.mark.parametrize(
+    "source", [pytest.param("gaussian", marks=pytest.mark.slow), "previous"]
+)
 def test_auto_ends_when_mi_stops_falling(source, table):
     """On a table that a Gaussian fills, the first look at MI is the last."""
     data, _ = table
@@ -545,7 +550,9 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 
 @pytest.mark.parametrize("case", ["gaussian", "miri", "miri_paper", "mean"])
-@pytest.mark.parametrize("shape", [(1, 3), (5, 1), (2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3), pytest.param((5, 1), marks=pytest.mark.slow), (2, 2)]
+)
 def test_tiny_tables(case, shape):
     x = jnp.ones(shape)
     m = jnp.zeros(shape, bool).at[0, 0].set(True)
