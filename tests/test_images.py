@@ -94,11 +94,13 @@ def test_starts_are_as_far_off_as_the_filling():
     m = jax.random.bernoulli(key_m, 0.7, (64, 24, 24, 1))
     m = jnp.broadcast_to(m, x.shape)
     data = Masked(jnp.where(m, x, 0), m)
-    errors = fit_errors(key_hide, data)
+    errors = jax.jit(fit_errors)(key_hide, data)
     noise = jax.random.normal(key_noise, x.shape)
-    start, mean = jax.vmap(
-        lambda e, x, m: jax.tree.map(
-            lambda a: a[0], harmonic_draw(e[None], x[None], m, errors)
+    start, mean = jax.jit(
+        jax.vmap(
+            lambda e, x, m: jax.tree.map(
+                lambda a: a[0], harmonic_draw(e[None], x[None], m, errors)
+            )
         )
     )(noise, data.x, m)
     for columns in (slice(2, 9), slice(15, 22)):

@@ -551,7 +551,14 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 @pytest.mark.parametrize("case", ["gaussian", "miri", "miri_paper", "mean"])
 @pytest.mark.parametrize(
-    "shape", [(1, 3), pytest.param((5, 1), marks=pytest.mark.slow), (2, 2)]
+    "shape",
+    [
+        (1, 3),
+        *(
+            pytest.param(shape, marks=pytest.mark.slow)
+            for shape in ((5, 1), (2, 2))
+        ),
+    ],
 )
 def test_tiny_tables(case, shape):
     x = jnp.ones(shape)
