@@ -15,6 +15,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from miri_jax.exceptions import WorkdirError
+from miri_jax.parallel import sharding, to_host
 from miri_jax.types import PyTree
 
 FORMAT = 1
@@ -61,12 +62,16 @@ class CheckpointStore:
                 f" earlier ones stay: {reason[-120:]}"
             ) from error
 
-    def load_latest(self, like: PyTree) -> tuple[int, Any, list[str]]:
-        """Loads the last whole checkpoint onto the first local device.
+    def load_latest(
+        self, like: PyTree, rows: int = 0
+    ) -> tuple[int, Any, list[str]]:
+        """Loads the last whole checkpoint onto the devices at hand.
 
         Args:
           like: a state of the same structure, shapes and dtypes; the
             `ShapeDtypeStruct`s of `jax.eval_shape` will do.
+          rows: of arrays with so many rows each device gets a part, see
+            `parallel.spread`; of all others a copy.
 
         Returns:
           The step, the state, and one sentence for each damaged checkpoint that
@@ -79,7 +84,7 @@ class CheckpointStore:
         steps = sorted(c.step for c in self._checkpointer.checkpoints)
         for step in reversed(steps):
             try:
-                return step, self._load(step, like), notes
+                return step, self._load(step, like, rows), notes
             # A damaged file makes the reader raise any kind of error.
             except Exception as error:
                 notes.append(
@@ -98,10 +103,12 @@ class CheckpointStore:
         if not self._failed:  # Else it would raise the same error again.
             self._checkpointer.close()
 
-    def _load(self, step: int, like: PyTree) -> PyTree:
-        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    def _load(self, step: int, like: PyTree, rows: int) -> PyTree:
+        place = lambda leaf: sharding(leaf.shape, rows)
         wanted = {
-            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
+            name: jax.ShapeDtypeStruct(
+                leaf.shape, leaf.dtype, sharding=place(leaf)
+            )
             for name, leaf in _flatten(like).items()
         }
         arrays = self._checkpointer.load(step, wanted)
@@ -125,7 +132,7 @@ def _flatten(state: PyTree) -> dict[str, jax.Array]:
 def _digest(arrays: dict[str, jax.Array]) -> str:
     sha = hashlib.sha256()
     for name, leaf in sorted(arrays.items()):
-        array = np.ascontiguousarray(leaf)
+        array = np.ascontiguousarray(to_host(leaf))
         sha.update(f"{name} {array.dtype} {array.shape}".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()

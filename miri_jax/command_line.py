@@ -44,9 +44,9 @@ def call(command: Callable[[], object]) -> None:
         command()
     except (MiriError, OSError) as error:
         fail(error)
-    except KeyboardInterrupt:
+    except interrupt.Stopped as stopped:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stopped.status)
 
 
 def use_compilation_cache() -> None:

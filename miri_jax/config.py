@@ -54,6 +54,14 @@ def base_config() -> ConfigDict:
             "draws": 1,
             # Devices that a CPU is taken for, each with a core of its own.
             "cpu_devices": 1,
+            # For several processes, as on the hosts of a TPU slice: see
+            # `miri_jax.parallel.join`. `initialize` alone lets JAX find out.
+            "distributed": {
+                "initialize": False,
+                "coordinator_address": config_dict.placeholder(str),
+                "num_processes": config_dict.placeholder(int),
+                "process_id": config_dict.placeholder(int),
+            },
             # Outer iterations between two lines with MMD and MI; 0 for the
             # first and the last line only.
             "eval_every": 1,

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 from scipy.special import entr
 
-from miri_jax import interrupt, report, writers
+from miri_jax import interrupt, parallel, report, writers
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data import Dataset, ImageSet, load_dataset
 from miri_jax.data.images import mean_pixels
@@ -40,7 +40,6 @@ from miri_jax.metrics import (
     estimate_mutual_information,
     mutual_information,
 )
-from miri_jax.parallel import on_all_devices
 from miri_jax.types import Draw, Imputer, Masked
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
@@ -67,19 +66,14 @@ def run(config: ConfigDict, workdir: str) -> Any:
     output = config.get("output")
     if output:
         _check_output(output, config)
-    if config.cpu_devices > 1:
-        _take_for_devices(config.cpu_devices)
+    _start_devices(config)
     clock = Clock()
     folder = pathlib.Path(workdir)
     with clock("load"):
-        dataset = load_dataset(**config.data.to_dict())
+        dataset = parallel.agree(lambda: load_dataset(**config.data.to_dict()))
         imputer = make_imputer(config.method, **settings_of(config))
-        # Where a run goes on may have another number of devices.
-        settings = config.to_dict() | {"cpu_devices": None}
-        resumed = writers.claim_workdir(
-            folder, {**settings, "data_digest": _digest(dataset)}
-        )
-    data = on_all_devices(dataset.masked())
+        resumed = parallel.agree(lambda: _claim(folder, config, dataset))
+    data = parallel.spread(dataset.masked(), len(dataset.m))
     for note in dataset.table.notes if dataset.table else ():
         writers.say(note)
     writers.say(
@@ -110,6 +104,8 @@ def run(config: ConfigDict, workdir: str) -> Any:
             )
     with clock("evaluate"):
         final = _evaluate_draws(key_final, dataset, draws)
+    if not parallel.writes():
+        return state
     with clock("write"):
         results = write_results(folder, dataset, draws, output)
     page = pathlib.Path(config.get("report") or folder / "report.html")
@@ -129,12 +125,30 @@ def run(config: ConfigDict, workdir: str) -> Any:
     return state
 
 
-def _take_for_devices(count: int) -> None:
-    """Lets JAX take the CPU for several devices, if it has not started yet."""
-    try:
-        jax.config.update("jax_num_cpu_devices", count)
-    except RuntimeError:
-        writers.say(f"JAX has started already: cpu_devices={count} is not used")
+def _start_devices(config: ConfigDict) -> None:
+    """Sets what JAX must be told before it starts."""
+    count, others = config.cpu_devices, config.distributed.to_dict()
+    if count > 1:
+        try:
+            jax.config.update("jax_num_cpu_devices", count)
+        except RuntimeError:
+            writers.say(
+                f"JAX has started already: cpu_devices={count} is not used"
+            )
+    if others.pop("initialize") or others["coordinator_address"]:
+        parallel.join(**others)
+
+
+def _claim(
+    folder: pathlib.Path, config: ConfigDict, dataset: Dataset | ImageSet
+) -> bool:
+    """`writers.claim_workdir`, with what decides a run's results."""
+    if not parallel.writes():
+        return False
+    # Where a run goes on may have another number of devices or processes.
+    settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
+    settings["data_digest"] = _digest(dataset)
+    return writers.claim_workdir(folder, settings)
 
 
 def _check_output(output: str, config: ConfigDict) -> None:
@@ -289,19 +303,19 @@ def _fit(
     key_init, key_steps, key_metrics = keys
     store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
     like = jax.eval_shape(imputer.init, key_init, data)
-    step, state, notes = store.load_latest(like)
-    state = (
-        imputer.init(key_init, data) if state is None else on_all_devices(state)
-    )
+    step, state, notes = store.load_latest(like, rows=len(dataset.m))
+    if state is None:
+        state = imputer.init(key_init, data)
     for note in notes:
         writers.say(note)
     if resumed:
         where = f"after iteration {int(state.iteration)}" if step else "anew"
         writers.say(f"resuming in {folder}: {where}")
-    metrics = writers.MetricsWriter(
+    kind = writers.MetricsWriter if parallel.writes() else writers.SilentWriter
+    metrics = kind(
         folder, first_step=step, num_iterations=imputer.num_iterations
     )
-    if not metrics.rows():
+    if parallel.first_of(not metrics.rows()):
         values = _evaluate(jax.random.fold_in(key_metrics, 0), dataset, state.x)
         metrics.write(0, 0, values)
         metrics.progress(0, values)
@@ -320,11 +334,13 @@ def _fit(
             if now > before:
                 metrics.progress(now, values)
             due = time.monotonic() - saved_at >= config.checkpoint.every_seconds
-            if due or last:
+            stop = parallel.any_of(interrupt.requested())
+            if last or stop or parallel.first_of(due):
                 store.save(step, state)
                 saved, saved_at = step, time.monotonic()
+            if stop:
+                interrupt.stop()
             before = now
-            interrupt.check()
     finally:
         metrics.close()
         store.close()
@@ -394,7 +410,7 @@ def _evaluate(
     key: jax.Array, dataset: Dataset, x: jax.Array
 ) -> dict[str, float]:
     """MI of filled table and mask; errors and MMD where the truth is known."""
-    filled = dataset.restore(np.asarray(x))
+    filled = dataset.restore(parallel.to_host(x))
     if isinstance(dataset, ImageSet):
         return dataset.compare(filled)
     mi = mutual_information(key, filled, dataset.m)

@@ -17,6 +17,7 @@ import numpy as np
 import tensorboardX
 import tqdm
 
+from miri_jax import parallel
 from miri_jax.exceptions import WorkdirError
 
 
@@ -177,7 +178,35 @@ class MetricsWriter:
         self._events.close()
 
 
+class SilentWriter:
+    """A `MetricsWriter` that writes nothing, for processes but the first."""
+
+    def __init__(self, workdir: pathlib.Path, **settings: int) -> None:
+        """Takes what `MetricsWriter` does."""
+        del workdir, settings
+
+    def rows(self) -> list[dict[str, Any]]:
+        """No lines."""
+        return []
+
+    def write(
+        self, step: int, iteration: int, values: Mapping[str, float]
+    ) -> None:
+        """Does nothing."""
+
+    def progress(self, iteration: int, values: Mapping[str, float]) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
 def say(line: str) -> None:
-    """One line for the person who watches; results go to files."""
+    """One line for the person who watches; results go to files.
+
+    Of several processes only the one that writes says anything.
+    """
+    if not parallel.writes():
+        return
     tqdm.tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()

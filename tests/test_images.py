@@ -1,6 +1,7 @@
 """Images: the smooth filling, the network, and whole runs."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ from miri_jax.imputers.harmonic import (
     harmonic_fill,
 )
 from miri_jax.models import VelocityUNet
-from miri_jax.parallel import on_all_devices
+from miri_jax.parallel import split_examples, spread
 from miri_jax.runner import run
 from miri_jax.types import Cond, Masked
 
@@ -232,38 +233,54 @@ def test_bad_images_are_one_line(change, message):
 
 def _first_losses():
     data = load_images(images="shapes", rows=24, size=16, rate=0.5).masked()
-    data = on_all_devices(data)
+    data = spread(data, 24)
     imputer = make_imputer("miri", **MIRI)
     state = imputer.init(jax.random.key(0), data)
     losses = []
     for _ in range(MIRI["num_slices"]):
         state, info = imputer.step(jax.random.key(1), state, data)
         losses += np.asarray(info["loss"]).tolist()
-    return jax.local_device_count(), losses, float(np.std(state.x))
+    return jax.device_count(), losses, float(np.std(state.x))
+
+
+def _gathered():
+    """The shapes that a batch's program brings together on every device."""
+    data = load_images(images="shapes", rows=1600, size=16).masked()
+    data = spread(data, 1600)
+    assert len(data.x.addressable_shards[0].data) == 200
+
+    def batch(key, x, m):
+        pairs = flow.draw_batch(key, x, m, batch_size=64)
+        return split_examples(pairs)
+
+    program = jax.jit(batch).lower(jax.random.key(0), *data).compile()
+    return re.findall(r"= \S*\[(.*?)\]\S* all-gather", program.as_text())
 
 
 DEVICES = """
 import json, jax
 jax.config.update("jax_num_cpu_devices", 8)
-from tests.test_images import _first_losses
-print(json.dumps(_first_losses()))
+from tests.test_images import _first_losses, _gathered
+print(json.dumps([*_first_losses(), _gathered()]))
 """
 
 
 @pytest.mark.slow
 def test_eight_devices_give_the_losses_of_one():
     with jax.debug_key_reuse(False):
-        one, losses, spread = _first_losses()
+        one, losses, deviation = _first_losses()
     done = subprocess.run(
         [sys.executable, "-c", DEVICES],
         capture_output=True,
         text=True,
         check=True,
     )
-    eight, same, also = json.loads(done.stdout.splitlines()[-1])
+    eight, same, also, gathered = json.loads(done.stdout.splitlines()[-1])
     assert (one, eight) == (1, 8) and len(losses) == 4
     np.testing.assert_allclose(same, losses, rtol=1e-3)
-    assert also == pytest.approx(spread, rel=1e-3)
+    assert also == pytest.approx(deviation, rel=1e-3)
+    # The images stay where they are: only the batch's rows travel.
+    assert gathered and not any("1600" in shape for shape in gathered)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from miri_jax.imputers.miri import make_miri, make_miri_paper
 from miri_jax.imputers.missdiff import make_missdiff
 from miri_jax.imputers.simple import make_mean, make_median
 from miri_jax.imputers.tabcsdi import make_tabcsdi
+from miri_jax.parallel import spread, to_host
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
 
 IMPUTERS = {
@@ -163,10 +164,10 @@ def redraw_outside(
         anew.
       rounds: how often at most.
     """
-    x = np.asarray(x)
+    x = to_host(x)
     if bounds is None:
         return x
-    m = np.asarray(data.m)
+    m = to_host(data.m)
     gaps = tuple(range(1, m.ndim))
     for k in range(rounds):
         outside = ~m & ((x < bounds.low) | (x > bounds.high))
@@ -174,9 +175,9 @@ def redraw_outside(
         if not rows.any():
             break
         # Rows without gaps cost nothing.
-        part = Masked(data.x, jnp.asarray(m | ~rows))
+        part = Masked(data.x, spread(jnp.asarray(m | ~rows), len(m)))
         new = imputer.impute(jax.random.fold_in(key, k), state, part, draw)
-        x = np.where(rows, new, x)
+        x = np.where(rows, to_host(new), x)
     return x
 
 

@@ -39,6 +39,7 @@ from miri_jax.imputers.rows import move_rows
 from miri_jax.imputers.simple import observed_mean, observed_median
 from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
+from miri_jax.parallel import split_examples
 from miri_jax.types import Array, Cond, Draw, Imputer, Masked, PyTree
 
 SOURCES = ("previous", "noise", "gaussian", "harmonic")
@@ -341,7 +342,7 @@ class _MIRI:
         """What the pairs of an iteration are drawn from."""
         rows = self.rows(state, data)
         targets = state.held_out.targets if self.held_out else data.m
-        take = lambda a: a if rows is None else a[rows]
+        take = lambda a: a if rows is None else split_examples(a[rows])
         return _Bank(take(state.x), take(data.m), take(targets), state.start)
 
     def pairs(self, bank: _Bank) -> dict[str, Any]:

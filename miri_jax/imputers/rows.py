@@ -109,5 +109,5 @@ def move_chunks(
         new = move(jax.random.fold_in(key, i), take(x), x_obs, m)
         return x.at[here].set(merge(x_obs, new, m), mode="drop")
 
-    x = merge(data.x, x, data.m)
+    x = split_examples(merge(data.x, x, data.m))
     return jax.lax.fori_loop(0, -(-rows.count // chunk), one_chunk, x)
