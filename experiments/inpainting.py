@@ -8,7 +8,9 @@ Reads imputed.npz and appends a line for the run's draws, for the mean of them
 and for each peer, over the same `--images` images: PSNR (dB) and SSIM of
 whole images, their means, and the sliced Wasserstein distance (times 1000) of
 filled to true images, which is to be compared at one number of images only.
-`--picture` writes a grid of some of them.
+`--picture` writes a grid of some of them. `--inception=FILE`, the weights of
+Inception (see `inception_features`), adds the Frechet inception distance, of
+which at least 2048 images are needed for features of full rank.
 
 Peers: `biharmonic` of scikit-image (Damelin and Hoang, 2018), `linear`
 interpolation between observed pixels of scipy (nearest beyond their hull),
@@ -23,16 +25,24 @@ from collections.abc import Callable
 
 import numpy as np
 from absl import app, flags
-from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from skimage.restoration import inpaint_biharmonic
 
 from experiments import records
 from miri_jax.data.images import spaced, unit
-from miri_jax.metrics.images import psnr, sliced_wasserstein, ssim
+from miri_jax.metrics.images import (
+    frechet_distance,
+    psnr,
+    sliced_wasserstein,
+    ssim,
+)
+from miri_jax.report_pictures import image_grid
+from miri_jax.runner import settings_of
 
 FLAGS = flags.FLAGS
 SHOWN = 8
+BATCH = 64
 
 
 def biharmonic(images: np.ndarray, m: np.ndarray) -> np.ndarray:
@@ -73,35 +83,44 @@ def main(argv: list[str]) -> None:
     del argv
     folder = pathlib.Path(FLAGS.workdir)
     with np.load(folder / "imputed.npz") as found:
-        if "truth" not in found or (found["m"] != found["m"][..., :1]).any():
+        m = found["m"]
+        if "truth" not in found or (m != m[..., :1]).any():
             raise app.UsageError(
                 "the peers need images with a truth, all channels of a pixel"
                 " missing together"
             )
-        some = spaced(len(found["m"]), FLAGS.images)
-        truth, m = found["truth"][some], found["m"][some]
+        some = spaced(len(m), FLAGS.images)
+        truth, m = found["truth"][some], m[some]
         draws, average = found["x"][:, some], found["mean"][some]
     settings = json.loads((folder / "config.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
-    truth = unit(truth)
+    truth, method = unit(truth), settings["method"]
     filled = {
-        "miri, one draw": unit(draws[0]),
-        f"miri, mean of {len(draws)}": unit(average),
+        f"{method}, one draw": unit(draws[0]),
+        f"{method}, mean of {len(draws)}": unit(average),
     }
     seconds = dict.fromkeys(filled, sum(summary["seconds"].values()))
     gaps = np.where(m, truth, 0)
-    for name, fill in PEERS.items():
+    for name, fill in PEERS.items() if FLAGS.peers else ():
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             filled[name] = np.clip(fill(gaps, m), 0, 1).astype(np.float32)
         seconds[name] = time.perf_counter() - start
+    features = None
+    if FLAGS.inception:
+        features = inception_features(FLAGS.inception)
+        of_truth = features(truth)
+    else:
+        print("fid is left out: it takes --inception=FILE")
     for name, images in filled.items():
         found = {
             "psnr": float(psnr(truth, images).mean()),
             "ssim": float(ssim(truth, images).mean()),
             "swd": sliced_wasserstein(0, truth, images),
         }
+        if features:
+            found["fid"] = frechet_distance(of_truth, features(images))
         records.append(
             FLAGS.out,
             dataset=pathlib.Path(settings["data"]["images"]).name,
@@ -113,33 +132,43 @@ def main(argv: list[str]) -> None:
             images=len(truth),
             **found,
             seconds=round(seconds[name], 1),
-            settings=settings.get("method_defaults", {}).get("miri", {})
-            | {k: v for k, v in settings["imputer"].items() if v is not None}
-            if name.startswith("miri")
-            else {},
+            settings={} if name in PEERS else settings_of(ConfigDict(settings)),
         )
         print(name, found, flush=True)
     if FLAGS.picture:
-        grid(FLAGS.picture, truth, m, filled)
+        shown = spaced(len(truth), SHOWN)
+        rows = {"true": truth, "with gaps": np.where(m, truth, 0.5), **filled}
+        rows = {name: images[shown] for name, images in rows.items()}
+        image_grid(rows, left=1.4).savefig(FLAGS.picture, dpi=110)
 
 
-def grid(
-    path: str, truth: np.ndarray, m: np.ndarray, filled: dict[str, np.ndarray]
-) -> None:
-    """Some images: true, with gaps, and as each method filled them."""
-    rows = {"true": truth, "with gaps": np.where(m, truth, 0.5), **filled}
-    shown = spaced(len(truth), SHOWN)
-    figure = Figure(figsize=(1.4 + 0.9 * SHOWN, 0.9 * len(rows)))
-    axes = figure.subplots(len(rows), SHOWN)
-    width = figure.get_figwidth()
-    figure.subplots_adjust(1.4 / width, 0, 1, 1, 0.04, 0.04)
-    for line, (name, images) in zip(axes, rows.items()):
-        for axis, k in zip(line, shown):
-            axis.imshow(images[k], interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    figure.savefig(path, dpi=110)
+def inception_features(path: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The features of the Frechet inception distance.
+
+    Args:
+      path: TorchScript that takes uint8 `[n, 3, h, w]` and `return_features`,
+        as the inception-2015-12-05.pt of StyleGAN's authors. Such a file is
+        code: take it only from those you trust.
+
+    Returns:
+      `images [n, h, w, 3] in [0, 1] -> [n, f]`.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise app.UsageError("--inception needs pip install torch") from None
+    network = torch.jit.load(path).eval()
+
+    def features(images: np.ndarray) -> np.ndarray:
+        pixels = np.rint(255 * images).astype(np.uint8).transpose(0, 3, 1, 2)
+        found = []
+        with torch.no_grad():
+            for start in range(0, len(pixels), BATCH):
+                part = torch.from_numpy(pixels[start : start + BATCH].copy())
+                found.append(network(part, return_features=True).numpy())
+        return np.concatenate(found)
+
+    return features
 
 
 def define_flags() -> None:
@@ -147,6 +176,8 @@ def define_flags() -> None:
     flags.DEFINE_string("workdir", "runs/cifar10", "A finished run.")
     flags.DEFINE_integer("images", 1000, "How many images, evenly spaced.")
     flags.DEFINE_string("out", "results/images.jsonl", "Takes the lines.")
+    flags.DEFINE_bool("peers", True, "Whether the peers are scored too.")
+    flags.DEFINE_string("inception", "", "Inception's weights, TorchScript.")
     flags.DEFINE_string("picture", "", "Where a grid is drawn to, as .png.")
 
 

@@ -234,25 +234,11 @@ def _part_of(
     if n <= MAX_ROWS:
         return dataset, draws, ""
     rows = np.sort(np.random.default_rng(0).permutation(n)[:MAX_ROWS])
-    table, truth = dataset.table, dataset.truth
-    if table is not None:
-        table = table._replace(
-            frame=table.frame.iloc[rows],
-            missing=table.missing[rows],
-            values=table.values[rows],
-            m=table.m[rows],
-        )
-    part = dataset._replace(
-        values=dataset.values[rows],
-        m=dataset.m[rows],
-        truth=None if truth is None else truth[rows],
-        table=table,
-    )
     said = (
         f"<p>Pictures, shares and warnings below are of {MAX_ROWS} rows chosen"
         " at random.</p>"
     )
-    return part, [draw[rows] for draw in draws], said
+    return dataset.take(rows), [draw[rows] for draw in draws], said
 
 
 def _embed(path: pathlib.Path, figure: Figure) -> tuple[str, int]:

@@ -147,14 +147,24 @@ def images_picture(dataset: ImageSet, draws: Sequence[np.ndarray]) -> Figure:
         rows["another"] = draws[1]
         rows[f"mean of {len(draws)}"] = mean_pixels(draws)
     rows = {k: images for k, images in rows.items() if images is not None}
-    side, left = 0.9, 1.0
-    size = left + side * len(shown), side * len(rows)
+    return image_grid({k: images[shown] for k, images in rows.items()})
+
+
+def image_grid(rows: dict[str, np.ndarray], left: float = 1.0) -> Figure:
+    """Rows of images side by side.
+
+    Args:
+      rows: by name, `[k, h, w, 3]` each, uint8 or within [0, 1].
+      left: inches for the names.
+    """
+    count, side = len(next(iter(rows.values()))), 0.9
+    size = left + side * count, side * len(rows)
     figure = Figure(figsize=size)
-    axes = figure.subplots(len(rows), len(shown), squeeze=False)
+    axes = figure.subplots(len(rows), count, squeeze=False)
     figure.subplots_adjust(left / size[0], 0, 1, 1, 0.04, 0.04)
     for line, (name, images) in zip(axes, rows.items()):
-        for axis, k in zip(line, shown):
-            axis.imshow(images[k], interpolation="nearest")
+        for axis, image in zip(line, images):
+            axis.imshow(image, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")

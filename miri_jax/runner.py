@@ -66,7 +66,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     output = config.get("output")
     if output:
         _check_output(output, config)
-    _start_devices(config)
+    start_devices(config)
     clock = Clock()
     folder = pathlib.Path(workdir)
     with clock("load"):
@@ -125,7 +125,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     return state
 
 
-def _start_devices(config: ConfigDict) -> None:
+def start_devices(config: ConfigDict) -> None:
     """Sets what JAX must be told before it starts."""
     count, others = config.cpu_devices, config.distributed.to_dict()
     if count > 1:

@@ -38,6 +38,15 @@ class Dataset(NamedTuple):
     mmd_bandwidth: float | None = None
     table: Table | None = None
 
+    def take(self, rows: slice | np.ndarray) -> "Dataset":
+        """Some of the rows, on the same scale."""
+        return self._replace(
+            values=self.values[rows],
+            m=self.m[rows],
+            truth=None if self.truth is None else self.truth[rows],
+            table=None if self.table is None else self.table.take(rows),
+        )
+
     def masked(self) -> Masked:
         """The table as imputers take it."""
         return standardise(self.values, self.m, self.scaler)

@@ -34,6 +34,15 @@ class ImageSet(NamedTuple):
     truth: np.ndarray | None = None
     table: None = None
 
+    def take(self, rows: np.ndarray) -> "ImageSet":
+        """Some of the images, on the same scale."""
+        return self._replace(
+            values=self.values[rows],
+            m=self.m[rows],
+            names=tuple(self.names[i] for i in rows),
+            truth=None if self.truth is None else self.truth[rows],
+        )
+
     def masked(self) -> Masked:
         """The images as imputers take them."""
         return standardise(unit(self.values), self.m, self.scaler)
@@ -69,8 +78,7 @@ class ImageSet(NamedTuple):
         # Not above: scikit-image takes a second that tables need not wait for.
         from miri_jax.metrics.images import psnr, ssim
 
-        some = spaced(len(self.truth), MAX_COMPARED)
-        truth, filled = unit(self.truth[some]), unit(filled[some])
+        truth, filled = self._compared(filled)
         return {
             "psnr": float(np.mean(psnr(truth, filled))),
             "ssim": float(np.mean(ssim(truth, filled))),
@@ -82,9 +90,11 @@ class ImageSet(NamedTuple):
             return {}
         from miri_jax.metrics.images import sliced_wasserstein
 
+        return {"swd": sliced_wasserstein(0, *self._compared(filled))}
+
+    def _compared(self, filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         some = spaced(len(self.truth), MAX_COMPARED)
-        truth, filled = unit(self.truth[some]), unit(filled[some])
-        return {"swd": sliced_wasserstein(0, truth, filled)}
+        return unit(self.truth[some]), unit(filled[some])
 
 
 def mean_pixels(draws: Sequence[np.ndarray]) -> np.ndarray:

@@ -62,6 +62,15 @@ class Table(NamedTuple):
         """Names of the d numeric columns."""
         return encoded_names(self.columns)
 
+    def take(self, rows: slice | np.ndarray) -> "Table":
+        """Some of the rows."""
+        return self._replace(
+            frame=self.frame.iloc[rows],
+            missing=self.missing[rows],
+            values=self.values[rows],
+            m=self.m[rows],
+        )
+
 
 def read_table(
     path: str,
@@ -328,10 +337,7 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
         size = len(values) if times else CHUNK
         for start in range(0, len(values), size):
             rows = slice(start, start + size)
-            part = table._replace(
-                frame=table.frame.iloc[rows], missing=table.missing[rows]
-            )
-            fill_table(part, values[rows]).to_csv(
+            fill_table(table.take(rows), values[rows]).to_csv(
                 path,
                 sep=SEPARATORS[ending],
                 index=False,

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
-from miri_jax.flow import gap_rows, merge
-from miri_jax.imputers.rows import move_rows
+from miri_jax.flow import Base, merge
+from miri_jax.imputers.rows import draw_starts
 from miri_jax.types import Array, Draw, Imputer, Masked
 
 
@@ -165,15 +165,15 @@ def draw_rows(
     draw: Draw | None = None,
 ) -> Array:
     """`conditional_draw` for all rows `[n, *dims]`, `chunk` rows at a time."""
-    max_steps = 20 + 2 * data.m[0].size
+    return draw_starts(key, data, conditional_base(gaussian), chunk, draw)
 
-    def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
-        del x  # the old filling
-        one = noise[None], x_obs[None], m, gaussian, max_steps
-        return conditional_draw(*one)[0][0]
 
-    rows = gap_rows(data.m)
-    return move_rows(key, data.x, data, rows, move, chunk, draw)
+def conditional_base(gaussian: Gaussian) -> Base:
+    """`conditional_draw` as the start of a flow."""
+    max_steps = 20 + 2 * gaussian.mean.size
+    return lambda noise, x, m: conditional_draw(
+        noise, x, m, gaussian, max_steps
+    )
 
 
 def init_state(key: Array, data: Masked) -> GaussianState:

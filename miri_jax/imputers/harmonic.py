@@ -12,8 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from miri_jax.flow import gap_rows, merge
-from miri_jax.imputers.rows import move_rows
+from miri_jax.flow import merge
 from miri_jax.types import Array, Masked
 
 NUM_SWEEPS = 24
@@ -117,16 +116,6 @@ def harmonic_draw(
         return merge(x, mean + rough * (noise @ errors.root.T), m), mean
 
     return jax.vmap(one)(noise, x)
-
-
-def draw_images(key: Array, data: Masked, errors: Errors, chunk: int) -> Array:
-    """`harmonic_draw` for all images `[n, h, w, c]`, `chunk` at a time."""
-
-    def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
-        del x  # the old filling
-        return harmonic_draw(noise[None], x_obs[None], m, errors)[0][0]
-
-    return move_rows(key, data.x, data, gap_rows(data.m), move, chunk)
 
 
 def fit_errors(key: Array, data: Masked) -> Errors:

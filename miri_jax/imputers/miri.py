@@ -26,16 +26,12 @@ from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import early_stopping
 from miri_jax.imputers.gaussian import (
     Gaussian,
-    conditional_draw,
+    conditional_base,
     draw_rows,
     fit_gaussian,
 )
-from miri_jax.imputers.harmonic import (
-    draw_images,
-    fit_errors,
-    harmonic_draw,
-)
-from miri_jax.imputers.rows import move_rows
+from miri_jax.imputers.harmonic import fit_errors, harmonic_draw
+from miri_jax.imputers.rows import draw_starts, move_rows
 from miri_jax.imputers.simple import observed_mean, observed_median
 from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
@@ -199,10 +195,7 @@ class _MIRI:
             return lambda noise, x, m: (flow.merge(x, noise, m), None)
         if self.source == "harmonic":
             return lambda noise, x, m: harmonic_draw(noise, x, m, start)
-        max_steps = 20 + 2 * start.mean.size
-        return lambda noise, x, m: conditional_draw(
-            noise, x, m, start, max_steps
-        )
+        return conditional_base(start)
 
     def init(self, key: Array, data: Masked) -> MIRIState:
         """The state before the first iteration, with X(0)."""
@@ -220,7 +213,7 @@ class _MIRI:
             start, x = self.fit_gaussian(key_fill, data, order)
         elif self.source == "harmonic":
             start = fit_errors(key_fill, data)
-            x = draw_images(key_fill, data, start, self.chunk)
+            x = draw_starts(key_fill, data, self.base(start), self.chunk)
         else:
             x = initial_fill(key_fill, data, self.initial)
         if self.keep_velocities:

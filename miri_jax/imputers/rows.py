@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from miri_jax.flow import GapRows, merge
+from miri_jax.flow import Base, GapRows, gap_rows, merge
 from miri_jax.parallel import split_examples
 from miri_jax.types import Array, Draw, Masked
 
@@ -73,6 +73,18 @@ def move_rows(
         return jax.vmap(move)(noise, x, x_obs, m)
 
     return move_chunks(key, x, data, rows, move_chunk, chunk)
+
+
+def draw_starts(
+    key: Array, data: Masked, base: Base, chunk: int, draw: Draw | None = None
+) -> Array:
+    """Rows `[n, *dims]` filled by a flow's start, `chunk` rows at a time."""
+
+    def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        del x  # the old filling
+        return base(noise[None], x_obs[None], m)[0][0]
+
+    return move_rows(key, data.x, data, gap_rows(data.m), move, chunk, draw)
 
 
 def move_chunks(

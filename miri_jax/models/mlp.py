@@ -23,6 +23,24 @@ def time_features(tau: Array, num_frequencies: int) -> Array:
     return jnp.concatenate([tau[None], jnp.sin(angles), jnp.cos(angles)])
 
 
+def moved_parts(x_tau: Array, cond: Cond) -> tuple[Array, Array]:
+    """What a velocity sees of x_tau, and in the place of m0 * x0, `[*dims]`.
+
+    Rows with a source of their own have x0_m = x1_m: there the source's mean
+    takes the place, and x_tau is seen from it.
+    """
+    first = cond.x0_m
+    if cond.mean is not None:
+        first = jnp.where(cond.m0, 0, cond.mean)
+        x_tau = x_tau - cond.mean
+    return jnp.where(cond.m0, 0, x_tau), first
+
+
+def last_layer(zero: bool) -> dict[str, Any]:
+    """Settings of a network's last layer, which may start at zero."""
+    return {"kernel_init": nn.initializers.zeros} if zero else {}
+
+
 class MLP(nn.Module):
     """One example's parts and a time, to a vector: the trunk of every method.
 
@@ -72,9 +90,7 @@ class MLP(nn.Module):
         else:
             for _ in range(self.depth):
                 h = act(dense(self.width)(h))
-        init = nn.initializers.zeros if self.zero_output else None
-        last = {"kernel_init": init} if init else {}
-        out = dense(like.size, **last)(h)
+        out = dense(like.size, **last_layer(self.zero_output))(h)
         return out.reshape(like.shape).astype(like.dtype)
 
 
@@ -87,10 +103,5 @@ class VelocityMLP(MLP):
     @nn.compact
     def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
         """Velocity `[*dims]` at `x_tau` `[*dims]` and scalar `tau`."""
-        first = cond.x0_m
-        if cond.mean is not None:
-            # Rows with a source of their own have x0_m = x1_m.
-            first = jnp.where(cond.m0, 0, cond.mean)
-            x_tau = x_tau - cond.mean
-        x_tau = jnp.where(cond.m0, 0, x_tau)
+        x_tau, first = moved_parts(x_tau, cond)
         return self.trunk(first, cond.x1_m, cond.m0, x_tau, tau=tau)

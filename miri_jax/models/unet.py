@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from miri_jax.models.mlp import time_features
+from miri_jax.models.mlp import last_layer, moved_parts, time_features
 from miri_jax.types import Array, Cond
 
 GROUP = 16  # channels that GroupNorm normalises together
@@ -33,8 +33,6 @@ SIZES = {
     "tiny": Size((32, 64, 96), 1, 2),
     "base": Size((128, 256, 256), 2, 4),
 }
-
-
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -49,8 +47,8 @@ class UNet(nn.Module):
       size: a name in `SIZES`.
       num_frequencies: see `mlp.time_features`.
       zero_output: start with the last layer at zero.
-      dtype: of the computation, "float32" or "bfloat16"; parameters, sums and
-        the result are float32.
+      dtype: of the computation, one of `DTYPES`; parameters, sums and the
+        result are float32.
       remat: compute the blocks' insides anew in the backward pass, for less
         memory.
     """
@@ -102,9 +100,9 @@ class UNet(nn.Module):
             for _ in range(size.blocks):
                 h = block(width)(h, time)
         h = nn.silu(_norm(h, dtype))
-        init = nn.initializers.zeros if self.zero_output else None
-        last = {"kernel_init": init} if init else {}
-        return conv(like.shape[-1], **last)(h).astype(like.dtype)
+        return conv(like.shape[-1], **last_layer(self.zero_output))(h).astype(
+            like.dtype
+        )
 
 
 class VelocityUNet(UNet):
@@ -113,12 +111,7 @@ class VelocityUNet(UNet):
     @nn.compact
     def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
         """Velocity `[h, w, c]` at `x_tau` `[h, w, c]` and scalar `tau`."""
-        first = cond.x0_m
-        if cond.mean is not None:
-            # Rows with a source of their own have x0_m = x1_m.
-            first = jnp.where(cond.m0, 0, cond.mean)
-            x_tau = x_tau - cond.mean
-        x_tau = jnp.where(cond.m0, 0, x_tau)
+        x_tau, first = moved_parts(x_tau, cond)
         return self.trunk(x_tau, first, cond.x1_m, cond.m0, tau=tau)
 
 
