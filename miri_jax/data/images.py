@@ -66,6 +66,8 @@ class ImageSet(NamedTuple):
     def compare(self, filled: np.ndarray) -> dict[str, float]:
         """PSNR (dB) and SSIM of filled images, means over 1000 at most.
 
+        Images of less than 7 x 7 pixels have no SSIM.
+
         Args:
           filled: `[n, h, w, 3]`, 0 to 255; of whole images, as in Table 1 of
             the MIRI paper.
@@ -76,20 +78,25 @@ class ImageSet(NamedTuple):
         if self.truth is None:
             return {}
         # Not above: scikit-image takes a second that tables need not wait for.
-        from miri_jax.metrics.images import psnr, ssim
+        from miri_jax.metrics.images import PATCH, psnr, ssim
 
         truth, filled = self._compared(filled)
-        return {
-            "psnr": float(np.mean(psnr(truth, filled))),
-            "ssim": float(np.mean(ssim(truth, filled))),
-        }
+        found = {"psnr": float(np.mean(psnr(truth, filled)))}
+        if min(truth.shape[1:3]) >= PATCH:
+            found["ssim"] = float(np.mean(ssim(truth, filled)))
+        return found
 
     def compare_sets(self, filled: np.ndarray) -> dict[str, float]:
-        """Sliced Wasserstein distance of two sets of at most 1000 images."""
+        """Sliced Wasserstein distance of two sets of at most 1000 images.
+
+        Images of less than 7 x 7 pixels have none.
+        """
         if self.truth is None:
             return {}
-        from miri_jax.metrics.images import sliced_wasserstein
+        from miri_jax.metrics.images import PATCH, sliced_wasserstein
 
+        if min(self.truth.shape[1:3]) < PATCH:
+            return {}
         return {"swd": sliced_wasserstein(0, *self._compared(filled))}
 
     def _compared(self, filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,12 +19,14 @@ def velocity_network(
 
     Args:
       shape: of the data.
-      model: fields of the network; those of the other kind are left out.
+      model: fields of the network.
 
     Raises:
-      ConfigError: if neither kind has such a field.
+      ConfigError: if the network has no such field.
     """
-    return _make(VelocityUNet if len(shape) == 4 else VelocityMLP, model)
+    network = VelocityUNet if len(shape) == 4 else VelocityMLP
+    _refuse_others(network, model)
+    return _make(network, model)
 
 
 def matched_mlp(model: Mapping[str, Any] | None = None) -> MLP:
@@ -53,8 +55,20 @@ def matched_network(
       model: see `matched_mlp`.
     """
     if example.ndim == 3:
+        _refuse_others(UNet, model or {})
         return _make(UNet, model or {})
     return matched_mlp(model)
+
+
+def _refuse_others(network: type, model: Mapping[str, Any]) -> None:
+    """Refuses the fields that only the other kind of network has."""
+    for name in sorted(model.keys() & _FIELDS):
+        if name not in network.__dataclass_fields__:
+            other = "images" if name in UNet.__dataclass_fields__ else "tables"
+            raise ConfigError(
+                f"model.{name} is a setting of networks for {other}; leave it"
+                " out"
+            )
 
 
 def _make(network: type, model: Mapping[str, Any]) -> Any:
