@@ -19,6 +19,7 @@ jax.config.update("jax_numpy_dtype_promotion", "standard")
 # The workers of one run share what they compile; the next run starts afresh.
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
 CACHE = os.path.join(tempfile.gettempdir(), f"miri_jax_tests_{_RUN}")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE  # for commands
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

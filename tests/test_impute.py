@@ -1,8 +1,6 @@
 """The command miri-impute: files of all kinds in and out, one-line errors."""
 
 import gzip
-import os
-import subprocess
 import sys
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 
 from miri_jax import impute
 from miri_jax.exceptions import ConfigError
-from tests.conftest import CACHE
+from tests.command import Command
 
 TEXT = """name,age,sex,day,size
 ann,31,f,2024-01-05,S
@@ -23,15 +21,8 @@ eve,,f,2024-01-30,S
 
 
 def _run(*words, cwd):
-    process = subprocess.run(
-        [sys.executable, "-m", "miri_jax.impute", *map(str, words)],
-        cwd=cwd,
-        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": CACHE},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return process.returncode, process.stderr
+    code, _, err = Command("miri_jax.impute", *words, cwd=cwd).end()
+    return code, err
 
 
 def _impute(*words):

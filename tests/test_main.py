@@ -2,45 +2,34 @@
 
 import json
 import os
-import pathlib
 import resource
 import signal
 import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
-from tests.conftest import CACHE
+from miri_jax import interrupt, train
+from tests.command import ROOT, Command
 
-ROOT = pathlib.Path(__file__).parents[1]
 
-
-def _command(config, workdir, *settings):
+def _words(config, workdir, *settings):
     return [
-        *(sys.executable, "-m", "miri_jax.main"),
-        *("--config", str(ROOT / "configs" / config)),
-        *("--workdir", str(workdir)),
+        *("--config", ROOT / "configs" / config),
+        *("--workdir", workdir),
         *settings,
     ]
 
 
-def _start(*args):
-    return subprocess.Popen(
-        _command(*args),
-        cwd=ROOT,
-        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": CACHE},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _start(*args, **options):
+    return Command("miri_jax.main", *_words(*args), **options)
 
 
-def _run(*args):
-    process = _start(*args)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+def _run(*args, **options):
+    return _start(*args, **options).end()
 
 
 # A run of 30 saved steps, each a fifth of an iteration.
@@ -76,11 +65,11 @@ def test_a_killed_run_ends_bit_identical(tmp_path):
         deadline = time.monotonic() + 200
         while process.poll() is None and time.monotonic() < deadline:
             if _last_step(killed) >= wanted:
-                process.send_signal(signal.SIGKILL)
+                process.send(signal.SIGKILL)
                 break
             time.sleep(0.002)
-        _, err = process.communicate()
-        kills += process.returncode == -signal.SIGKILL
+        code, _, err = process.end()
+        kills += code == -signal.SIGKILL
         resumed.append("resuming" in err)
     assert kills >= 4, "the run ended before it was killed"
     assert any(resumed[1:])
@@ -108,16 +97,40 @@ def _last_step(workdir):
         return -1
 
 
-def test_interrupt_is_one_line_and_resumable(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_saves_and_is_one_line(tmp_path, number):
     config, *settings = KILLED
+    settings[2] = "--config.checkpoint.every_seconds=1000"
     process = _start(config, tmp_path, *settings)
     while _last_step(tmp_path) < 5 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    process.send(number)
+    code, _, err = process.end()
+    assert code == 128 + number
     assert "the same command goes on from here" in err
     assert "Traceback" not in err
+    last = _last_step(tmp_path)
+    assert (tmp_path / "checkpoints" / str(last)).is_dir()
+
+
+def _never_ends(*args, **settings):
+    time.sleep(60)
+
+
+def _stuck():
+    """A step that takes longer than there is time after SIGTERM."""
+    interrupt.GRACE_SECONDS = 0.5
+    train.sgd_step = _never_ends
+
+
+def test_sigterm_does_not_wait_for_a_long_step(tmp_path):
+    config, *settings = KILLED
+    process = _start(config, tmp_path, *settings, before=_stuck)
+    process.wait_for("iteration 0/6")
+    process.send(signal.SIGTERM)
+    start = time.monotonic()
+    assert process.end()[0] == 143
+    assert time.monotonic() - start < 30
 
 
 TABLE = "a,b\n1,2\n,4\n3,\n2,5\n"
@@ -213,24 +226,22 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     assert _run("table.py", workdir, *settings)[0] == 0
 
 
+def _limit_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))
+    jax.config.update("jax_enable_compilation_cache", False)
+
+
 def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path):
     """A limit on the size of files stands for the disk that is full."""
     config, *settings = KILLED
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))
-    command = _command(config, tmp_path, *settings, "--config.model.width=128")
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    code, out, err = _run(
+        *(config, tmp_path, *settings, "--config.model.width=128"),
+        before=_limit_files,
     )
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
+    assert code == 1
+    last = err.strip().splitlines()[-1]
     assert "checkpoint 1 cannot be saved" in last and "File too large" in last
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in out + err
 
 
 def test_no_gaps_returns_the_table_as_it_is(tmp_path):
@@ -268,9 +279,11 @@ def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        _command("toy.py:smoke", tmp_path, "--config.eval_every=3"),
+        [
+            *(sys.executable, "-m", "miri_jax.main"),
+            *_words("toy.py:smoke", tmp_path, "--config.eval_every=3"),
+        ],
         cwd=ROOT,
-        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": CACHE},
         stdout=theirs,
         stderr=theirs,
     )

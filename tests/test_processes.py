@@ -5,21 +5,16 @@ They train, save and stop together, and what they saved goes on elsewhere.
 
 import importlib.util
 import json
-import os
-import pathlib
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from miri_jax.runner import run
-from tests.conftest import CACHE
+from tests.command import ROOT, Command
 
-ROOT = pathlib.Path(__file__).parents[1]
 COMMON = {
     "draws": 2,
     "imputer.num_iterations": 3,
@@ -38,18 +33,11 @@ SLOW = pytest.param("cifar10", marks=pytest.mark.slow)
 
 
 def _start(config, workdir, settings):
-    flags = [f"--config.{name}={value}" for name, value in settings.items()]
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "miri_jax.main"),
-            f"--config=configs/{config}.py:smoke",
-            f"--workdir={workdir}",
-            *flags,
-        ],
-        cwd=ROOT,
-        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": CACHE},
-        stderr=subprocess.PIPE,
-        text=True,
+    return Command(
+        "miri_jax.main",
+        f"--config=configs/{config}.py:smoke",
+        f"--workdir={workdir}",
+        *(f"--config.{name}={value}" for name, value in settings.items()),
     )
 
 
@@ -73,8 +61,8 @@ def _start_two(config, workdir):
 
 def _end(processes):
     """Their exit statuses, and what they said."""
-    said = [process.communicate(timeout=300)[1] for process in processes]
-    return [process.returncode for process in processes], said
+    codes, _, said = zip(*(process.end() for process in processes))
+    return list(codes), said
 
 
 def _run_here(config, folder):
@@ -118,10 +106,8 @@ def test_two_processes_stop_together_and_go_on_as_two_or_one(config, tmp_path):
     alone = _run_here(config, tmp_path / "alone")
     folder = tmp_path / "two"
     two = _start_two(config, folder)
-    for line in two[0].stderr:
-        if line.startswith("iteration 1/3"):
-            break
-    two[1].send_signal(signal.SIGTERM)
+    two[0].wait_for("iteration 1/3")
+    two[1].send(signal.SIGTERM)
     codes, said = _end(two)
     assert codes == [143, 143], said
     assert "goes on from here" in said[0]
