@@ -26,6 +26,7 @@ setup(
         # Its reader, for the images of tensorflow-datasets.
         "array_record>=0.5",
         "chex>=0.1.90",
+        "filelock>=3.15",
         "flax>=0.12",
         "jax>=0.10",
         "matplotlib>=3.9",

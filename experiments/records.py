@@ -8,7 +8,7 @@ import platform
 import sys
 from typing import Any
 
-from miri_jax.runner import versions
+from miri_jax.diagnostics import versions
 
 
 def machine() -> str:

@@ -75,6 +75,12 @@ def base_config() -> ConfigDict:
                 }
             ),
             "checkpoint": {"every_seconds": 10.0, "keep": 3},
+            # How often a fit that turns non-finite goes back to its last
+            # checkpoint with a smaller learning rate.
+            "retries": 3,
+            # Leave a trace of the second step in WORKDIR/profile, for
+            # TensorBoard's profiler or ui.perfetto.dev.
+            "profile": False,
         }
     )
 

@@ -1,14 +1,10 @@
 """`run`: one fit from its config to its result files, resumable at any time."""
 
 import hashlib
-import importlib.metadata
 import math
 import os
 import pathlib
 import platform
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -18,8 +14,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 from scipy.special import entr
 
-from miri_jax import interrupt, parallel, report, writers
-from miri_jax.checkpoint import CheckpointStore
+from miri_jax import diagnostics, parallel, report, writers
 from miri_jax.data import Dataset, ImageSet, load_dataset
 from miri_jax.data.images import mean_pixels
 from miri_jax.data.tables import (
@@ -27,22 +22,17 @@ from miri_jax.data.tables import (
     numbered,
     write_table,
 )
+from miri_jax.diagnostics import Clock, Compilations
 from miri_jax.exceptions import ConfigError, NonFiniteError
+from miri_jax.fitting import fit
 from miri_jax.imputers import draws as draw_set
-from miri_jax.imputers import (
-    finished,
-    iterate,
-    make_imputer,
-    redraw_outside,
-)
+from miri_jax.imputers import make_imputer, redraw_outside
 from miri_jax.metrics import (
     errors,
     estimate_mutual_information,
     mutual_information,
 )
 from miri_jax.types import Draw, Imputer, Masked
-
-PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
 
 
 def run(config: ConfigDict, workdir: str) -> Any:
@@ -67,12 +57,23 @@ def run(config: ConfigDict, workdir: str) -> Any:
     if output:
         _check_output(output, config)
     start_devices(config)
-    clock = Clock()
     folder = pathlib.Path(workdir)
+    with Compilations() as compiled, writers.WorkdirLock(folder) as lock:
+        return _run(config, folder, lock, compiled)
+
+
+def _run(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    lock: writers.WorkdirLock,
+    compiled: Compilations,
+) -> Any:
+    clock, output = Clock(), config.get("output")
     with clock("load"):
         dataset = parallel.agree(lambda: load_dataset(**config.data.to_dict()))
-        imputer = make_imputer(config.method, **settings_of(config))
-        resumed = parallel.agree(lambda: _claim(folder, config, dataset))
+        settings = settings_of(config)
+        make_imputer(config.method, **settings)  # refuses what is wrong
+        resumed = parallel.agree(lambda: _claim(folder, lock, config, dataset))
     data = parallel.spread(dataset.masked(), len(dataset.m))
     for note in dataset.table.notes if dataset.table else ():
         writers.say(note)
@@ -84,19 +85,21 @@ def run(config: ConfigDict, workdir: str) -> Any:
     key_init, key_steps, key_draws, key_metrics, key_final = jax.random.split(
         root, 5
     )
+    trace, notes = [], []
     if dataset.m.all():
         writers.say("nothing is missing: the table is returned as it is")
-        state, draws, trace = None, [dataset.values] * config.draws, []
+        state, draws = None, [dataset.values] * config.draws
     else:
         with clock("fit"):
-            state, trace = _fit(
+            imputer, state, trace, notes = fit(
                 (key_init, key_steps, key_metrics),
-                imputer,
                 dataset,
                 data,
                 config,
+                settings,
                 folder,
-                resumed,
+                resumed=resumed,
+                compiled=compiled,
             )
         with clock("draw"):
             draws = _draw(
@@ -109,13 +112,23 @@ def run(config: ConfigDict, workdir: str) -> Any:
     with clock("write"):
         results = write_results(folder, dataset, draws, output)
     page = pathlib.Path(config.get("report") or folder / "report.html")
-    summary = _summary(config, dataset, final, results, page.parent)
+    full = diagnostics.memory_note()
+    if full:
+        notes.append(full)
+        writers.say(full)
+    summary = _summary(config, dataset, final, results, page.parent, notes)
     with clock("report"):
         report.write_report(folder, dataset, draws, trace, summary)
         if page != folder / "report.html":
             text = (folder / "report.html").read_text("utf-8")
             writers.write_atomically(page, lambda p: _write_text(p, text))
     summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
+    summary["compiled"] = {
+        "programs": compiled.programs,
+        "from_cache": compiled.cached,
+        "seconds": round(compiled.seconds, 3),
+    }
+    summary["peak_bytes"] = diagnostics.peak_memory()
     writers.write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
     writers.say(f"done: {shown}")
@@ -140,7 +153,10 @@ def start_devices(config: ConfigDict) -> None:
 
 
 def _claim(
-    folder: pathlib.Path, config: ConfigDict, dataset: Dataset | ImageSet
+    folder: pathlib.Path,
+    lock: writers.WorkdirLock,
+    config: ConfigDict,
+    dataset: Dataset | ImageSet,
 ) -> bool:
     """`writers.claim_workdir`, with what decides a run's results."""
     if not parallel.writes():
@@ -148,6 +164,7 @@ def _claim(
     # Where a run goes on may have another number of devices or processes.
     settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
     settings["data_digest"] = _digest(dataset)
+    lock.take()
     return writers.claim_workdir(folder, settings)
 
 
@@ -180,8 +197,9 @@ def _summary(
     metrics: dict[str, float],
     results: list[pathlib.Path],
     page_folder: pathlib.Path,
+    notes: list[str],
 ) -> dict[str, Any]:
-    """What summary.json and the report in a folder say, but the seconds."""
+    """What summary.json and the report say, but what the run took."""
     rows, *columns = dataset.gaps().shape
     return {
         "method": config.method,
@@ -191,8 +209,9 @@ def _summary(
         "draws": config.draws,
         "metrics": metrics,
         "results": [os.path.relpath(path, page_folder) for path in results],
-        "notes": list(dataset.table.notes) if dataset.table else [],
-        "versions": versions(),
+        "notes": [*(dataset.table.notes if dataset.table else ()), *notes],
+        "versions": diagnostics.versions(),
+        "revision": diagnostics.revision(),
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
         "machine": f"{platform.machine()}, {platform.system()}",
     }
@@ -267,121 +286,6 @@ def _write_text(path: str, text: str) -> None:
     pathlib.Path(path).write_text(text, "utf-8")
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found}
-
-
-class Clock:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        """Starts with no phase."""
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        """Adds the time inside the block to a phase; Ctrl-C may end it."""
-        start = time.perf_counter()
-        yield
-        interrupt.check()
-        spent = time.perf_counter() - start
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
-
-
-def _fit(
-    keys: tuple[jax.Array, ...],
-    imputer: Imputer,
-    dataset: Dataset,
-    data: Masked,
-    config: ConfigDict,
-    folder: pathlib.Path,
-    resumed: bool,
-) -> tuple[Any, list[dict[str, Any]]]:
-    """Steps the imputer to its end; returns its state and metrics.jsonl."""
-    key_init, key_steps, key_metrics = keys
-    store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
-    like = jax.eval_shape(imputer.init, key_init, data)
-    step, state, notes = store.load_latest(like, rows=len(dataset.m))
-    if state is None:
-        state = imputer.init(key_init, data)
-    for note in notes:
-        writers.say(note)
-    if resumed:
-        where = f"after iteration {int(state.iteration)}" if step else "anew"
-        writers.say(f"resuming in {folder}: {where}")
-    kind = writers.MetricsWriter if parallel.writes() else writers.SilentWriter
-    metrics = kind(
-        folder, first_step=step, num_iterations=imputer.num_iterations
-    )
-    if parallel.first_of(not metrics.rows()):
-        values = _evaluate(jax.random.fold_in(key_metrics, 0), dataset, state.x)
-        metrics.write(0, 0, values)
-        metrics.progress(0, values)
-    saved, saved_at = step, time.monotonic()
-    every = config.eval_every or imputer.num_iterations
-    try:
-        before = int(state.iteration)
-        for state, info in iterate(key_steps, imputer, data, state):
-            step, now = step + 1, int(state.iteration)
-            values = _log_values(info, state, now, saved)
-            last = finished(imputer, state)
-            if now > before and (now % every == 0 or last):
-                key = jax.random.fold_in(key_metrics, now)
-                values |= _evaluate(key, dataset, state.x)
-            metrics.write(step, now, values)
-            if now > before:
-                metrics.progress(now, values)
-            due = time.monotonic() - saved_at >= config.checkpoint.every_seconds
-            stop = parallel.any_of(interrupt.requested())
-            if last or stop or parallel.first_of(due):
-                store.save(step, state)
-                saved, saved_at = step, time.monotonic()
-            if stop:
-                interrupt.stop()
-            before = now
-    finally:
-        metrics.close()
-        store.close()
-    return state, metrics.rows()
-
-
-def _log_values(
-    info: Mapping[str, jax.Array],
-    state: Any,
-    iteration: int,
-    saved: int,
-) -> dict[str, float]:
-    """Means of what a step logs; stops at the first value that is not finite.
-
-    Raises:
-      NonFiniteError: with iteration, step and the last good checkpoint.
-    """
-    kept = f"checkpoint {saved}" if saved else "no checkpoint yet"
-    for name, value in info.items():
-        bad = np.flatnonzero(~np.isfinite(np.ravel(value)))
-        if bad.size:
-            raise NonFiniteError(
-                f"{name} is not finite in iteration {iteration}, SGD step"
-                f" {bad[0]} of this call; the last good state is {kept}; try a"
-                " smaller --config.imputer.learning_rate in a new --workdir"
-            )
-    if not _all_finite(state.x):
-        raise NonFiniteError(
-            f"the filled table is not finite after iteration {iteration}; the"
-            f" last good state is {kept}"
-        )
-    return {
-        name: float(np.mean(np.asarray(value))) for name, value in info.items()
-    }
-
-
-@jax.jit
-def _all_finite(x: jax.Array) -> jax.Array:
-    return jnp.isfinite(x).all()
-
-
 def _draw(
     key: jax.Array,
     imputer: Imputer,
@@ -404,17 +308,6 @@ def _draw(
             raise NonFiniteError("a draw is not finite; nothing was written")
         draws.append(dataset.restore(x))
     return draws
-
-
-def _evaluate(
-    key: jax.Array, dataset: Dataset, x: jax.Array
-) -> dict[str, float]:
-    """MI of filled table and mask; errors and MMD where the truth is known."""
-    filled = dataset.restore(parallel.to_host(x))
-    if isinstance(dataset, ImageSet):
-        return dataset.compare(filled)
-    mi = mutual_information(key, filled, dataset.m)
-    return {**dataset.compare(filled), "mi": mi}
 
 
 def _evaluate_draws(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import filelock
 import numpy as np
 import tensorboardX
 import tqdm
@@ -47,11 +48,43 @@ def write_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
     write_atomically(path, lambda p: np.savez_compressed(p, **arrays))
 
 
+class WorkdirLock:
+    """Keeps other processes out of a run's folder while it is at work."""
+
+    def __init__(self, workdir: pathlib.Path) -> None:
+        """Of a folder that `take` will create."""
+        self._workdir = workdir
+        self._lock = filelock.FileLock(workdir / ".lock", timeout=0)
+
+    def __enter__(self) -> "WorkdirLock":
+        """Takes nothing yet."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Lets others in; the system does so too where the process dies."""
+        self._lock.release()
+
+    def take(self) -> None:
+        """Takes the folder.
+
+        Raises:
+          WorkdirError: if another process is at work there.
+        """
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise WorkdirError(
+                f"another process is at work in {self._workdir}; wait for it,"
+                " or use another --workdir"
+            ) from None
+
+
 def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
     """Makes sure that a folder is new or holds a run of the same settings.
 
     Args:
-      workdir: the folder; created where it is not there.
+      workdir: the folder.
       settings: everything that decides the result; must survive JSON.
 
     Returns:
@@ -63,7 +96,6 @@ def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
     path = workdir / "config.json"
     settings = json.loads(json.dumps(settings))
     if not path.exists():
-        workdir.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
         return False
     try:

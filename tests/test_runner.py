@@ -6,13 +6,16 @@ import json
 import pathlib
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 from miri_jax import imputers, runner
+from miri_jax.checkpoint import CheckpointStore
 from miri_jax.exceptions import ConfigError, NonFiniteError, WorkdirError
+from miri_jax.writers import WorkdirLock
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -41,7 +44,7 @@ def _lines(folder):
 
 def test_a_run_leaves_what_it_promises(toy_run):
     folder, config, state = toy_run
-    found = {path.name for path in folder.iterdir()}
+    found = {path.name for path in folder.glob("[!.]*")}
     assert {
         *("config.json", "metrics.jsonl", "tensorboard", "checkpoints"),
         *("summary.json", "report.html", "pictures", "imputed.npz"),
@@ -170,34 +173,122 @@ def test_names_in_the_report_are_escaped(tmp_path):
     assert "<script>" not in page and "&lt;script&gt;" in page
 
 
-def test_a_loss_that_is_not_finite_stops_with_where(tmp_path, monkeypatch):
-    """Iteration, step and last good checkpoint; nothing else is written."""
+def _break(monkeypatch, limit=None):
+    """Registers a method whose third iteration has a loss that is NaN.
+
+    With a limit, one that has a learning rate and fails above that limit.
+    """
     make = imputers.IMPUTERS["mean"]
 
-    def make_broken():
+    def make_broken(learning_rate):
         mean = make()
 
         def step(key, state, data):
             state, _ = mean.step(key, state, data)
-            loss = jnp.ones(10)
-            if int(state.iteration) == 3:
+            loss = jnp.full(10, learning_rate)
+            if int(state.iteration) == 3 and learning_rate > (limit or 0):
                 loss = loss.at[4].set(jnp.nan)
             return state, {"loss": loss}
 
         return mean._replace(step=step, num_iterations=5)
 
-    monkeypatch.setitem(imputers.IMPUTERS, "broken", make_broken)
+    def with_rate(*, learning_rate: float = 1.0):
+        return make_broken(learning_rate)
+
+    def without():
+        return make_broken(1.0)
+
+    broken = with_rate if limit else without
+    monkeypatch.setitem(imputers.IMPUTERS, "broken", broken)
     config = load_config("toy")
     config.method = "broken"
     config.imputer = {}
     config.model = {}
     config.checkpoint.every_seconds = 0.0
+    return config
+
+
+def test_a_loss_that_is_not_finite_stops_with_where(tmp_path, monkeypatch):
+    """Iteration, step and last good checkpoint; nothing else is written."""
+    config = _break(monkeypatch)
     with pytest.raises(
-        NonFiniteError, match=r"iteration 3, SGD step 4 .* checkpoint 2;"
+        NonFiniteError, match=r"iteration 3, SGD step 4 .* checkpoint 2$"
     ):
         runner.run(config, str(tmp_path))
     assert not (tmp_path / "imputed.npz").exists()
     assert [line["iteration"] for line in _lines(tmp_path)] == [0, 1, 2]
+
+
+def test_a_loss_that_is_not_finite_goes_back_with_smaller_steps(
+    tmp_path, monkeypatch, capsys
+):
+    config = _break(monkeypatch, limit=0.1)
+    runner.run(config, str(tmp_path / "whole"))
+    said = capsys.readouterr().err
+    assert said.count("going back to it with") == 2
+    assert "good state is checkpoint 2; going back to it with 0.0625" in said
+    lines = _lines(tmp_path / "whole")
+    assert [line["iteration"] for line in lines] == [0, 1, 2, 3, 4, 5]
+    # It does not learn faster again.
+    rates = [line["loss"] for line in lines[1:]]
+    assert rates == [1.0, 1.0, 0.0625, 0.0625, 0.0625]
+    summary = json.loads((tmp_path / "whole" / "summary.json").read_text())
+    assert sum("going back" in note for note in summary["notes"]) == 2
+
+    # What is saved goes on with the smaller steps too.
+    config.retries = 2
+    folder = tmp_path / "stopped"
+    save = CheckpointStore.save
+
+    def save_and_stop(store, step, state):
+        save(store, step, state)
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(config, str(folder))
+    runner.run(config, str(folder))
+    assert [line["loss"] for line in _lines(folder)[1:]] == rates
+
+
+def test_smaller_steps_that_do_not_help_end_with_a_diagnosis(
+    tmp_path, monkeypatch
+):
+    config = _break(monkeypatch, limit=1e-9)
+    config.retries = 2
+    with pytest.raises(
+        NonFiniteError, match="did not help, 2 times; try another"
+    ):
+        runner.run(config, str(tmp_path))
+    assert not (tmp_path / "imputed.npz").exists()
+
+
+def test_a_second_run_in_one_folder_is_refused(tmp_path):
+    with WorkdirLock(tmp_path / "run") as lock:
+        lock.take()
+        with pytest.raises(WorkdirError, match="is at work in .*run; wait"):
+            runner.run(load_config("toy"), str(tmp_path / "run"))
+    runner.run(load_config("toy"), str(tmp_path / "run"))
+
+
+def test_the_summary_says_what_the_run_took(toy_run):
+    folder, _, _ = toy_run
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["seconds"].keys() >= {"load", "fit", "draw", "report"}
+    assert summary["compiled"]["programs"] >= 1
+    assert summary["peak_bytes"]["process"] > 2**26
+    assert 0 < summary["realised_rate"] < 1
+    assert summary["versions"]["jax"] == jax.__version__
+    assert "device" in summary and "revision" in summary
+
+
+def test_a_profile_is_left_where_it_is_wanted(tmp_path):
+    config = load_config("toy")
+    config.profile = True
+    runner.run(config, str(tmp_path))
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
 
 
 def test_settings_left_at_none_are_the_methods_own():

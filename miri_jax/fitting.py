@@ -1,0 +1,289 @@
+"""The fit of a run: saved, resumed, rolled back where it is not finite."""
+
+import contextlib
+import inspect
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from miri_jax import interrupt, parallel, writers
+from miri_jax.checkpoint import CheckpointStore
+from miri_jax.data import Dataset, ImageSet
+from miri_jax.diagnostics import Compilations
+from miri_jax.exceptions import NonFiniteError
+from miri_jax.imputers import IMPUTERS, finished, iterate, make_imputer
+from miri_jax.metrics import mutual_information
+from miri_jax.types import Imputer, Masked
+
+# What the learning rate is multiplied by at each rollback.
+SHRINK = 0.25
+# Steps after the second iteration that may compile something without a word.
+MAX_LATE = 3
+
+
+class Fitted(NamedTuple):
+    """A fit at its end.
+
+    Attributes:
+      imputer: the method as it was at the end: after a rollback it has another
+        learning rate.
+      state: its final state.
+      trace: the lines of metrics.jsonl.
+      notes: sentences about what went wrong on the way.
+    """
+
+    imputer: Imputer
+    state: Any
+    trace: list[dict[str, Any]]
+    notes: list[str]
+
+
+def fit(
+    keys: tuple[jax.Array, jax.Array, jax.Array],
+    dataset: Dataset | ImageSet,
+    data: Masked,
+    config: ConfigDict,
+    settings: Mapping[str, Any],
+    folder: pathlib.Path,
+    *,
+    resumed: bool,
+    compiled: Compilations,
+) -> Fitted:
+    """Steps a method from its start or its last checkpoint to its end.
+
+    A step that leaves a value that is not finite is undone: the fit goes back
+    to the last checkpoint, or to the start, with `SHRINK` times the learning
+    rate, `config.retries` times at most. The factor is saved with the state.
+
+    Args:
+      keys: PRNG keys of the start, of the steps and of the metrics.
+      dataset: the data.
+      data: the same as imputers take them, on the devices.
+      config: of the run.
+      settings: of the method.
+      folder: the run's.
+      resumed: whether the run has begun before.
+      compiled: counts what JAX compiles.
+
+    Raises:
+      NonFiniteError: with iteration, step and the last good checkpoint, where
+        smaller steps do not help.
+      WorkdirError: if nothing can be saved or read.
+    """
+    make = lambda scale: make_imputer(
+        config.method, **_slowed(config.method, settings, scale)
+    )
+    store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
+    scale, notes, said, imputer = 1.0, [], False, make(1.0)
+    like = {
+        "state": jax.eval_shape(imputer.init, keys[0], data),
+        "learning_rate_scale": jnp.float32(1),
+    }
+    try:
+        while True:
+            step, found, damaged = store.load_latest(like, rows=len(dataset.m))
+            for note in damaged:
+                writers.say(note)
+            state = None
+            if found is not None:
+                state = found["state"]
+                scale = min(scale, float(found["learning_rate_scale"]))
+            if scale < 1:
+                imputer = make(scale)
+            if state is None:
+                state = imputer.init(keys[0], data)
+            if resumed and not said:
+                where = f"after iteration {int(state.iteration)}"
+                where = where if step else "anew"
+                writers.say(f"resuming in {folder}: {where}")
+            said = True
+            steps = _Steps(dataset, data, config, folder, store, scale)
+            try:
+                state, trace = steps.take(
+                    keys[1:], imputer, step, state, compiled
+                )
+                return Fitted(imputer, state, trace, notes + steps.notes())
+            except NonFiniteError as error:
+                tries = round(np.log(scale) / np.log(SHRINK))
+                if not _has_rate(config.method):
+                    raise
+                if tries >= config.retries:
+                    raise NonFiniteError(
+                        f"{error}; going back with {SHRINK:g} times the"
+                        f" learning rate did not help, {tries} times; try"
+                        " another --config.imputer.learning_rate in a new"
+                        " --workdir, or look for extreme values"
+                    ) from None
+                scale *= SHRINK
+                notes.append(
+                    f"{error}; going back to it with {scale:g} times the"
+                    " learning rate"
+                )
+                writers.say(notes[-1])
+    finally:
+        store.close()
+
+
+def _has_rate(method: str) -> bool:
+    return "learning_rate" in inspect.signature(IMPUTERS[method]).parameters
+
+
+def _slowed(
+    method: str, settings: Mapping[str, Any], scale: float
+) -> dict[str, Any]:
+    """The settings with the learning rate times `scale`."""
+    if scale == 1 or not _has_rate(method):
+        return dict(settings)
+    known = inspect.signature(IMPUTERS[method]).parameters
+    rate = settings.get("learning_rate", known["learning_rate"].default)
+    return {**settings, "learning_rate": scale * rate}
+
+
+class _Steps:
+    """Steps of one fit, up to its end or to a value that is not finite."""
+
+    def __init__(
+        self,
+        dataset: Dataset | ImageSet,
+        data: Masked,
+        config: ConfigDict,
+        folder: pathlib.Path,
+        store: CheckpointStore,
+        scale: float,
+    ) -> None:
+        self._dataset, self._data, self._config = dataset, data, config
+        self._folder, self._store = folder, store
+        self._scale = jnp.float32(scale)
+        self._late = 0
+
+    def take(
+        self,
+        keys: tuple[jax.Array, jax.Array],
+        imputer: Imputer,
+        step: int,
+        state: Any,
+        compiled: Compilations,
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        """Goes on from a state; the final state, and metrics.jsonl."""
+        key_steps, key_metrics = keys
+        evaluate = lambda now, x: _evaluate(
+            jax.random.fold_in(key_metrics, now), self._dataset, x
+        )
+        kind = (
+            writers.MetricsWriter if parallel.writes() else writers.SilentWriter
+        )
+        metrics = kind(
+            self._folder, first_step=step, num_iterations=imputer.num_iterations
+        )
+        try:
+            if parallel.first_of(not metrics.rows()):
+                values = evaluate(0, state.x)
+                metrics.write(0, 0, values)
+                metrics.progress(0, values)
+            saved, saved_at = step, time.monotonic()
+            limits = self._config.checkpoint
+            every = self._config.eval_every or imputer.num_iterations
+            before = int(state.iteration)
+            steps = iterate(key_steps, imputer, self._data, state)
+            for state, info in self._watched(steps, compiled):
+                step, now = step + 1, int(state.iteration)
+                values = _log_values(info, state, now, saved)
+                last = finished(imputer, state)
+                if now > before and (now % every == 0 or last):
+                    values |= evaluate(now, state.x)
+                metrics.write(step, now, values)
+                if now > before:
+                    metrics.progress(now, values)
+                due = time.monotonic() - saved_at >= limits.every_seconds
+                stop = parallel.any_of(interrupt.requested())
+                if last or stop or parallel.first_of(due):
+                    self._store.save(
+                        step,
+                        {"state": state, "learning_rate_scale": self._scale},
+                    )
+                    saved, saved_at = step, time.monotonic()
+                if stop:
+                    interrupt.stop()
+                before = now
+            return state, metrics.rows()
+        finally:
+            metrics.close()
+
+    def notes(self) -> list[str]:
+        """What could be better about how the steps ran."""
+        if self._late <= MAX_LATE:
+            return []
+        return [
+            f"{self._late} steps compiled programs anew, which a step after the"
+            " first two iterations should not; please report it"
+        ]
+
+    def _watched(
+        self, steps: Iterator[tuple[Any, Any]], compiled: Compilations
+    ) -> Iterator[tuple[Any, Any]]:
+        """The steps, the second of them profiled where that is wanted."""
+        for number in range(1, sys.maxsize):
+            programs = compiled.programs
+            trace = contextlib.nullcontext()
+            if self._config.profile and number == 2:
+                trace = jax.profiler.trace(str(self._folder / "profile"))
+            with trace:
+                found = next(steps, None)
+                if found is None:
+                    return
+                jax.block_until_ready(found)
+            late = int(found[0].iteration) > 2
+            self._late += late and compiled.programs > programs
+            yield found
+
+
+def _log_values(
+    info: Mapping[str, jax.Array],
+    state: Any,
+    iteration: int,
+    saved: int,
+) -> dict[str, float]:
+    """Means of what a step logs; stops at the first value that is not finite.
+
+    Raises:
+      NonFiniteError: with iteration, step and the last good checkpoint.
+    """
+    kept = f"checkpoint {saved}" if saved else "the start"
+    for name, value in info.items():
+        bad = np.flatnonzero(~np.isfinite(np.ravel(value)))
+        if bad.size:
+            raise NonFiniteError(
+                f"{name} is not finite in iteration {iteration}, SGD step"
+                f" {bad[0]} of this call; the last good state is {kept}"
+            )
+    if not _all_finite(state.x):
+        raise NonFiniteError(
+            f"the filled table is not finite after iteration {iteration}; the"
+            f" last good state is {kept}"
+        )
+    return {
+        name: float(np.mean(np.asarray(value))) for name, value in info.items()
+    }
+
+
+@jax.jit
+def _all_finite(x: jax.Array) -> jax.Array:
+    return jnp.isfinite(x).all()
+
+
+def _evaluate(
+    key: jax.Array, dataset: Dataset | ImageSet, x: jax.Array
+) -> dict[str, float]:
+    """MI of filled table and mask; errors and MMD where the truth is known."""
+    filled = dataset.restore(parallel.to_host(x))
+    if isinstance(dataset, ImageSet):
+        return dataset.compare(filled)
+    mi = mutual_information(key, filled, dataset.m)
+    return {**dataset.compare(filled), "mi": mi}
