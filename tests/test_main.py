@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import torture
 from miri_jax import interrupt, train
 from tests.command import ROOT, Command
 
@@ -86,6 +87,16 @@ def test_a_killed_run_ends_bit_identical(tmp_path):
         for w in (tmp_path / "whole", killed)
     ]
     assert summaries[0] == summaries[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", torture.RUNS)
+def test_a_hundred_kills_change_nothing(tmp_path, kind):
+    torture.write_data(tmp_path)
+    counts, wrong, waited = torture.torture(tmp_path, kind, 34, seed=0)
+    assert not wrong
+    assert counts["kills"] >= 34 and counts["identical"] == counts["ended"] > 0
+    assert max(waited) < 10
 
 
 def _last_step(workdir):
