@@ -14,7 +14,9 @@ from miri_jax.exceptions import ConfigError, MiriError
 
 
 def make_parser(
-    config: flags.FlagHolder, workdir: flags.FlagHolder
+    config: flags.FlagHolder,
+    workdir: flags.FlagHolder,
+    rerun: flags.FlagHolder,
 ) -> Callable[[list[str]], list[str]]:
     """A parser for `app.run` that demands a config and a workdir.
 
@@ -25,7 +27,7 @@ def make_parser(
     def parse(argv: list[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv, known_only=False)
-            _demand(config, workdir, rest)
+            _demand(config, workdir, rerun, rest)
             return rest
         except (KeyError, AttributeError) as error:
             fail(_unknown_setting(argv, config) or error, status=2)
@@ -68,13 +70,19 @@ def fail(error: object, status: int = 1) -> None:
 
 
 def _demand(
-    config: flags.FlagHolder, workdir: flags.FlagHolder, rest: list[str]
+    config: flags.FlagHolder,
+    workdir: flags.FlagHolder,
+    rerun: flags.FlagHolder,
+    rest: list[str],
 ) -> None:
     if len(rest) > 1:
         raise ConfigError(f"unexpected argument {rest[1]!r}")
-    if config.value is None:
+    if rerun.value:
+        if config.value is not None:
+            raise ConfigError("give --config or --rerun, not both")
+    elif config.value is None:
         raise ConfigError("give --config=FILE, such as configs/toy.py")
-    if not isinstance(config.value, ConfigDict):
+    elif not isinstance(config.value, ConfigDict):
         # It holds the error of loading, which reading a field raises.
         raise ConfigError(f"get_config returned no config: {config.value.data}")
     if not workdir.value:

@@ -1,6 +1,8 @@
 """The settings that all of configs/ share."""
 
 import inspect
+import json
+import pathlib
 import types
 import typing
 
@@ -83,6 +85,36 @@ def base_config() -> ConfigDict:
             "profile": False,
         }
     )
+
+
+def saved_config(path: str) -> ConfigDict:
+    """The settings of another run, from its config.json.
+
+    Nothing in it is code. Results go to the new run's folder, whatever the
+    other's `output` and `report` were, and devices are those at hand.
+
+    Raises:
+      ConfigError: if the file is not such a one.
+    """
+    try:
+        content = json.loads(pathlib.Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no JSON ({error})") from error
+    if not isinstance(content, dict) or "data" not in content:
+        raise ConfigError(f"{path} is not the config.json of a run")
+    base = base_config().to_dict()
+    content |= {name: base[name] for name in ("cpu_devices", "distributed")}
+    content |= {name: None for name in content.keys() & {"output", "report"}}
+    content.pop("data_digest", None)
+    for name, value in base.items():
+        if not isinstance(content.get(name), type(value)):
+            raise ConfigError(
+                f"{path}: {name} is {content.get(name)!r}; as in {value!r}, it"
+                f" must be of type {type(value).__name__}"
+            )
+    return ConfigDict(content)
 
 
 def table_config() -> ConfigDict:

@@ -47,6 +47,8 @@ class Fitted(NamedTuple):
 
 def fit(
     keys: tuple[jax.Array, jax.Array, jax.Array],
+    imputer: Imputer,
+    like: Any,
     dataset: Dataset | ImageSet,
     data: Masked,
     config: ConfigDict,
@@ -64,6 +66,8 @@ def fit(
 
     Args:
       keys: PRNG keys of the start, of the steps and of the metrics.
+      imputer: the method.
+      like: shapes and dtypes of its state.
       dataset: the data.
       data: the same as imputers take them, on the devices.
       config: of the run.
@@ -77,15 +81,9 @@ def fit(
         smaller steps do not help.
       WorkdirError: if nothing can be saved or read.
     """
-    make = lambda scale: make_imputer(
-        config.method, **_slowed(config.method, settings, scale)
-    )
     store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
-    scale, notes, said, imputer = 1.0, [], False, make(1.0)
-    like = {
-        "state": jax.eval_shape(imputer.init, keys[0], data),
-        "learning_rate_scale": jnp.float32(1),
-    }
+    scale, notes, said = 1.0, [], False
+    like = {"state": like, "learning_rate_scale": jnp.float32(1)}
     try:
         while True:
             step, found, damaged = store.load_latest(like, rows=len(dataset.m))
@@ -96,7 +94,8 @@ def fit(
                 state = found["state"]
                 scale = min(scale, float(found["learning_rate_scale"]))
             if scale < 1:
-                imputer = make(scale)
+                slowed = _slowed(config.method, settings, scale)
+                imputer = make_imputer(config.method, **slowed)
             if state is None:
                 state = imputer.init(keys[0], data)
             if resumed and not said:
@@ -139,8 +138,6 @@ def _slowed(
     method: str, settings: Mapping[str, Any], scale: float
 ) -> dict[str, Any]:
     """The settings with the learning rate times `scale`."""
-    if scale == 1 or not _has_rate(method):
-        return dict(settings)
     known = inspect.signature(IMPUTERS[method]).parameters
     rate = settings.get("learning_rate", known["learning_rate"].default)
     return {**settings, "learning_rate": scale * rate}

@@ -72,9 +72,11 @@ def _run(
     with clock("load"):
         dataset = parallel.agree(lambda: load_dataset(**config.data.to_dict()))
         settings = settings_of(config)
-        make_imputer(config.method, **settings)  # refuses what is wrong
+        imputer = make_imputer(config.method, **settings)
+        data = parallel.spread(dataset.masked(), len(dataset.m))
+        # Refuses, before a file is written, what does not fit the data.
+        like = jax.eval_shape(imputer.init, jax.random.key(0), data)
         resumed = parallel.agree(lambda: _claim(folder, lock, config, dataset))
-    data = parallel.spread(dataset.masked(), len(dataset.m))
     for note in dataset.table.notes if dataset.table else ():
         writers.say(note)
     writers.say(
@@ -93,6 +95,8 @@ def _run(
         with clock("fit"):
             imputer, state, trace, notes = fit(
                 (key_init, key_steps, key_metrics),
+                imputer,
+                like,
                 dataset,
                 data,
                 config,

@@ -68,16 +68,22 @@ class WorkdirLock:
         """Takes the folder.
 
         Raises:
-          WorkdirError: if another process is at work there.
+          WorkdirError: if another process is at work there, or nothing can be
+            written.
         """
-        self._workdir.mkdir(parents=True, exist_ok=True)
         try:
+            self._workdir.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except filelock.Timeout:
             raise WorkdirError(
                 f"another process is at work in {self._workdir}; wait for it,"
                 " or use another --workdir"
             ) from None
+        except OSError as error:
+            raise WorkdirError(
+                f"{self._workdir} cannot be written ({error.strerror}); use"
+                " another --workdir"
+            ) from error
 
 
 def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:

@@ -1,7 +1,6 @@
 """The command miri-impute: files of all kinds in and out, one-line errors."""
 
 import gzip
-import sys
 
 import numpy as np
 import pandas as pd
@@ -28,16 +27,6 @@ def _run(*words, cwd):
 def _impute(*words):
     given = impute.make_parser().parse_args([str(word) for word in words])
     impute.impute(given)
-
-
-def _refused(words, monkeypatch, capsys):
-    """Runs the command, which must end in one line; its status and the line."""
-    monkeypatch.setattr(sys, "argv", ["miri-impute", *words])
-    with pytest.raises(SystemExit) as ended:
-        impute.main()
-    err = capsys.readouterr().err
-    assert err.startswith("error: ") and len(err.strip().splitlines()) == 1
-    return ended.value.code, err
 
 
 @pytest.fixture
@@ -121,97 +110,3 @@ def test_a_result_that_is_there_is_kept_without_force(table):
     assert out.read_text() == "precious"
     _impute(table, out, "--method", "mean", "--force")
     assert out.read_text() != "precious"
-
-
-BAD = {
-    "no output": (["in.csv"], "required: OUT"),
-    "ending": (["in.csv", "out.xls"], "does not end in .csv"),
-    "no file": (["none.csv", "o.csv"], "no such file: none.csv"),
-    "itself": (["in.csv", "in.csv", "--force"], "is the table itself"),
-    "no folder": (["in.csv", "x/o.csv"], "there is no folder"),
-    "draws": (["in.csv", "o.csv", "--draws", "0"], "draws is 0"),
-    "draws as text": (["in.csv", "o.csv", "--draws", "x"], "invalid int"),
-    "method": (["in.csv", "o.csv", "--method", "mirri"], "did you mean 'miri'"),
-    "flag": (["in.csv", "o.csv", "--drws", "2"], "--drws"),
-    "setting": (
-        ["in.csv", "o.csv", "--set", "imputer.num_iteration=2"],
-        "did you mean imputer.num_iterations=",
-    ),
-    "setting's value": (
-        ["in.csv", "o.csv", "--set", "imputer.num_steps=many"],
-        "imputer.num_steps cannot be 'many'",
-    ),
-    "column": (["in.csv", "o.csv", "--real", "agee"], "'agee', which is not"),
-    "two kinds": (
-        ["in.csv", "o.csv", "--real", "age", "--id", "age"],
-        "named as id and as real",
-    ),
-    "text as number": (
-        ["in.csv", "o.csv", "--real", "sex"],
-        "'sex' holds text",
-    ),
-    "number as time": (["in.csv", "o.csv", "--datetime", "sex"], "'sex' holds"),
-    "id with gaps": (["in.csv", "o.csv", "--id", "sex"], "nothing can fill"),
-    "bounds": (["in.csv", "o.csv", "--bounds", "age"], "write NAME=LOW:HIGH"),
-    "bounds of text": (["in.csv", "o.csv", "--bounds", "sex=0:1"], "no bounds"),
-    "tight bounds": (["in.csv", "o.csv", "--bounds", "age=40:"], "beyond its"),
-    "turned bounds": (["in.csv", "o.csv", "--bounds", "age=9:1"], "smaller"),
-    "order": (["in.csv", "o.csv", "--order", "size=S"], "write NAME=LEVEL<"),
-    "short order": (["in.csv", "o.csv", "--order", "size=S<M"], "add it there"),
-    "order's column": (
-        ["in.csv", "o.csv", "--order", "z=S<M"],
-        "'z', which is",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line(table, case, monkeypatch, capsys):
-    words, message = BAD[case]
-    monkeypatch.chdir(table.parent)
-    code, err = _refused(words, monkeypatch, capsys)
-    assert code in (1, 2) and message in err
-    assert sorted(p.name for p in table.parent.iterdir()) == ["in.csv"]
-
-
-FILES = {
-    "empty": (b"", "is empty"),
-    "header only": (b"a,b\n", "no rows"),
-    "no header": (b"1,2\n3,4\n", "has no header"),
-    "twice": (b"a,a\n1,2\n", "two columns named 'a'"),
-    "no name": (b"a,\n1,2\n", "column 2 of in.csv has no name"),
-    "mixed": (b"a\n1\n2\nx\n", "column 'a' holds text ('x' in row 3)"),
-    "infinite": (b"a,b\n1,inf\n,2\n", "column 'b' holds an infinite value"),
-    "too large": (b"a,b\n1,1e999\n,2\n", "column 'b' holds an infinite value"),
-    "nothing": (b"a,b\n1,\n2,\n", "column 'b' has no observed value"),
-    "ragged": (b"a,b\n1,2\n1,2,3\n", "cannot be read as a table"),
-    "latin": (b"a,b\n1,caf\xe9\n,2\n", "is not text in UTF-8"),
-    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
-    "binary": (bytes(range(256)), "in.csv"),
-    "ids only": (
-        b"a\n" + b"".join(b"u%d\n" % k for k in range(30)),
-        "nothing to fill",
-    ),
-    "quote": (b'a,b\n"1,2\n3,4\n', "cannot be read as a table"),
-}
-
-
-@pytest.mark.parametrize("case", FILES)
-def test_bad_files_are_one_line(tmp_path, case, monkeypatch, capsys):
-    content, message = FILES[case]
-    (tmp_path / "in.csv").write_bytes(content)
-    monkeypatch.chdir(tmp_path)
-    words = ["in.csv", "out.csv", "--method", "mean"]
-    code, err = _refused(words, monkeypatch, capsys)
-    assert code == 1 and message in err
-    assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
-    assert (tmp_path / "in.csv").read_bytes() == content
-
-
-def test_damaged_typed_files_are_one_line(tmp_path, monkeypatch, capsys):
-    for ending in (".parquet", ".feather"):
-        (tmp_path / f"in{ending}").write_bytes(b"PAR1 and then nothing")
-        monkeypatch.chdir(tmp_path)
-        words = [f"in{ending}", "out.csv"]
-        _, err = _refused(words, monkeypatch, capsys)
-        assert f"cannot be read as {ending[1:]}" in err

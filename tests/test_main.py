@@ -147,61 +147,6 @@ def test_sigterm_does_not_wait_for_a_long_step(tmp_path):
 TABLE = "a,b\n1,2\n,4\n3,\n2,5\n"
 
 
-def _bad(text="", *settings, config="table.py", name="in.csv"):
-    return text, settings, config, name
-
-
-# More bad files are in test_impute.py.
-BAD = {
-    "no path": (_bad(None), "give --config.data.path"),
-    "missing file": (
-        _bad(None, "--config.data.path=none.csv"),
-        "no such file: none.csv",
-    ),
-    "empty": (_bad(""), "is empty"),
-    "text": (_bad("age,b\n1,2\nn/a,3\n"), "column 'age' holds text ('n/a'"),
-    "unknown key": (
-        _bad(TABLE, "--config.modle.width=3"),
-        "no setting --config.modle.width; did you mean --config.model.width?",
-    ),
-    "bad value": (_bad(TABLE, "--config.draws=many"), "--config.draws=many"),
-    "unknown method": (
-        _bad(TABLE, "--config.method=mirri"),
-        "no method 'mirri'; did you mean 'miri'?",
-    ),
-    "setting of another method": (
-        _bad(TABLE, "--config.method=mean", "--config.imputer.num_steps=3"),
-        "method 'mean' has no setting 'num_steps'",
-    ),
-    "no draws": (_bad(TABLE, "--config.draws=0"), "draws is 0"),
-    "unknown config": (_bad(TABLE, config="tabel.py"), "tabel.py"),
-    "unknown argument": (
-        _bad(TABLE, config="table.py:bejing"),
-        "no argument 'bejing'; known: beijing, smoke",
-    ),
-    "stray word": (_bad(TABLE, "more"), "unexpected argument 'more'"),
-    "unknown flag": (_bad(TABLE, "--workdri=x"), "workdri"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_changes_nothing(tmp_path, case):
-    (text, settings, config, name), message = BAD[case]
-    workdir = tmp_path / "run"
-    if text is not None:
-        path = tmp_path / name
-        path.write_text(text)
-        settings = (f"--config.data.path={path}", *settings)
-    code, out, err = _run(config, workdir, *settings)
-    assert code not in (0, None)
-    assert message in err
-    assert "Traceback" not in out + err
-    assert len(err.strip().splitlines()) == 1, err
-    assert not workdir.exists()
-    if text is not None:
-        assert path.read_text() == text
-
-
 def test_a_workdir_of_another_config_is_refused(tmp_path):
     path = tmp_path / "in.csv"
     path.write_text(TABLE)
@@ -216,6 +161,43 @@ def test_a_workdir_of_another_config_is_refused(tmp_path):
     assert code == 1 and "data_digest" in err
     after = {p: p.read_bytes() for p in workdir.rglob("*") if p.is_file()}
     assert before == after
+
+
+def test_a_run_is_run_again_from_its_config_json(tmp_path):
+    (tmp_path / "in.csv").write_text(TABLE)
+    first, again = tmp_path / "first", tmp_path / "again"
+    path = f"--config.data.path={tmp_path / 'in.csv'}"
+    settings = (path, "--config.method=gaussian", "--config.draws=2")
+    assert _run("table.py", first, *settings)[0] == 0
+    config = json.loads((first / "config.json").read_text())
+    # A stranger's file does not choose where to write.
+    config["output"] = str(tmp_path / "elsewhere.csv")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    rerun = (f"--rerun={tmp_path / 'config.json'}", f"--workdir={again}")
+    code, _, err = Command("miri_jax.main", *rerun).end()
+    assert code == 0, err
+    assert not (tmp_path / "elsewhere.csv").exists()
+    for name in ("imputed_1.csv", "imputed_2.csv"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("import os", "is no JSON"),
+        ("[1]", "is not the config.json of a run"),
+        ('{"data": {}, "checkpoint": 3}', "checkpoint is 3"),
+    ],
+)
+def test_a_bad_config_json_is_one_line(tmp_path, text, message):
+    path = tmp_path / "config.json"
+    if text:
+        path.write_text(text)
+    words = (f"--rerun={path}", f"--workdir={tmp_path / 'run'}")
+    code, out, err = Command("miri_jax.main", *words).end()
+    assert code == 1 and message in err and not out
+    assert len(err.splitlines()) == 1 and not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):

@@ -597,5 +597,5 @@ def is_number(cell: Any) -> bool:
 
 def _shown(cell: Any) -> str:
     """A cell as a message shows it, on one line and not too long."""
-    text = repr(cell)
+    text = repr(cell.item() if isinstance(cell, np.generic) else cell)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -175,6 +175,10 @@ def _npz(path: str) -> _Source:
 
 def _arrays(path: str) -> dict[str, np.ndarray]:
     """The arrays `images` and `m`; of others only the name counts."""
+    if not zipfile.is_zipfile(path):  # numpy would suggest to trust it
+        raise DataError(
+            f"{path} is no whole .npz file; save it by numpy.savez(path, images=...)"
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             return {k: file[k] if k in ("images", "m") else None for k in file}

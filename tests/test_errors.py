@@ -1,0 +1,371 @@
+"""Bad input: one line that names the thing and the remedy, nothing changed.
+
+All cases are commands; what they print makes docs/errors.md, which
+`WRITE_DOCS=1 pytest tests/test_errors.py` writes anew.
+"""
+
+import io
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from tests.command import ROOT, Command
+
+PAGE = ROOT / "docs" / "errors.md"
+TABLE = b"""name,age,sex,day,size
+ann,31,f,2024-01-05,S
+bob,,m,2024-02-01,L
+cyd,47,,,M
+dan,52,m,2024-03-09,
+eve,,f,2024-01-30,S
+"""
+# What is wrong: the words of miri-impute, and a part of its line. There is
+# TABLE as in.csv.
+WORDS = {
+    "no output": (["in.csv"], "required: OUT"),
+    "ending": (["in.csv", "out.xls"], "does not end in .csv"),
+    "no file": (["none.csv", "o.csv"], "no such file: none.csv"),
+    "itself": (["in.csv", "in.csv", "--force"], "is the table itself"),
+    "no folder": (["in.csv", "x/o.csv"], "there is no folder"),
+    "draws": (["in.csv", "o.csv", "--draws", "0"], "draws is 0"),
+    "draws as text": (["in.csv", "o.csv", "--draws", "x"], "invalid int"),
+    "method": (["in.csv", "o.csv", "--method", "mirri"], "did you mean 'miri'"),
+    "flag": (["in.csv", "o.csv", "--drws", "2"], "--drws"),
+    "setting": (
+        ["in.csv", "o.csv", "--set", "imputer.num_iteration=2"],
+        "did you mean imputer.num_iterations=",
+    ),
+    "setting's value": (
+        ["in.csv", "o.csv", "--set", "imputer.num_steps=many"],
+        "imputer.num_steps cannot be 'many'",
+    ),
+    "column": (["in.csv", "o.csv", "--real", "agee"], "'agee', which is not"),
+    "two kinds": (
+        ["in.csv", "o.csv", "--real", "age", "--id", "age"],
+        "named as id and as real",
+    ),
+    "text as number": (
+        ["in.csv", "o.csv", "--real", "sex"],
+        "'sex' holds text",
+    ),
+    "number as time": (["in.csv", "o.csv", "--datetime", "sex"], "'sex' holds"),
+    "id with gaps": (["in.csv", "o.csv", "--id", "sex"], "nothing can fill"),
+    "bounds": (["in.csv", "o.csv", "--bounds", "age"], "write NAME=LOW:HIGH"),
+    "bounds of text": (["in.csv", "o.csv", "--bounds", "sex=0:1"], "no bounds"),
+    "tight bounds": (["in.csv", "o.csv", "--bounds", "age=40:"], "beyond its"),
+    "turned bounds": (["in.csv", "o.csv", "--bounds", "age=9:1"], "smaller"),
+    "order": (["in.csv", "o.csv", "--order", "size=S"], "write NAME=LEVEL<"),
+    "short order": (["in.csv", "o.csv", "--order", "size=S<M"], "add it there"),
+    "order's column": (
+        ["in.csv", "o.csv", "--order", "z=S<M"],
+        "'z', which is",
+    ),
+}
+
+# What is wrong with in.csv.
+FILES = {
+    "empty": (b"", "is empty"),
+    "header only": (b"a,b\n", "no rows"),
+    "no header": (b"1,2\n3,4\n", "has no header"),
+    "twice": (b"a,a\n1,2\n", "two columns named 'a'"),
+    "no name": (b"a,\n1,2\n", "column 2 of in.csv has no name"),
+    "mixed": (b"a\n1\n2\nx\n", "column 'a' holds text ('x' in row 3)"),
+    "infinite": (b"a,b\n1,inf\n,2\n", "holds an infinite value (inf in row 1)"),
+    "too large": (
+        b"a,b\n1,1e999\n,2\n",
+        "holds an infinite value (inf in row 1)",
+    ),
+    "nothing": (b"a,b\n1,\n2,\n", "column 'b' has no observed value"),
+    "ragged": (b"a,b\n1,2\n1,2,3\n", "cannot be read as a table"),
+    "latin": (b"a,b\n1,caf\xe9\n,2\n", "is not text in UTF-8"),
+    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
+    "binary": (bytes(range(256)), "in.csv"),
+    "ids only": (
+        b"a\n" + b"".join(b"u%d\n" % k for k in range(30)),
+        "nothing to fill",
+    ),
+    "quote": (b'a,b\n"1,2\n3,4\n', "cannot be read as a table"),
+}
+
+# What is wrong: a config, further words of miri_jax.main, and a part of its
+# line. There is TABLE as in.csv and, as images, a folder of one.
+RUN = {
+    "no table": ("table.py", [], "give --config.data.path"),
+    "no such table": (
+        "table.py",
+        ["--config.data.path=none.csv"],
+        "no such file: none.csv",
+    ),
+    "a setting that does not exist": (
+        "table.py",
+        ["--config.modle.width=3"],
+        "no setting --config.modle.width; did you mean --config.model.width?",
+    ),
+    "a value of another type": (
+        "table.py",
+        ["--config.draws=many"],
+        "--config.draws=many",
+    ),
+    "a method that does not exist": (
+        "table.py",
+        ["--config.data.path=in.csv", "--config.method=mirri"],
+        "no method 'mirri'; did you mean 'miri'?",
+    ),
+    "a setting of another method": (
+        "table.py",
+        [
+            "--config.data.path=in.csv",
+            "--config.method=mean",
+            "--config.imputer.num_steps=3",
+        ],
+        "method 'mean' has no setting 'num_steps'",
+    ),
+    "no draws": (
+        "table.py",
+        ["--config.data.path=in.csv", "--config.draws=0"],
+        "draws is 0",
+    ),
+    "a setting out of its range": (
+        "table.py",
+        ["--config.data.path=in.csv", "--config.imputer.imputed_weight=2.0"],
+        "imputed_weight is 2.0; use a number in [0, 1]",
+    ),
+    "a source of images for a table": (
+        "table.py",
+        ["--config.data.path=in.csv", "--config.imputer.source=harmonic"],
+        "source='harmonic' is for images",
+    ),
+    "slices that do not divide": (
+        "table.py",
+        [
+            "--config.data.path=in.csv",
+            "--config.imputer.num_steps=5",
+            "--config.imputer.num_slices=2",
+        ],
+        "num_slices=2 does not divide num_steps=5",
+    ),
+    "a network's setting for images": (
+        "table.py",
+        ["--config.data.path=in.csv", "--config.model.size=tiny"],
+        "model.size is a setting of networks for images",
+    ),
+    "a config that does not exist": ("tabel.py", [], "tabel.py"),
+    "a config's argument": (
+        "table.py:bejing",
+        [],
+        "no argument 'bejing'; known: beijing, smoke",
+    ),
+    "a stray word": (
+        "table.py",
+        ["more", "--config.data.path=in.csv"],
+        "unexpected argument 'more'",
+    ),
+    "a flag that does not exist": ("table.py", ["--workdri=x"], "workdri"),
+    "a config and a rerun": ("table.py", ["--rerun=x"], "not both"),
+    "no images": ("inpaint.py:smoke", [], "no images to fill"),
+    "images from nowhere": (
+        "inpaint.py:smoke",
+        ["--config.data.images=zip:x"],
+        "no image source 'zip:x'; known: npz:PATH",
+    ),
+    "no such folder of images": (
+        "inpaint.py:smoke",
+        ["--config.data.images=folder:none"],
+        "no such folder: none",
+    ),
+    "a folder without images": (
+        "inpaint.py:smoke",
+        ["--config.data.images=folder:."],
+        "no images in .",
+    ),
+    "images without gaps": (
+        "inpaint.py:smoke",
+        ["--config.data.images=folder:images"],
+        "nothing is missing in folder:images",
+    ),
+    "no such images": (
+        "cifar10.py:smoke",
+        ["--config.data.images=npz:none.npz"],
+        "no such file: none.npz",
+    ),
+    "a table as images": (
+        "cifar10.py:smoke",
+        ["--config.data.images=npz:in.csv"],
+        "in.csv is no whole .npz file",
+    ),
+    "arrays of another kind": (
+        "cifar10.py:smoke",
+        ["--config.data.images=npz:grey.npz"],
+        "it must be uint8 [n, h, w, 3]",
+    ),
+    "pickled objects as images": (
+        "cifar10.py:smoke",
+        ["--config.data.images=npz:objects.npz"],
+        "without objects",
+    ),
+    "a rate above 1": (
+        "cifar10.py:smoke",
+        ["--config.data.rate=1.5", "--config.data.size=8"],
+        "1.5",
+    ),
+    "an unknown network": (
+        "cifar10.py:smoke",
+        ["--config.data.rows=4", "--config.model.size=huge"],
+        "model.size is 'huge'; use one of nano, tiny, base",
+    ),
+    "a table's network for images": (
+        "cifar10.py:smoke",
+        ["--config.data.rows=4", "--config.model.width=8"],
+        "model.width is a setting of networks for tables",
+    ),
+}
+# What is wrong: files, the words of miri_jax.main, and a part of its line.
+OTHER = {
+    "a config.json of no run": (
+        {"config.json": b"[1]"},
+        ["--rerun=config.json", "--workdir=run"],
+        "is not the config.json of a run",
+    ),
+    "no config": ({}, ["--workdir=run"], "give --config=FILE"),
+    "no folder for the results": (
+        {},
+        [f"--config={ROOT}/configs/toy.py"],
+        "give --workdir=DIR",
+    ),
+    "a config that is broken": (
+        {"mine.py": b"def get_config(:\n"},
+        ["--config=mine.py", "--workdir=run"],
+        "the config cannot be loaded",
+    ),
+    "a folder below a file": (
+        {"file": b""},
+        [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=file/run"],
+        "file/run cannot be written (Not a directory); use another",
+    ),
+    "a folder that cannot be read": (
+        {"run/config.json": b"{"},
+        [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
+        "use another --workdir or delete this one",
+    ),
+    "a folder of another run": (
+        {"run/config.json": b'{"seed": 7}'},
+        [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
+        "holds a run with",
+    ),
+}
+
+
+FILL = ["in.csv", "out.csv"]
+
+
+def _cases():
+    """What is wrong, files, module, words, and a part of the line."""
+    for what, (words, line) in WORDS.items():
+        yield what, {"in.csv": TABLE}, "miri_jax.impute", words, line
+    for what, (content, line) in FILES.items():
+        words = ["in.csv", "out.csv", "--method", "mean"]
+        yield (
+            f"file: {what}",
+            {"in.csv": content},
+            "miri_jax.impute",
+            words,
+            line,
+        )
+    for ending in ("parquet", "feather"):
+        files = {f"in.{ending}": b"PAR1 and then nothing"}
+        words = [f"in.{ending}", "out.csv"]
+        line = f"cannot be read as {ending}"
+        yield f"file: damaged {ending}", files, "miri_jax.impute", words, line
+    images = {
+        "images/a.png": _png(np.zeros((8, 8, 3), np.uint8)),
+        "grey.npz": _npz(images=np.zeros((2, 8, 8), np.uint8)),
+        "objects.npz": _npz(images=np.array([{}])),
+    }
+    for what, (config, words, line) in RUN.items():
+        words = [f"--config={ROOT}/configs/{config}", "--workdir=run", *words]
+        files = {"in.csv": TABLE, **images}
+        yield what, files, "miri_jax.main", words, line
+    for what, (files, words, line) in OTHER.items():
+        yield what, files, "miri_jax.main", words, line
+
+
+def _png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png")
+    return file.getvalue()
+
+
+def _npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _contents(folder: pathlib.Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != ".lock"
+    }
+
+
+def test_bad_input_is_one_line_and_changes_nothing(tmp_path):
+    rows, wrong = [], []
+    for k, (what, files, module, words, part) in enumerate(_cases()):
+        folder = tmp_path / str(k)
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        folder.mkdir(exist_ok=True)
+        code, out, err = Command(module, *words, cwd=folder).end()
+        good = (
+            code in (1, 2)
+            and part in err
+            and err.startswith("error: ")
+            and len(err.strip().splitlines()) == 1
+            and _contents(folder) == files
+        )
+        if not good:
+            wrong.append((what, code, part, out, err, [*_contents(folder)]))
+        line = err.removeprefix("error: ").strip()
+        rows.append((what, module, words, line.replace(f"{folder}/", "")))
+    assert not wrong, "\n".join(map(str, wrong))
+    assert len(rows) >= 60
+    page = _page(rows)
+    if os.environ.get("WRITE_DOCS"):
+        PAGE.write_text(page, "utf-8")
+    # What libraries say changes with their versions, what is ours does not.
+    written = PAGE.read_text("utf-8").splitlines()
+    assert len(written) == len(page.splitlines())
+    parts = [part for *_, part in _cases()]
+    last = slice(-len(rows), None)
+    for line, new, part in zip(written[last], page.splitlines()[last], parts):
+        assert line.rpartition("` |")[0] == new.rpartition("` |")[0]
+        assert part in line
+
+
+def _page(rows):
+    lines = [
+        "# What is refused",
+        "",
+        f"{len(rows)} kinds of bad input, each with the line that it ends in."
+        " The exit status is",
+        "1, or 2 where the command line itself is wrong, and no file changes."
+        " This page is made",
+        "by `WRITE_DOCS=1 pytest tests/test_errors.py`, which runs them all.",
+        "",
+        "| what is wrong | command | line |",
+        "|---|---|---|",
+    ]
+    for what, module, words, line in rows:
+        name = {"miri_jax.impute": "miri-impute"}.get(module, "")
+        shown = " ".join(w for w in words if w != "--workdir=run" or not name)
+        shown = f"{name} {shown}".strip().replace(f"{ROOT}/", "")
+        cells = [what, f"`{shown}`", line.replace(f"{ROOT}/", "")]
+        lines.append(
+            "| " + " | ".join(c.replace("|", r"\|") for c in cells) + " |"
+        )
+    return "\n".join(lines) + "\n"
