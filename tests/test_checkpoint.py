@@ -1,12 +1,14 @@
 """Checkpoints: whole, exact, and passed over where they are damaged."""
 
 import pathlib
+import shutil
 
 import chex
 import jax
 import jax.numpy as jnp
 import pytest
 
+from miri_jax import train
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.exceptions import WorkdirError
 from miri_jax.imputers import make_imputer
@@ -106,3 +108,25 @@ def test_a_half_written_folder_is_ignored(tmp_path, state):
     store = CheckpointStore(tmp_path)
     assert store.load_latest(state)[::2] == (1, [])
     store.close()
+
+
+# A checkpoint that version 1 of the format has written; never to be changed.
+FIXTURE = pathlib.Path(__file__).parent / "data" / "checkpoint_format_1"
+
+
+def saved_fit():
+    """The state in `FIXTURE`, as `fitting.fit` saves it."""
+    x = jnp.arange(12, dtype=jnp.float32).reshape(4, 3)
+    params = {"layer": {"kernel": x[:2] / 7, "bias": jnp.zeros(3)}}
+    network = train.init_train_state(params, train.cosine_adam(1e-3, 10))
+    state = {"iteration": jnp.int32(3), "x": x, "m": x > 2, "train": network}
+    return {"state": state, "learning_rate_scale": jnp.float32(0.25)}
+
+
+def test_checkpoints_of_format_1_are_still_read(tmp_path):
+    shutil.copytree(FIXTURE, tmp_path / "checkpoints")
+    store = CheckpointStore(tmp_path / "checkpoints")
+    step, found, notes = store.load_latest(jax.eval_shape(saved_fit))
+    store.close()
+    assert (step, notes) == (7, [])
+    chex.assert_trees_all_equal(found, saved_fit())

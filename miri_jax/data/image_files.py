@@ -177,7 +177,8 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
     """The arrays `images` and `m`; of others only the name counts."""
     if not zipfile.is_zipfile(path):  # numpy would suggest to trust it
         raise DataError(
-            f"{path} is no whole .npz file; save it by numpy.savez(path, images=...)"
+            f"{path} is no whole .npz file; save it by numpy.savez(path,"
+            " images=...)"
         )
     try:
         with np.load(path, allow_pickle=False) as file:
