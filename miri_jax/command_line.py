@@ -47,7 +47,7 @@ def call(command: Callable[[], object]) -> None:
     except (MiriError, OSError) as error:
         fail(error)
     except interrupt.Stopped as stopped:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print(f"\nstopped; {stopped.remains}", file=sys.stderr)
         sys.exit(stopped.status)
 
 

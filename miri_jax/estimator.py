@@ -11,7 +11,7 @@ A fitted imputer is kept by `save` and `load`, or by a pickle.
 import functools
 import json
 import pathlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import jax
@@ -193,6 +193,23 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             if draws[0][0].width
         ]
         return back(tables.fill_table(table, np.concatenate(mean, axis=1)))
+
+    def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
+        """Fills the gaps of a long table that comes part by part.
+
+        Each part has noise of its own, where `transform` gives equal rows of
+        two calls the same.
+
+        Args:
+          parts: tables as `transform` takes them.
+
+        Yields:
+          Of each part a draw, as it came.
+        """
+        for k, part in enumerate(parts):
+            frame, back = self._frame(part)
+            table, found = self._draws(frame, 1, as_set=True, part=k)
+            yield back(tables.fill_table(table, found[0]))
 
     def imputations(self, X: Any, n: int | None = None) -> list[Any]:
         """Several independent imputations of the same rows.
@@ -549,7 +566,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         )
 
     def _draws(
-        self, frame: pd.DataFrame, count: int, *, as_set: bool
+        self, frame: pd.DataFrame, count: int, *, as_set: bool, part: int = 0
     ) -> tuple[tables.Table, list[np.ndarray]]:
         """Encoded draws `[n, d]` of some rows, raw scale."""
         table = self._encode(frame)
@@ -563,7 +580,10 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             jnp.pad(data.m, ((0, rows - n), (0, 0)), constant_values=True),
         )
         imputer, states = self._imputer, self.states_
-        key_draw, key_again = jax.random.split(jax.random.fold_in(self._key, 1))
+        key = jax.random.fold_in(self._key, 1)
+        if part:
+            key = jax.random.fold_in(jax.random.fold_in(self._key, 3), part)
+        key_draw, key_again = jax.random.split(key)
         bounds = standardised_limits(self.columns_, self._scaler)
         found: list[np.ndarray] = []
         for k in range(count):

@@ -16,14 +16,18 @@ from typing import Never
 
 import ml_collections
 
+from miri_jax import interrupt
 from miri_jax.command_line import call, fail
 from miri_jax.config import table_config
+from miri_jax.data import column_settings
 from miri_jax.data.columns import KINDS
 from miri_jax.data.tables import ENDINGS, ending_of, numbered
+from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.runner import run
-from miri_jax.writers import flatten
+from miri_jax.runner import run, settings_of
+from miri_jax.streaming import impute_parquet
+from miri_jax.writers import flatten, say
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +87,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="a setting of configs/table.py, as imputer.num_iterations=5",
     )
+    add(
+        "--stream",
+        action="store_true",
+        help="a Parquet file larger than memory: fit to 100000 rows drawn at"
+        " random, fill by parts; one draw, no report",
+    )
     add("--force", action="store_true", help="replace OUT where it is there")
     return parser
 
@@ -128,6 +138,8 @@ def impute(given: argparse.Namespace) -> None:
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
+    if given.stream:
+        return stream(given)
     output = pathlib.Path(given.output)
     ending_of(given.output)
     if given.draws < 1:
@@ -151,6 +163,46 @@ def impute(given: argparse.Namespace) -> None:
             f"{error}; or add --force, which starts anew"
         ) from None
     shutil.rmtree(workdir)
+
+
+def stream(given: argparse.Namespace) -> None:
+    """Fills a Parquet file by parts, see `streaming.impute_parquet`.
+
+    Raises:
+      MiriError: see its subclasses; nothing that was there is lost.
+    """
+    output = pathlib.Path(given.output)
+    for path in (given.input, given.output):
+        if ending_of(path) != ".parquet":
+            raise ConfigError(
+                f"--stream takes Parquet files, and {path} is none"
+            )
+    if given.draws != 1:
+        raise ConfigError(f"--stream gives one draw, not {given.draws}")
+    if output.absolute() == pathlib.Path(given.input).absolute():
+        raise ConfigError(f"output {output} is the table itself")
+    if output.exists() and not given.force:
+        raise ConfigError(
+            f"{output} is there already; choose another name, or --force"
+        )
+    config = make_config(given)
+    data = config.data.to_dict()
+    kinds = {kind: data[kind] for kind in KINDS if kind in data}
+    imputer = MIRIImputer(
+        config.method,
+        settings=settings_of(config),
+        missing_values=config.data.na_values,
+        empty_value=config.data.empty_value,
+        unseen="missing",
+        random_state=config.seed,
+        **column_settings(config.data.bounds, config.data.orders, **kinds),
+    )
+    try:
+        impute_parquet(given.input, output, imputer, seed=config.seed, say=say)
+    except interrupt.Stopped as stopped:
+        stopped.remains = "nothing was written"
+        raise
+    say(f"result: {output}")
 
 
 def main() -> None:

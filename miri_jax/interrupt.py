@@ -24,12 +24,14 @@ class Stopped(KeyboardInterrupt):
 
     Attributes:
       status: the process's exit status: 130 after Ctrl-C, 143 after SIGTERM.
+      remains: what is left, for the person who stopped it.
     """
 
     def __init__(self, number: int) -> None:
         """From the signal's number."""
         super().__init__()
         self.status = 128 + number
+        self.remains = "the same command goes on from here"
 
 
 def install() -> None:

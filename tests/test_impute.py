@@ -4,10 +4,12 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from miri_jax import impute
-from miri_jax.exceptions import ConfigError
+from miri_jax.data import tables
+from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
 
 TEXT = """name,age,sex,day,size
@@ -110,3 +112,78 @@ def test_a_result_that_is_there_is_kept_without_force(table):
     assert out.read_text() == "precious"
     _impute(table, out, "--method", "mean", "--force")
     assert out.read_text() != "precious"
+
+
+@pytest.fixture
+def long_file(tmp_path):
+    """5000 rows of all types, in row groups of 700, a fifth of them missing."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5000, 2)) @ [[1, 0.9], [0, 0.4]]
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(5000) + 2**60,
+            "a": x[:, 0],
+            "b": (10 * x[:, 1]).round().astype(int),
+            "sign": np.where(x[:, 0] > 0, "plus", "minus"),
+            "day": pd.Timestamp("2024-01-01")
+            + pd.to_timedelta(rng.integers(0, 99, 5000), "D"),
+        }
+    ).convert_dtypes(convert_floating=False)
+    hidden = rng.random(frame.shape) < 0.2
+    hidden[:, 0] = False
+    path = tmp_path / "long.parquet"
+    frame.mask(hidden).to_parquet(path, index=False, row_group_size=700)
+    return path, frame, hidden
+
+
+def test_a_long_file_is_filled_by_parts(long_file, monkeypatch):
+    path, frame, hidden = long_file
+    out = path.with_name("out.parquet")
+    monkeypatch.setattr(
+        impute.impute_parquet,
+        "__kwdefaults__",
+        {
+            **impute.impute_parquet.__kwdefaults__,
+            "sample_rows": 800,
+            "part_rows": 1024,
+        },
+    )
+    _impute(path, out, "--stream", "--method", "gaussian")
+    schema = pq.read_schema(out)
+    assert schema.equals(pq.read_schema(path))
+    found = pd.read_parquet(out)
+    assert len(found) == 5000 and found.notna().all(axis=None)
+    for j, name in enumerate(frame):
+        kept = ~hidden[:, j]
+        assert (found[name] == frame[name])[kept].all(), name
+    # Filled from the rest of the row, and differently in each part.
+    gaps = hidden[:, 1] & ~hidden[:, 2]
+    assert np.corrcoef(found["a"][gaps], found["b"][gaps])[0, 1] > 0.8
+    assert found["a"][hidden[:, 1]].nunique() > 990
+    with pytest.raises(ConfigError, match="is there already"):
+        _impute(path, out, "--stream")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("long.parquet", "o.csv"), "takes Parquet files, and o.csv is none"),
+        (("long.parquet", "o.parquet", "--draws", "2"), "gives one draw"),
+        (("none.parquet", "o.parquet"), "no such file: none.parquet"),
+        (("long.parquet", "long.parquet"), "is the table itself"),
+    ],
+)
+def test_what_cannot_be_filled_by_parts_is_one_line(
+    long_file, monkeypatch, words, message
+):
+    monkeypatch.chdir(long_file[0].parent)
+    with pytest.raises(MiriError, match=message):
+        _impute(*words, "--stream")
+    assert [p.name for p in long_file[0].parent.iterdir()] == ["long.parquet"]
+
+
+def test_a_table_larger_than_memory_is_refused(long_file, monkeypatch, table):
+    monkeypatch.setattr(tables, "physical_memory", lambda: 500)
+    for path in (long_file[0], table):
+        with pytest.raises(DataError, match="OUT.parquet --stream"):
+            tables.read_table(str(path))

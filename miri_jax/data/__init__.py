@@ -1,6 +1,7 @@
 """Sources of data behind one name."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from miri_jax.data.dataset import Dataset, from_table
@@ -41,6 +42,26 @@ def load_table(
             "no table to fill; give --config.data.path=IN.csv, or try"
             " --config configs/table.py:beijing"
         )
+    return from_table(
+        read_table(
+            BEIJING if path == "beijing" else path,
+            na_values=na_values,
+            empty_value=empty_value,
+            **column_settings(bounds, orders, **kinds),
+        )
+    )
+
+
+def column_settings(
+    bounds: Sequence[str], orders: Sequence[str], **kinds: Sequence[str]
+) -> dict[str, Any]:
+    """`bounds`, `orders` and `kinds` of columns as `read_table` takes them.
+
+    Args: see `load_table`.
+
+    Raises:
+      DataError: naming what cannot be read.
+    """
     kind_of: dict[str, str] = {}
     for kind, names in kinds.items():
         for name in names:
@@ -50,15 +71,10 @@ def load_table(
                     f" {kind}; choose one"
                 )
             kind_of[name] = kind
-    return from_table(
-        read_table(
-            BEIJING if path == "beijing" else path,
-            na_values=na_values,
-            kinds=kind_of,
-            bounds=dict(map(_parse_bounds, bounds)),
-            orders=dict(map(_parse_order, orders)),
-            empty_value=empty_value,
-        )
+    return dict(
+        kinds=kind_of,
+        bounds=dict(map(_parse_bounds, bounds)),
+        orders=dict(map(_parse_order, orders)),
     )
 
 
@@ -110,4 +126,10 @@ def load_dataset(source: str, **settings: Any) -> Dataset | ImageSet:
     return SOURCES[source](**settings)
 
 
-__all__ = ["SOURCES", "Dataset", "ImageSet", "load_dataset"]
+__all__ = [
+    "SOURCES",
+    "Dataset",
+    "ImageSet",
+    "column_settings",
+    "load_dataset",
+]

@@ -6,12 +6,16 @@ in the style of their column. How a column becomes numbers, and how its kind is
 found, says `miri_jax.data.columns`.
 """
 
+import contextlib
+import os
 import pathlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
@@ -22,6 +26,9 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
 # Rows of a text file that are read and written at a time.
 CHUNK = 100_000
+# What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
+# each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
+BYTES_A_BYTE, BYTES_A_CELL = 6.3, 48
 # A text column is a time where one of these reads and writes all its cells.
 TIME_FORMATS = (
     "%Y-%m-%d",
@@ -72,6 +79,29 @@ class Table(NamedTuple):
         )
 
 
+def physical_memory() -> int:
+    """Bytes of memory that this machine has; 0 where that is not known."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def _refuse_too_large(path: str, ending: str) -> None:
+    """Refuses a table that would not fit into this machine's memory."""
+    needed, memory = BYTES_A_BYTE * os.path.getsize(path), physical_memory()
+    if ending == ".parquet":
+        with contextlib.suppress(OSError, pa.ArrowInvalid):
+            shape = pq.read_metadata(path)
+            needed = BYTES_A_CELL * shape.num_rows * shape.num_columns
+    if memory and needed > memory:
+        raise DataError(
+            f"{path} takes about {needed / 1e9:.3g} GB of memory, and this"
+            f" machine has {memory / 1e9:.3g}; save it as Parquet and fill it"
+            " by parts: miri-impute IN.parquet OUT.parquet --stream"
+        )
+
+
 def read_table(
     path: str,
     *,
@@ -105,6 +135,7 @@ def read_table(
     ending = ending_of(path)
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
+    _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
     if ending not in SEPARATORS:
         frame = _read_typed(path, ending)
