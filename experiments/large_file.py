@@ -3,8 +3,9 @@
     PYTHONPATH=. python experiments/large_file.py --rows 2000000
     PYTHONPATH=. python experiments/large_file.py --rows 10000000 --stream
 
-With `--stream` it is a Parquet file that is filled by parts. The file has 20 numbers of 5 decimals that share one factor and a column of two
-levels, 20 % of the cells empty. Both files are deleted again.
+With `--stream` it is a Parquet file that is filled by parts. The file has 20
+numbers of 5 decimals that share one factor and a column of two levels, 20 % of
+the cells empty. Both files are deleted again.
 """
 
 import os

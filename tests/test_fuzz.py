@@ -82,9 +82,9 @@ def test_frames_come_back_whole(frame):
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, **SETTINGS)
+@settings(max_examples=int(os.environ.get("FUZZ", 1000)), **SETTINGS)
 @given(frames())
-def test_a_thousand_frames_come_back_whole(frame):
+def test_thousands_of_frames_come_back_whole(frame):
     _comes_back(frame)
 
 
