@@ -88,6 +88,74 @@ def test_thousands_of_frames_come_back_whole(frame):
     _comes_back(frame)
 
 
+def _extremes(n=60):
+    """A column of each kind that arithmetic does not like."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "x": x,
+            "twice": 2 * x,
+            "sum": 3 * x + 1,
+            "huge": 1e300 * x,
+            "tiny": 1e-300 * x,
+            "both": np.where(x > 0, 1e300, 1e-300),
+            "constant": 7.0,
+            "nearly": 1 + 1e-12 * x,
+            "far": 1e9 + x,
+            "rare": np.where(np.arange(n) == 5, 3.5, np.nan),
+            "level": "only",
+            "yes": True,
+            "day": pd.Timestamp("2024-01-01"),
+            "denormal": 5e-324,
+        }
+    )
+    hidden = rng.random(frame.shape) < 0.3
+    hidden[5] = False
+    return frame.mask(hidden)
+
+
+SLOW = pytest.mark.slow
+METHODS = ["miri", "gaussian", pytest.param("gain", marks=SLOW)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_extreme_columns_come_back_whole(method):
+    settings = {"num_iterations": 2}
+    if method != "gaussian":
+        settings["num_steps"] = 20
+    imputer = MIRIImputer(method, settings=settings, random_state=0)
+    frame = _extremes()
+    filled = imputer.fit(frame).transform(frame)
+    assert filled.notna().all(axis=None)
+    assert np.isfinite(filled.select_dtypes("number")).all(axis=None)
+    for name in frame:
+        known = frame[name].notna()
+        assert (filled[name] == frame[name])[known].all(), name
+        # Nothing is imputed beyond what was seen.
+        if frame[name].dtype.kind == "f":
+            assert (
+                filled[name].between(frame[name].min(), frame[name].max()).all()
+            ), name
+
+
+@SLOW
+@pytest.mark.parametrize("shape", [(1, 2), (3, 1), (200, 2)])
+def test_small_and_empty_tables_come_back_whole(shape):
+    """99 % of the cells missing where there are so many."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape)
+    hidden = rng.random(shape) < 0.99
+    hidden[0] = False
+    hidden[-1, -1] = len(x) > 1
+    frame = pd.DataFrame(x, columns=[f"c{j}" for j in range(shape[1])])
+    frame = frame.mask(hidden)
+    imputer = MIRIImputer(settings={"num_iterations": 1}, random_state=0)
+    filled = imputer.fit(frame).transform(frame)
+    assert np.isfinite(filled).all(axis=None)
+    assert (filled == frame).to_numpy()[~hidden].all()
+
+
 @settings(max_examples=100, **SETTINGS)
 @given(st.data())
 def test_text_files_come_back_to_the_letter(tmp_path_factory, data):

@@ -417,6 +417,26 @@ def test_summary_equals_that_of_the_draws(table):
     assert abs(parts - mean)[gaps].mean() < 0.1 * spread
 
 
+@pytest.mark.parametrize("method", ["miri", "gaussian", "missdiff"])
+def test_the_chunk_size_changes_nothing(method, table):
+    """But the rounding of products of matrices of other sizes."""
+    data = Masked(*(a[:50] for a in table[0]))
+    few = {"num_iterations": 1}
+    if method != "gaussian":
+        few |= {"num_steps": 4, "batch_size": 8, "model": {"width": 8}}
+    if method == "missdiff":
+        few["diffusion_steps"] = 5
+    found = []
+    for chunk in (7, 50):
+        imputer = make_imputer(method, chunk=chunk, **few)
+        state = fit(jax.random.key(0), imputer, data)
+        draw = Draw(jnp.int32(1), 3)
+        key = jax.random.key(1)
+        found.append(np.asarray(imputer.impute(key, state, data, draw)))
+    np.testing.assert_allclose(*found, atol=1e-4)
+    assert np.ptp(found[0][~np.asarray(data.m)]) > 0.5
+
+
 def test_move_rows_leaves_the_other_rows(table):
     data, _ = table
     three = np.flatnonzero(~np.asarray(data.m).all(axis=1))[[2, 5, 60]]

@@ -334,9 +334,9 @@ class Diffusion:
             bounds = state.bounds
             return self.draw_row(key, predict, schedule, bounds, x_obs, m)
 
-        def move(key: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        def move(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
             del x  # the old filling
-            return jax.vmap(one)(jax.random.split(key, len(m)), x_obs, m)
+            return jax.vmap(one)(keys, x_obs, m)
 
         rows = gap_rows(data.m)
         return move_chunks(key, data.x, data, rows, move, self.chunk)

@@ -248,14 +248,17 @@ class _DiffPuter:
         denoiser = self.denoiser(state.params)
         levels = sampler_levels(self.sampling_steps, self.num_resamples)
 
-        def move(key: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        def move(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
             del x  # the old filling
 
             def add(k: Array, total: Array) -> Array:
-                keys = jax.random.split(jax.random.fold_in(key, k), len(m))
                 return total + jax.vmap(
                     lambda key, x_obs, m: conditional_sample(
-                        key, denoiser, SIGMA_DATA * x_obs, m, levels
+                        jax.random.fold_in(key, k),
+                        denoiser,
+                        SIGMA_DATA * x_obs,
+                        m,
+                        levels,
                     )
                 )(keys, x_obs, m)
 

@@ -11,7 +11,7 @@ from miri_jax.types import Array, Draw, Masked
 
 # (noise, x, x_obs, m), all [*dims], to the row's new values.
 Move = Callable[[Array, Array, Array, Array], Array]
-# (key, x, x_obs, m), [c, *dims] but for the key, to the rows' new values.
+# (keys [c], x, x_obs, m), [c, *dims] each, to the rows' new values.
 MoveChunk = Callable[[Array, Array, Array, Array], Array]
 _EDGE = 1e-6  # keeps quantiles within 4.8 deviations, where float32 ends
 
@@ -68,9 +68,9 @@ def move_rows(
       `[n, *dims]`; observed entries are those of `data`, bit for bit.
     """
 
-    def move_chunk(key: Array, x: Array, x_obs: Array, m: Array) -> Array:
-        noise = normal_noise(key, x.shape, draw)
-        return jax.vmap(move)(noise, x, x_obs, m)
+    def move_chunk(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        noise = lambda key: normal_noise(key, x.shape[1:], draw)
+        return jax.vmap(move)(jax.vmap(noise)(keys), x, x_obs, m)
 
     return move_chunks(key, x, data, rows, move_chunk, chunk)
 
@@ -95,14 +95,18 @@ def move_chunks(
     move: MoveChunk,
     chunk: int,
 ) -> Array:
-    """As `move_rows`, for methods that look at a whole chunk with its key.
+    """As `move_rows`, for methods that look at a whole chunk with its keys.
+
+    Each row has a key of its own, so that what is drawn does not depend on the
+    size of the chunks.
 
     Args:
       key: PRNG key.
       x: `[n, *dims]`, the filled table.
       data: the table with gaps.
       rows: which rows; the others stay as they are.
-      move: `(key, x, x_obs, m) -> [c, *dims]`, new values of c rows.
+      move: `(keys, x, x_obs, m) -> [c, *dims]`, new values of c rows, with
+        a key `[c]` each.
       chunk: c, or fewer for a smaller table.
 
     Returns:
@@ -118,7 +122,8 @@ def move_chunks(
         here = jnp.where(i * chunk + jnp.arange(chunk) < rows.count, here, n)
         take = lambda a: split_examples(jnp.take(a, here, axis=0, mode="clip"))
         x_obs, m = take(data.x), take(data.m)
-        new = move(jax.random.fold_in(key, i), take(x), x_obs, m)
+        keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(here)
+        new = move(keys, take(x), x_obs, m)
         return x.at[here].set(merge(x_obs, new, m), mode="drop")
 
     x = split_examples(merge(data.x, x, data.m))
