@@ -2,15 +2,16 @@
 # the environment, installs and runs.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN = $(VENV)/bin
 RUN = $(BIN)/python -m miri_jax.main
 
 .PHONY: demo test test-all lint clean
 
-$(VENV)/ready: setup.py constraints.txt
+$(VENV)/ready: setup.py $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet -c $(CONSTRAINTS) -e '.[dev]'
 	touch $@
 
 demo: $(VENV)/ready

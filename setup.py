@@ -36,7 +36,7 @@ setup(
         "optax>=0.2.5",
         # Its v1 API.
         "orbax-checkpoint>=0.12",
-        "pandas>=3.0",
+        "pandas>=2.2",
         "pillow>=10.3",
         "pyarrow>=15",
         "scikit-image>=0.24",

@@ -572,5 +572,9 @@ def _read_cells(path: str, **options: Any) -> pd.DataFrame:
 
     Rows shorter than the first line end in empty cells.
     """
-    with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
-        return pd.concat([part.fillna("") for part in parts])
+    try:
+        with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
+            return pd.concat([part.fillna("") for part in parts])
+    except pd.errors.ParserError:
+        # Before pandas 3.1 a part that begins with a short row raises this.
+        return pd.read_csv(path, **options).fillna("")
