@@ -59,7 +59,8 @@ def impute_parquet(
       NonFiniteError: if a gap was not filled.
     """
     try:
-        file = pq.ParquetFile(source)
+        # Buffered ahead, it would all be in memory at the end.
+        file = pq.ParquetFile(source, pre_buffer=False)
     except FileNotFoundError:
         raise DataError(f"no such file: {source}") from None
     except (OSError, pa.ArrowInvalid) as error:
