@@ -1,0 +1,115 @@
+"""Images a second, floating-point operations and memory of a fit to images.
+
+    PYTHONPATH=. python experiments/image_throughput.py \
+        --config configs/cifar10.py --config.data.images=npz:FILE
+
+Takes a few SGD steps of the config's fit, as one compiled program each (as on a
+CPU) and appends a line: the median of their images a second, the operations of
+one step as XLA counts them, these as a share of the device's peak where
+`--peak_tflops` gives it (one H200 in bfloat16: 989), and the device's peak
+memory. Goal on a GPU: 35 % of the peak. Not run on a GPU or TPU yet: the
+numbers there are open.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+
+from experiments import records
+from miri_jax import flow, parallel, train
+from miri_jax.data import load_dataset
+from miri_jax.diagnostics import peak_memory
+from miri_jax.models import velocity_network
+from miri_jax.runner import settings_of, start_devices
+from miri_jax.types import Cond, FlowBatch
+
+FLAGS = flags.FLAGS
+CONFIG = config_flags.DEFINE_config_file("config", "configs/cifar10.py")
+
+
+def main(argv: list[str]) -> None:
+    """Measures, and keeps the line."""
+    del argv
+    config = CONFIG.value
+    start_devices(config)
+    data = load_dataset(**config.data.to_dict()).masked()
+    settings = settings_of(config)
+    size = settings["batch_size"]
+    shape = (size, *data.x.shape[1:])
+    network = velocity_network(
+        shape, {"zero_output": True, **settings["model"]}
+    )
+    x, m = data.x[0], data.m[0]
+    cond, tau = Cond(x, x, m, x), jnp.float32(0.5)
+    params = network.init(jax.random.key(0), x, cond, tau)
+    optimizer = train.cosine_adam(1e-3, 10**6)
+    state = train.init_train_state(params, optimizer)
+    state = parallel.spread(state, 0)
+
+    def sample_batch(key: jax.Array) -> FlowBatch:
+        keys = jax.random.split(key, 3)
+        rows = jax.random.randint(keys[0], (size,), 0, len(data.x))
+        x, m = data.x[rows], data.m[rows]
+        noise = jax.random.normal(keys[1], x.shape)
+        tau = jax.random.uniform(keys[2], (size,))
+        weight = m.astype(x.dtype)
+        return FlowBatch(tau, x + noise, noise, weight, Cond(x, x, m, x))
+
+    apply_fn = lambda params, *args: network.apply(params, *args)
+    step = jax.jit(
+        lambda key, state: train.sgd_step(
+            key,
+            state,
+            sample_batch=sample_batch,
+            loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
+            optimizer=optimizer,
+        ),
+        donate_argnums=1,
+    )
+    key = jax.random.key(1)
+    began = time.perf_counter()
+    compiled = step.lower(key, state).compile()
+    compiling = time.perf_counter() - began
+    operations = compiled.cost_analysis()["flops"] * jax.device_count()
+    seconds = []
+    for _ in range(FLAGS.steps):
+        began = time.perf_counter()
+        state, loss = compiled(key, state)
+        loss.block_until_ready()
+        seconds.append(time.perf_counter() - began)
+    median = float(np.median(seconds[1:]))
+    found = {
+        "images_per_second": size / median,
+        "tflop_per_step": operations / 1e12,
+        "tflops": operations / median / 1e12,
+        "compile_seconds": compiling,
+    }
+    if FLAGS.peak_tflops:
+        peak = FLAGS.peak_tflops * jax.device_count()
+        found["share_of_peak"] = found["tflops"] / peak
+    found |= {f"peak_{k}_bytes": v for k, v in peak_memory().items()}
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    records.append(
+        FLAGS.out,
+        batch_size=size,
+        model=settings["model"],
+        device=device,
+        **found,
+    )
+    print(found)
+
+
+def define_flags() -> None:
+    """The command line."""
+    flags.DEFINE_integer("steps", 20, "Timed SGD steps; the first counts not.")
+    flags.DEFINE_float("peak_tflops", 0, "Of one device; 0 if unknown.")
+    flags.DEFINE_string("out", "results/image_throughput.jsonl", "The line.")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
