@@ -157,7 +157,7 @@ class _Steps:
     ) -> None:
         self._dataset, self._data, self._config = dataset, data, config
         self._folder, self._store = folder, store
-        self._scale = jnp.float32(scale)
+        self._scale = parallel.spread(jnp.float32(scale), 0)
         self._late = 0
 
     def take(

@@ -417,7 +417,10 @@ def test_summary_equals_that_of_the_draws(table):
     assert abs(parts - mean)[gaps].mean() < 0.1 * spread
 
 
-@pytest.mark.parametrize("method", ["miri", "gaussian", "missdiff"])
+@pytest.mark.parametrize(
+    "method",
+    ["miri", "gaussian", pytest.param("missdiff", marks=pytest.mark.slow)],
+)
 def test_the_chunk_size_changes_nothing(method, table):
     """But the rounding of products of matrices of other sizes."""
     data = Masked(*(a[:50] for a in table[0]))

@@ -284,6 +284,7 @@ def test_the_summary_says_what_the_run_took(toy_run):
     assert "device" in summary and "revision" in summary
 
 
+@pytest.mark.slow
 def test_a_profile_is_left_where_it_is_wanted(tmp_path):
     config = load_config("toy")
     config.profile = True
