@@ -7,6 +7,8 @@ import numpy as np
 
 from miri_jax.types import Masked
 
+LARGEST = np.finfo(np.float64).max
+
 
 class Scaler(NamedTuple):
     """Location and scale of each column, float64 `[d]`, scale > 0."""
@@ -45,7 +47,9 @@ def fit_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
 def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
     """The table as imputers take it: float32, standardised, 0 in the gaps."""
     z = np.where(m, values, 0.0)
-    z -= scaler.mean
+    with np.errstate(over="ignore"):
+        z -= scaler.mean
+    np.clip(z, -LARGEST, LARGEST, out=z)
     z /= scaler.deviation
     z[~m] = 0
     return Masked(jnp.asarray(z.astype(np.float32)), jnp.asarray(m))
@@ -76,5 +80,4 @@ def unscale(x: np.ndarray, scaler: Scaler) -> np.ndarray:
     with np.errstate(over="ignore"):
         raw = np.multiply(x, scaler.deviation, dtype=np.float64)
         raw += scaler.mean
-    largest = np.finfo(np.float64).max
-    return np.clip(raw, -largest, largest, out=raw)
+    return np.clip(raw, -LARGEST, LARGEST, out=raw)
