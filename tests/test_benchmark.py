@@ -103,6 +103,7 @@ def test_a_line_cut_off_and_other_settings_are_run_again(
     assert left()
 
 
+@pytest.mark.slow
 def test_a_child_that_hangs_or_dies_takes_nothing_down(folder, python):
     cells = [Cell("energy", "mcar", 0.5, 1, m, 1) for m in peers.HYPERIMPUTE]
     # The plugin is the second argument. Its parent is the child.

@@ -125,6 +125,7 @@ def test_sampler_reproduces_a_normal_distribution():
     np.testing.assert_allclose(np.cov(x.T), np.eye(2), atol=4 * 0.014)
 
 
+@pytest.mark.slow
 def test_resampling_brings_the_conditional_distribution():
     """x2 = 1.5 seen: x1 is N(1.2, 0.6^2). Merging alone leaves the mean well
     short of it, as the MIRI paper says in section 5.3; resampling repairs it.

@@ -419,7 +419,11 @@ def test_summary_equals_that_of_the_draws(table):
 
 @pytest.mark.parametrize(
     "method",
-    ["miri", "gaussian", pytest.param("missdiff", marks=pytest.mark.slow)],
+    [
+        "gaussian",
+        pytest.param("miri", marks=pytest.mark.slow),
+        pytest.param("missdiff", marks=pytest.mark.slow),
+    ],
 )
 def test_the_chunk_size_changes_nothing(method, table):
     """But the rounding of products of matrices of other sizes."""

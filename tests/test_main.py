@@ -248,6 +248,7 @@ def test_no_gaps_returns_the_table_as_it_is(tmp_path):
     assert result == path.read_text()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_said_and_survived(tmp_path):
     config, *settings = KILLED
     settings[0] = "--config.imputer.num_iterations=2"
@@ -268,6 +269,7 @@ def test_a_damaged_checkpoint_is_said_and_survived(tmp_path):
     assert before["x"].tobytes() == after["x"].tobytes()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()

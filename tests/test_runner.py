@@ -204,6 +204,7 @@ def _break(monkeypatch, limit=None):
     config.method = "broken"
     config.imputer = {}
     config.model = {}
+    config.eval_every = 5
     config.checkpoint.every_seconds = 0.0
     return config
 
