@@ -32,7 +32,7 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "narwhals>=2.0",
-        "numpy>=2.0",
+        "numpy>=2.1",
         "optax>=0.2.5",
         # Its v1 API.
         "orbax-checkpoint>=0.12",
