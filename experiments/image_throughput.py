@@ -12,6 +12,7 @@ numbers there are open.
 """
 
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,10 @@ from experiments import records
 from miri_jax import flow, parallel, train
 from miri_jax.data import load_dataset
 from miri_jax.diagnostics import peak_memory
+from miri_jax.imputers.harmonic import fit_errors, harmonic_draw
 from miri_jax.models import velocity_network
 from miri_jax.runner import settings_of, start_devices
-from miri_jax.types import Cond, FlowBatch
+from miri_jax.types import Cond
 
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", "configs/cifar10.py")
@@ -37,6 +39,7 @@ def main(argv: list[str]) -> None:
     config = CONFIG.value
     start_devices(config)
     data = load_dataset(**config.data.to_dict()).masked()
+    data = parallel.spread(data, len(data.x))
     settings = settings_of(config)
     size = settings["batch_size"]
     shape = (size, *data.x.shape[1:])
@@ -50,15 +53,16 @@ def main(argv: list[str]) -> None:
     state = train.init_train_state(params, optimizer)
     state = parallel.spread(state, 0)
 
-    def sample_batch(key: jax.Array) -> FlowBatch:
-        keys = jax.random.split(key, 3)
-        rows = jax.random.randint(keys[0], (size,), 0, len(data.x))
-        x, m = data.x[rows], data.m[rows]
-        noise = jax.random.normal(keys[1], x.shape)
-        tau = jax.random.uniform(keys[2], (size,))
-        weight = m.astype(x.dtype)
-        return FlowBatch(tau, x + noise, noise, weight, Cond(x, x, m, x))
-
+    errors = fit_errors(jax.random.key(2), data)
+    sample_batch = partial(
+        flow.draw_batch,
+        x=data.x,
+        m=data.m,
+        batch_size=size,
+        imputed_weight=0.0,
+        base=lambda noise, x, m: harmonic_draw(noise, x, m, errors),
+        thin=True,
+    )
     apply_fn = lambda params, *args: network.apply(params, *args)
     step = jax.jit(
         lambda key, state: train.sgd_step(

@@ -104,10 +104,9 @@ class CheckpointStore:
             self._checkpointer.close()
 
     def _load(self, step: int, like: PyTree, rows: int) -> PyTree:
-        place = lambda leaf: sharding(leaf.shape, rows)
         wanted = {
             name: jax.ShapeDtypeStruct(
-                leaf.shape, leaf.dtype, sharding=place(leaf)
+                leaf.shape, leaf.dtype, sharding=sharding(leaf.shape, rows)
             )
             for name, leaf in _flatten(like).items()
         }

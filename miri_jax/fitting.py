@@ -1,9 +1,9 @@
 """The fit of a run: saved, resumed, rolled back where it is not finite."""
 
-import contextlib
+import dataclasses
 import inspect
+import itertools
 import pathlib
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -82,37 +82,24 @@ def fit(
       WorkdirError: if nothing can be saved or read.
     """
     store = CheckpointStore(folder / "checkpoints", keep=config.checkpoint.keep)
-    scale, notes, said = 1.0, [], False
-    like = {"state": like, "learning_rate_scale": jnp.float32(1)}
+    steps = _Steps(keys, dataset, data, config, folder, store, compiled)
+    notes = []
     try:
+        start = steps.start(imputer, like, settings)
+        if resumed:
+            where = f"after iteration {int(start.state.iteration)}"
+            where = where if start.step else "anew"
+            writers.say(f"resuming in {folder}: {where}")
         while True:
-            step, found, damaged = store.load_latest(like, rows=len(dataset.m))
-            for note in damaged:
-                writers.say(note)
-            state = None
-            if found is not None:
-                state = found["state"]
-                scale = min(scale, float(found["learning_rate_scale"]))
-            if scale < 1:
-                slowed = _slowed(config.method, settings, scale)
-                imputer = make_imputer(config.method, **slowed)
-            if state is None:
-                state = imputer.init(keys[0], data)
-            if resumed and not said:
-                where = f"after iteration {int(state.iteration)}"
-                where = where if step else "anew"
-                writers.say(f"resuming in {folder}: {where}")
-            said = True
-            steps = _Steps(dataset, data, config, folder, store, scale)
             try:
-                state, trace = steps.take(
-                    keys[1:], imputer, step, state, compiled
+                state, trace = steps.take(start)
+                return Fitted(
+                    start.imputer, state, trace, notes + steps.notes()
                 )
-                return Fitted(imputer, state, trace, notes + steps.notes())
             except NonFiniteError as error:
-                tries = round(np.log(scale) / np.log(SHRINK))
                 if not _has_rate(config.method):
                     raise
+                tries = round(np.log(start.scale) / np.log(SHRINK))
                 if tries >= config.retries:
                     raise NonFiniteError(
                         f"{error}; going back with {SHRINK:g} times the"
@@ -120,12 +107,13 @@ def fit(
                         " another --config.imputer.learning_rate in a new"
                         " --workdir, or look for extreme values"
                     ) from None
-                scale *= SHRINK
+                scale = start.scale * SHRINK
                 notes.append(
                     f"{error}; going back to it with {scale:g} times the"
                     " learning rate"
                 )
                 writers.say(notes[-1])
+                start = steps.start(imputer, like, settings, scale)
     finally:
         store.close()
 
@@ -143,41 +131,65 @@ def _slowed(
     return {**settings, "learning_rate": scale * rate}
 
 
+class _Start(NamedTuple):
+    """Where steps begin: after `step` of them, at `scale` times the rate."""
+
+    imputer: Imputer
+    step: int
+    state: Any
+    scale: float
+
+
+@dataclasses.dataclass
 class _Steps:
     """Steps of one fit, up to its end or to a value that is not finite."""
 
-    def __init__(
-        self,
-        dataset: Dataset | ImageSet,
-        data: Masked,
-        config: ConfigDict,
-        folder: pathlib.Path,
-        store: CheckpointStore,
-        scale: float,
-    ) -> None:
-        self._dataset, self._data, self._config = dataset, data, config
-        self._folder, self._store = folder, store
-        self._scale = parallel.spread(jnp.float32(scale), 0)
-        self._late = 0
+    keys: tuple[jax.Array, jax.Array, jax.Array]
+    dataset: Dataset | ImageSet
+    data: Masked
+    config: ConfigDict
+    folder: pathlib.Path
+    store: CheckpointStore
+    compiled: Compilations
+    late: int = 0
 
-    def take(
+    def start(
         self,
-        keys: tuple[jax.Array, jax.Array],
         imputer: Imputer,
-        step: int,
-        state: Any,
-        compiled: Compilations,
-    ) -> tuple[Any, list[dict[str, Any]]]:
-        """Goes on from a state; the final state, and metrics.jsonl."""
-        key_steps, key_metrics = keys
+        like: Any,
+        settings: Mapping[str, Any],
+        scale: float = 1.0,
+    ) -> _Start:
+        """The last checkpoint, or else the method's own start."""
+        saved = {"state": like, "learning_rate_scale": jnp.float32(1)}
+        step, found, damaged = self.store.load_latest(
+            saved, rows=len(self.dataset.m)
+        )
+        for note in damaged:
+            writers.say(note)
+        if found is not None:
+            scale = min(scale, float(found["learning_rate_scale"]))
+        if scale < 1:
+            slowed = _slowed(self.config.method, settings, scale)
+            imputer = make_imputer(self.config.method, **slowed)
+        if found is None:
+            state = imputer.init(self.keys[0], self.data)
+        else:
+            state = found["state"]
+        return _Start(imputer, step, state, scale)
+
+    def take(self, start: _Start) -> tuple[Any, list[dict[str, Any]]]:
+        """Goes on from there; the final state, and metrics.jsonl."""
+        imputer, step, state, scale = start
+        _, key_steps, key_metrics = self.keys
         evaluate = lambda now, x: _evaluate(
-            jax.random.fold_in(key_metrics, now), self._dataset, x
+            jax.random.fold_in(key_metrics, now), self.dataset, x
         )
         kind = (
             writers.MetricsWriter if parallel.writes() else writers.SilentWriter
         )
         metrics = kind(
-            self._folder, first_step=step, num_iterations=imputer.num_iterations
+            self.folder, first_step=step, num_iterations=imputer.num_iterations
         )
         try:
             if parallel.first_of(not metrics.rows()):
@@ -185,11 +197,12 @@ class _Steps:
                 metrics.write(0, 0, values)
                 metrics.progress(0, values)
             saved, saved_at = step, time.monotonic()
-            limits = self._config.checkpoint
-            every = self._config.eval_every or imputer.num_iterations
+            scale = parallel.spread(jnp.float32(scale), 0)
+            limits = self.config.checkpoint
+            every = self.config.eval_every or imputer.num_iterations
             before = int(state.iteration)
-            steps = iterate(key_steps, imputer, self._data, state)
-            for state, info in self._watched(steps, compiled):
+            steps = iterate(key_steps, imputer, self.data, state)
+            for state, info in self.watched(steps):
                 step, now = step + 1, int(state.iteration)
                 values = _log_values(info, state, now, saved)
                 last = finished(imputer, state)
@@ -201,10 +214,8 @@ class _Steps:
                 due = time.monotonic() - saved_at >= limits.every_seconds
                 stop = parallel.any_of(interrupt.requested())
                 if last or stop or parallel.first_of(due):
-                    self._store.save(
-                        step,
-                        {"state": state, "learning_rate_scale": self._scale},
-                    )
+                    whole = {"state": state, "learning_rate_scale": scale}
+                    self.store.save(step, whole)
                     saved, saved_at = step, time.monotonic()
                 if stop:
                     interrupt.stop()
@@ -215,29 +226,28 @@ class _Steps:
 
     def notes(self) -> list[str]:
         """What could be better about how the steps ran."""
-        if self._late <= MAX_LATE:
+        if self.late <= MAX_LATE:
             return []
         return [
-            f"{self._late} steps compiled programs anew, which a step after the"
+            f"{self.late} steps compiled programs anew, which a step after the"
             " first two iterations should not; please report it"
         ]
 
-    def _watched(
-        self, steps: Iterator[tuple[Any, Any]], compiled: Compilations
+    def watched(
+        self, steps: Iterator[tuple[Any, Any]]
     ) -> Iterator[tuple[Any, Any]]:
         """The steps, the second of them profiled where that is wanted."""
-        for number in range(1, sys.maxsize):
-            programs = compiled.programs
-            trace = contextlib.nullcontext()
-            if self._config.profile and number == 2:
-                trace = jax.profiler.trace(str(self._folder / "profile"))
-            with trace:
+        for number in itertools.count(1):
+            programs = self.compiled.programs
+            if self.config.profile and number == 2:
+                with jax.profiler.trace(str(self.folder / "profile")):
+                    found = jax.block_until_ready(next(steps, None))
+            else:
                 found = next(steps, None)
-                if found is None:
-                    return
-                jax.block_until_ready(found)
+            if found is None:
+                return
             late = int(found[0].iteration) > 2
-            self._late += late and compiled.programs > programs
+            self.late += late and self.compiled.programs > programs
             yield found
 
 

@@ -22,11 +22,9 @@ from miri_jax.config import table_config
 from miri_jax.data import column_settings
 from miri_jax.data.columns import KINDS
 from miri_jax.data.tables import ENDINGS, ending_of, numbered
-from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.runner import run, settings_of
-from miri_jax.streaming import impute_parquet
+from miri_jax.runner import check_output, run, settings_of
 from miri_jax.writers import flatten, say
 
 
@@ -146,11 +144,7 @@ def impute(given: argparse.Namespace) -> None:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     report = output.with_name(output.name.split(".")[0] + ".html")
     results = [pathlib.Path(p) for p in numbered(given.output, given.draws)]
-    for path in (*results, report):
-        if path.exists() and not given.force:
-            raise ConfigError(
-                f"{path} is there already; choose another name, or --force"
-            )
+    _refuse_to_replace(given, *results, report)
     workdir = output.with_name(f".{output.name}.miri")
     config = make_config(given)
     config.report = str(report)
@@ -165,12 +159,24 @@ def impute(given: argparse.Namespace) -> None:
     shutil.rmtree(workdir)
 
 
+def _refuse_to_replace(given: argparse.Namespace, *paths: pathlib.Path) -> None:
+    for path in paths:
+        if path.exists() and not given.force:
+            raise ConfigError(
+                f"{path} is there already; choose another name, or --force"
+            )
+
+
 def stream(given: argparse.Namespace) -> None:
     """Fills a Parquet file by parts, see `streaming.impute_parquet`.
 
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
+    # Not above: scikit-learn takes seconds that no other table need wait for.
+    from miri_jax.estimator import MIRIImputer
+    from miri_jax.streaming import impute_parquet
+
     output = pathlib.Path(given.output)
     for path in (given.input, given.output):
         if ending_of(path) != ".parquet":
@@ -179,13 +185,9 @@ def stream(given: argparse.Namespace) -> None:
             )
     if given.draws != 1:
         raise ConfigError(f"--stream gives one draw, not {given.draws}")
-    if output.absolute() == pathlib.Path(given.input).absolute():
-        raise ConfigError(f"output {output} is the table itself")
-    if output.exists() and not given.force:
-        raise ConfigError(
-            f"{output} is there already; choose another name, or --force"
-        )
     config = make_config(given)
+    check_output(given.output, config)
+    _refuse_to_replace(given, output)
     data = config.data.to_dict()
     kinds = {kind: data[kind] for kind in KINDS if kind in data}
     imputer = MIRIImputer(

@@ -55,7 +55,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
     output = config.get("output")
     if output:
-        _check_output(output, config)
+        check_output(output, config)
     start_devices(config)
     folder = pathlib.Path(workdir)
     with Compilations() as compiled, writers.WorkdirLock(folder) as lock:
@@ -172,8 +172,12 @@ def _claim(
     return writers.claim_workdir(folder, settings)
 
 
-def _check_output(output: str, config: ConfigDict) -> None:
-    """Finds out before the fit that the result cannot be written."""
+def check_output(output: str, config: ConfigDict) -> None:
+    """Finds out before the fit that the result cannot be written.
+
+    Raises:
+      ConfigError: naming what is wrong with the file's name.
+    """
     ending_of(output)
     if config.data.source != "table":
         raise ConfigError("output is for tables from a file; leave it out")

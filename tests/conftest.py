@@ -1,6 +1,8 @@
 """Strict settings for all tests, and small data that several of them use."""
 
+import importlib.util
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -27,6 +29,17 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 def pytest_sessionfinish():
     if "PYTEST_XDIST_WORKER" not in os.environ:
         shutil.rmtree(CACHE, ignore_errors=True)
+
+
+def load_config(name, arg="smoke"):
+    """What a file of configs/ returns."""
+    root = pathlib.Path(__file__).parents[1]
+    spec = importlib.util.spec_from_file_location(
+        name, root / "configs" / f"{name}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(arg)
 
 
 @pytest.fixture

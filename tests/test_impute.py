@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from miri_jax import impute
+from miri_jax import impute, streaming
 from miri_jax.data import tables
 from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
@@ -140,10 +140,10 @@ def test_a_long_file_is_filled_by_parts(long_file, monkeypatch):
     path, frame, hidden = long_file
     out = path.with_name("out.parquet")
     monkeypatch.setattr(
-        impute.impute_parquet,
+        streaming.impute_parquet,
         "__kwdefaults__",
         {
-            **impute.impute_parquet.__kwdefaults__,
+            **streaming.impute_parquet.__kwdefaults__,
             "sample_rows": 800,
             "part_rows": 1024,
         },

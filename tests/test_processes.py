@@ -3,7 +3,6 @@
 They train, save and stop together, and what they saved goes on elsewhere.
 """
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -13,7 +12,8 @@ import numpy as np
 import pytest
 
 from miri_jax.runner import run
-from tests.command import ROOT, Command
+from tests.command import Command
+from tests.conftest import load_config
 
 COMMON = {
     "draws": 2,
@@ -67,12 +67,7 @@ def _end(processes):
 
 def _run_here(config, folder):
     """The same in one process, on one device."""
-    spec = importlib.util.spec_from_file_location(
-        "config", ROOT / "configs" / f"{config}.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    settings = module.get_config("smoke")
+    settings = load_config(config)
     settings.update_from_flattened_dict(SETTINGS[config])
     run(settings, str(folder))
     return folder

@@ -1,7 +1,6 @@
 """`run`: what it leaves in its folder, and how it goes on."""
 
 import html.parser
-import importlib.util
 import json
 import pathlib
 import re
@@ -16,17 +15,9 @@ from miri_jax import imputers, runner
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.exceptions import ConfigError, NonFiniteError, WorkdirError
 from miri_jax.writers import WorkdirLock
+from tests.conftest import load_config
 
 ROOT = pathlib.Path(__file__).parents[1]
-
-
-def load_config(name, arg="smoke"):
-    spec = importlib.util.spec_from_file_location(
-        name, ROOT / "configs" / f"{name}.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(arg)
 
 
 @pytest.fixture(scope="module")
