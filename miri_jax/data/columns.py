@@ -533,9 +533,10 @@ def _bounds(
 
 def _decimals(numbers: np.ndarray) -> int | None:
     """The fewest digits after the point that hold all numbers; None from 8."""
-    for decimals in range(8):
-        if np.array_equal(np.round(numbers, decimals), numbers):
-            return decimals
+    with np.errstate(over="ignore"):  # rounds to infinity, which is not equal
+        for decimals in range(8):
+            if np.array_equal(np.round(numbers, decimals), numbers):
+                return decimals
     return None
 
 
