@@ -78,13 +78,16 @@ class CheckpointStore:
           was passed over. Without any checkpoint: 0, None and no sentence.
 
         Raises:
-          WorkdirError: if there are checkpoints, but all are damaged.
+          WorkdirError: if there are checkpoints, but all are damaged; or if the
+            last whole one holds another state than `like`.
         """
         notes: list[str] = []
         steps = sorted(c.step for c in self._checkpointer.checkpoints)
         for step in reversed(steps):
             try:
                 return step, self._load(step, like, rows), notes
+            except WorkdirError:
+                raise
             # A damaged file makes the reader raise any kind of error.
             except Exception as error:
                 notes.append(
@@ -104,18 +107,25 @@ class CheckpointStore:
             self._checkpointer.close()
 
     def _load(self, step: int, like: PyTree, rows: int) -> PyTree:
-        wanted = {
+        about = self._checkpointer.metadata(step)
+        saved = about.custom_metadata
+        there = {
             name: jax.ShapeDtypeStruct(
                 leaf.shape, leaf.dtype, sharding=sharding(leaf.shape, rows)
             )
-            for name, leaf in _flatten(like).items()
+            for name, leaf in about.metadata.items()
         }
-        arrays = self._checkpointer.load(step, wanted)
-        saved = self._checkpointer.metadata(step).custom_metadata or {}
-        if saved.get("format") != FORMAT:
-            raise ValueError(f"format {saved.get('format')}, not {FORMAT}")
-        if saved.get("sha256") != _digest(arrays):
+        arrays = self._checkpointer.load(step, there)
+        if saved["sha256"] != _digest(arrays):
             raise ValueError("its digest does not match")
+        wanted = _flatten(like)
+        difference = _difference(saved["format"], arrays, wanted)
+        if difference:
+            raise WorkdirError(
+                f"checkpoint {step} in {self._directory} is of another version"
+                f" of miri_jax or of JAX's settings ({difference}); go on with"
+                " those, or start again in another --workdir"
+            )
         tree = jax.tree.structure(like)
         return jax.tree.unflatten(tree, [arrays[name] for name in wanted])
 
@@ -126,6 +136,24 @@ def _flatten(state: PyTree) -> dict[str, jax.Array]:
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf
         for path, leaf in leaves
     }
+
+
+def _difference(
+    version: int, found: dict[str, jax.Array], wanted: dict[str, jax.Array]
+) -> str:
+    """What keeps arrays that were read from being the state; "" for nothing."""
+    if version != FORMAT:
+        return f"format {version}, not {FORMAT}"
+    for name in sorted(found.keys() | wanted.keys()):
+        one, other = (
+            f"{arrays[name].dtype}{list(arrays[name].shape)}"
+            if name in arrays
+            else "nothing"
+            for arrays in (found, wanted)
+        )
+        if one != other:
+            return f"{name} is {one}, not {other}"
+    return ""
 
 
 def _digest(arrays: dict[str, jax.Array]) -> str:

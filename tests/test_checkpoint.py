@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from miri_jax import train
+from miri_jax import checkpoint, train
 from miri_jax.checkpoint import CheckpointStore
 from miri_jax.exceptions import WorkdirError
 from miri_jax.imputers import make_imputer
@@ -130,3 +130,34 @@ def test_checkpoints_of_format_1_are_still_read(tmp_path):
     store.close()
     assert (step, notes) == (7, [])
     chex.assert_trees_all_equal(found, saved_fit())
+
+
+@pytest.mark.parametrize(
+    "state, difference",
+    [
+        ({"a": jnp.zeros(2)}, "b is float32\\[3\\], not nothing"),
+        ({"a": jnp.zeros(2), "c": 0.0}, "b is float32\\[3\\], not nothing"),
+        ({"a": jnp.zeros(2), "b": jnp.zeros(4)}, "not float32\\[4\\]"),
+        ({"a": jnp.arange(2), "b": jnp.zeros(3)}, "not int32\\[2\\]"),
+    ],
+)
+def test_a_whole_checkpoint_of_another_version_is_said(
+    tmp_path, state, difference
+):
+    """Neither damaged, nor read into something else."""
+    store = CheckpointStore(tmp_path)
+    store.save(1, {"a": jnp.zeros(2), "b": jnp.zeros(3)})
+    with pytest.raises(WorkdirError, match=f"another version.*{difference}"):
+        store.load_latest(state)
+    store.close()
+
+
+def test_a_later_format_is_said(tmp_path, monkeypatch):
+    state = {"a": jnp.zeros(2)}
+    store = CheckpointStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FORMAT", 2)
+        store.save(1, state)
+    with pytest.raises(WorkdirError, match="format 2, not 1.*--workdir"):
+        store.load_latest(state)
+    store.close()
