@@ -1,7 +1,10 @@
 """What holds for every mask, table and filling, whatever the numbers."""
 
 import os
+import pathlib
+import tempfile
 
+import chex
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import jax
@@ -11,7 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 
 from miri_jax import flow, masks
+from miri_jax.checkpoint import CheckpointStore
 from miri_jax.data.transforms import LARGEST, fit_scaler, restore, standardise
+from miri_jax.exceptions import WorkdirError
+from miri_jax.imputers import finished, iterate, make_imputer
 from miri_jax.imputers.harmonic import harmonic_fill
 from miri_jax.imputers.rows import normal_noise
 from miri_jax.metrics import errors, mmd
@@ -193,3 +199,90 @@ def test_pooling_follows_a_shift_and_never_shrinks_the_variance(
     assert moved.estimate == pytest.approx(one.estimate + shift, abs=1e-9)
     assert one.variance >= variances.mean() - 1e-9
     assert moved.variance == pytest.approx(one.variance, rel=1e-6)
+
+
+@settings(**SETTINGS | {"max_examples": max(SETTINGS["max_examples"] // 4, 5)})
+@given(
+    st.sets(st.integers(1, 6), min_size=1, max_size=3),
+    st.sets(st.integers(1, 6)),
+    st.integers(0, 10**6),
+    st.integers(0, 255),
+)
+def test_a_run_goes_on_from_its_last_whole_checkpoint(
+    steps, damaged, place, byte
+):
+    """Whatever byte of whichever checkpoints is not what was written."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = CheckpointStore(folder, keep=9)
+        for step in sorted(steps):
+            store.save(step, _numbered(step))
+        store.close()
+        changed = {
+            step
+            for step in steps & damaged
+            if _damage(folder, step, place, byte)
+        }
+        store = CheckpointStore(folder, keep=9)
+        try:
+            step, state, notes = store.load_latest(_numbered(0))
+        except WorkdirError:
+            assert changed
+            return
+        finally:
+            store.close()
+    # Not every byte means something: a damaged one may still be whole.
+    assert step >= max(steps - changed, default=0)
+    assert len(notes) == len([other for other in steps if other > step])
+    chex.assert_trees_all_equal(state, _numbered(step))
+
+
+def _numbered(step):
+    return {"x": jnp.arange(40.0).reshape(8, 5) * step, "n": jnp.int32(step)}
+
+
+def _damage(folder, step, place, byte):
+    """Sets one byte of a checkpoint; whether it was another one before."""
+    files = pathlib.Path(folder, str(step)).rglob("*")
+    files = sorted(p for p in files if p.is_file() and p.stat().st_size)
+    path = files[place % len(files)]
+    data = bytearray(path.read_bytes())
+    place = place // len(files) % len(data)
+    before, data[place] = data[place], byte
+    path.write_bytes(bytes(data))
+    return before != byte
+
+
+@pytest.fixture(scope="module")
+def whole_fit(table):
+    """An imputer of six steps, its data, and its end without a stop."""
+    imputer = make_imputer(
+        "miri",
+        source="noise",
+        num_iterations=6,
+        num_steps=4,
+        ode_steps=2,
+        model={"width": 8},
+    )
+    return imputer, table[0], _in_pieces(imputer, table[0], ())
+
+
+def _in_pieces(imputer, data, stops):
+    """The end of a fit that is taken to the host and back at some steps."""
+    init_key, key = jax.random.split(jax.random.key(0))
+    state, steps = imputer.init(init_key, data), 0
+    while not finished(imputer, state):
+        for state, _ in iterate(key, imputer, data, state):
+            steps += 1
+            if steps in stops:
+                break
+        state = jax.tree.map(jnp.asarray, jax.device_get(state))
+    assert steps == 6
+    return state
+
+
+@settings(**SETTINGS)
+@given(stops=st.sets(st.integers(1, 6)))
+def test_a_fit_that_stops_anywhere_ends_with_the_same_bits(whole_fit, stops):
+    """The state is all there is: nothing of a fit lives outside of it."""
+    imputer, data, end = whole_fit
+    chex.assert_trees_all_equal(_in_pieces(imputer, data, stops), end)
