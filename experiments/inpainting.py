@@ -30,7 +30,8 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from skimage.restoration import inpaint_biharmonic
 
 from experiments import records
-from miri_jax.data.images import spaced, unit
+from miri_jax.data.images import unit
+from miri_jax.flow import spaced
 from miri_jax.metrics.images import (
     frechet_distance,
     psnr,

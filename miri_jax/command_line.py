@@ -1,6 +1,5 @@
 """Commands: one line for what cannot be parsed, and for what went wrong."""
 
-import difflib
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from ml_collections import ConfigDict
 
 from miri_jax import interrupt
 from miri_jax.exceptions import ConfigError, MiriError
+from miri_jax.settings import did_you_mean
 
 
 def make_parser(
@@ -114,9 +114,7 @@ def _unknown_setting(argv: list[str], config: flags.FlagHolder) -> str | None:
     for arg in argv:
         name = arg.partition("=")[0]
         if name.startswith("--config.") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            return f"no setting {name}{hint}"
+            return f"no setting {name}{did_you_mean(name, known)}"
     return None
 
 

@@ -606,13 +606,17 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
 
     def _gibbs(self, key: Array, imputer: Imputer, n: int) -> Array:
         width, state = len(self._scaler.mean), self.states_[0]
-        x = jnp.zeros((n, width))
-        x = imputer.impute(key, state, Masked(x, jnp.zeros(x.shape, bool)))
+        key, key_start = jax.random.split(key)
+        x = jnp.zeros((n, width), jnp.float32)
+        nothing = Masked(x, jnp.zeros(x.shape, bool))
+        x = imputer.impute(key_start, state, nothing)
         owners = _owners(self.columns_)
         hide = jnp.asarray(np.clip(self._rates, 0.2, 0.8))
         for k in range(SWEEPS):
             key_mask, key_draw = jax.random.split(jax.random.fold_in(key, k))
-            u = jax.random.uniform(key_mask, (n, len(self.columns_)))
+            u = jax.random.uniform(
+                key_mask, (n, len(self.columns_)), jnp.float32
+            )
             m = u[:, owners] > hide[None]
             x = imputer.impute(key_draw, state, Masked(jnp.where(m, x, 0), m))
         return x
@@ -664,7 +668,7 @@ def _mean(column: Column, blocks: list[np.ndarray]) -> np.ndarray:
 
 def _hide(key: Array, data: Masked, columns: Sequence[Column]) -> Masked:
     """Hides a fifth of the cells, at least one left in each column."""
-    u = jax.random.uniform(key, (len(data.x), len(columns)))
+    u = jax.random.uniform(key, (len(data.x), len(columns)), jnp.float32)
     m = (u > HIDDEN) | (u == u.max(axis=0, keepdims=True))
     m = m[:, _owners(columns)]
     return Masked(jnp.where(m, data.x, 0), m)
@@ -679,7 +683,9 @@ def _resample(key: Array, data: Masked) -> np.ndarray:
     """Rows `[n]` with replacement, each column with an observed cell."""
     n, m = len(data.x), np.asarray(data.m)
     for k in range(100):
-        rows = jax.random.randint(jax.random.fold_in(key, k), (n,), 0, n)
+        rows = jax.random.randint(
+            jax.random.fold_in(key, k), (n,), 0, n, jnp.int32
+        )
         rows = np.array(rows)
         empty = ~m[rows].any(axis=0) & m.any(axis=0)
         if not empty.any():

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from miri_jax.types import Array, Cond, FlowBatch, PyTree
 
@@ -52,6 +53,11 @@ def gap_rows(m: Array) -> GapRows:
     """Finds the rows with gaps of a mask `[n, *dims]`."""
     gaps = ~jnp.all(m.reshape(m.shape[0], -1), axis=1)
     return GapRows(jnp.argsort(~gaps), jnp.sum(gaps))  # the sort is stable
+
+
+def spaced(n: int, count: int) -> np.ndarray:
+    """`count` of n row numbers, or all, evenly spaced: files may be sorted."""
+    return np.linspace(0, n - 1, min(n, count)).astype(np.int32)
 
 
 class Pairs(NamedTuple):
@@ -114,10 +120,10 @@ def draw_pair(
     """
     key0, key1, key_noise = jax.random.split(key, 3)
     n = x.shape[0]
-    rows1 = jax.random.randint(key1, (batch_size,), 0, n)
+    rows1 = jax.random.randint(key1, (batch_size,), 0, n, jnp.int32)
     count = jnp.maximum(gaps.count, 1) if base and gaps else n
     masks = batch_size // share if base else batch_size
-    rows0 = jax.random.randint(key0, (masks,), 0, count)
+    rows0 = jax.random.randint(key0, (masks,), 0, count, jnp.int32)
     x1, m1 = x[rows1], (m if targets is None else targets)[rows1]
     if base is None:
         x0, m0 = x[rows0], m[rows0]
@@ -125,7 +131,8 @@ def draw_pair(
         return Pairs(x0, x1, m1, cond)
     m0 = m[gaps.order[rows0] if gaps else rows0]
     if thin:
-        m0 = m1 & (m0 | shown(jax.random.fold_in(key_noise, 0), m0))
+        key_noise, key_shown = jax.random.split(key_noise)
+        m0 = m1 & (m0 | shown(key_shown, m0))
     return pairs_from_base(key_noise, x1, m1, m0, base)
 
 
@@ -136,11 +143,13 @@ def shown(key: Array, m: Array) -> Array:
     channels of a pixel together where a mask has them missing together.
     """
     key_share, key_place = jax.random.split(key)
-    share = jax.random.uniform(key_share, (len(m), *(1,) * (m.ndim - 1)))
+    share = jax.random.uniform(
+        key_share, (len(m), *(1,) * (m.ndim - 1)), jnp.float32
+    )
     together = m.ndim == 4 and jnp.all(
         m == m[..., :1], axis=(1, 2, 3), keepdims=True
     )
-    own = jax.random.uniform(key_place, m.shape)
+    own = jax.random.uniform(key_place, m.shape, jnp.float32)
     return jnp.where(together, own[..., :1], own) < share
 
 
@@ -195,7 +204,7 @@ def make_batch(
     if imputed_weight is None:
         weight = jnp.ones_like(x1)
     else:
-        weight = jnp.where(m1, 1.0, imputed_weight) * (~cond.m0)
+        weight = jnp.where(m1, jnp.float32(1), imputed_weight) * (~cond.m0)
     x_tau = jax.vmap(interpolate)(x0, x1, tau)
     return FlowBatch(tau, x_tau, x1 - x0, weight, cond)
 
@@ -247,7 +256,9 @@ def draw_from_pool(
       A `FlowBatch` of `batch_size` examples.
     """
     key_pair, key_tau = jax.random.split(key)
-    chosen = jax.random.randint(key_pair, (batch_size,), 0, len(pool.x1))
+    chosen = jax.random.randint(
+        key_pair, (batch_size,), 0, len(pool.x1), jnp.int32
+    )
     pairs = jax.tree.map(lambda a: a[chosen], pool)
     tau = jax.random.uniform(key_tau, (batch_size,), pool.x1.dtype)
     return make_batch(tau, pairs, imputed_weight)

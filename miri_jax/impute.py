@@ -9,7 +9,7 @@ removed at the end.
 """
 
 import argparse
-import difflib
+import ast
 import pathlib
 import shutil
 from typing import Never
@@ -25,6 +25,7 @@ from miri_jax.data.tables import ENDINGS, ending_of, numbered
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runner import check_output, run, settings_of
+from miri_jax.settings import did_you_mean
 from miri_jax.writers import flatten, say
 
 
@@ -118,9 +119,8 @@ def make_config(given: argparse.Namespace) -> ml_collections.ConfigDict:
         key, found, value = setting.partition("=")
         known = list(flatten(config.to_dict()))
         if not found or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}=...?" if near else ""
-            raise ConfigError(f"no setting {setting!r}{hint}")
+            hint = did_you_mean(key, known)
+            raise ConfigError(f"no setting {setting!r} of NAME=VALUE{hint}")
         try:
             config.update_from_flattened_dict({key: _value(value)})
         except (TypeError, ValueError):
@@ -213,15 +213,12 @@ def main() -> None:
     call(lambda: impute(given))
 
 
-def _value(text: str) -> bool | int | float | str:
-    if text in ("True", "False"):
-        return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
+def _value(text: str) -> object:
+    """A number, None, a flag or a tuple where it reads as one, or the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 if __name__ == "__main__":

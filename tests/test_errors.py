@@ -31,11 +31,11 @@ WORDS = {
     "no folder": (["in.csv", "x/o.csv"], "there is no folder"),
     "draws": (["in.csv", "o.csv", "--draws", "0"], "draws is 0"),
     "draws as text": (["in.csv", "o.csv", "--draws", "x"], "invalid int"),
-    "method": (["in.csv", "o.csv", "--method", "mirri"], "did you mean 'miri'"),
+    "method": (["in.csv", "o.csv", "--method", "mirri"], "did you mean miri?"),
     "flag": (["in.csv", "o.csv", "--drws", "2"], "--drws"),
     "setting": (
         ["in.csv", "o.csv", "--set", "imputer.num_iteration=2"],
-        "did you mean imputer.num_iterations=",
+        "did you mean imputer.num_iterations?",
     ),
     "setting's value": (
         ["in.csv", "o.csv", "--set", "imputer.num_steps=many"],
@@ -108,7 +108,7 @@ RUN = {
     "a method that does not exist": (
         "table.py",
         ["--config.data.path=in.csv", "--config.method=mirri"],
-        "no method 'mirri'; did you mean 'miri'?",
+        "no method 'mirri'; did you mean miri?",
     ),
     "a setting of another method": (
         "table.py",
@@ -127,7 +127,7 @@ RUN = {
     "a setting out of its range": (
         "table.py",
         ["--config.data.path=in.csv", "--config.imputer.imputed_weight=2.0"],
-        "imputed_weight is 2.0; use a number in [0, 1]",
+        "imputed_weight is 2.0; method 'miri' takes a number from 0 to 1",
     ),
     "a source of images for a table": (
         "table.py",

@@ -316,7 +316,7 @@ def test_other_marks_of_missing():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"method": "mirri"}, "did you mean 'miri'"),
+        ({"method": "mirri"}, "did you mean miri"),
         ({"statistic": "median"}, "use one of draw, mean"),
         ({"unseen": "drop"}, "use one of error, missing"),
         ({"n_imputations": 0}, "whole number from 1"),

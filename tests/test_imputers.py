@@ -106,6 +106,21 @@ def test_observed_entries_are_bit_identical(fitted, odd):
         np.testing.assert_array_equal(_bits(x)[m], _bits(odd.x)[m])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_x64_changes_nothing_but_rounding(case, odd):
+    """Draws and states keep their types, so one goes on where another began."""
+    found = []
+    for x64 in (False, True):
+        with jax.enable_x64(x64):
+            imputer = _make(case)
+            state, _ = _fit(imputer, odd)
+            x = imputer.impute(jax.random.key(5), state, odd)
+            found.append((state, x))
+    chex.assert_trees_all_equal_shapes_and_dtypes(*found)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-3)
+
+
 def test_nothing_but_finite_numbers(fitted, odd):
     imputer, state, infos = fitted
     drawn = imputer.impute(jax.random.key(5), state, odd)
@@ -545,7 +560,7 @@ def test_more_rows_than_an_iteration_takes():
 
 
 def test_unknown_method_names_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean 'gaussian'"):
+    with pytest.raises(ConfigError, match="did you mean gaussian"):
         make_imputer("gausian")
 
 
@@ -568,12 +583,32 @@ def test_auto_is_refused_where_a_method_does_not_know_it():
         ({"num_iterations": "often"}, "num_iterations is 'often'"),
         ({"num_iterations": 0}, "num_iterations is 0"),
         ({"num_steps": 10, "num_slices": 3}, "num_slices=3 does not divide"),
-        ({"imputed_weight": 2.0}, "imputed_weight is 2.0"),
+        ({"imputed_weight": 2.0}, "2.0; .* a number from 0 to 1 or None"),
+        ({"num_slices": 0}, "num_slices is 0; .* a whole number from 1 on"),
+        ({"chunk": -5}, "chunk is -5"),
+        ({"chunk": True}, "chunk is True"),
+        ({"ode_steps": 2.0}, "ode_steps is 2.0; .* a whole number"),
+        ({"held_out": 1.5}, "held_out is 1.5; .* a number from 0 to 0.9"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"warm_start": 1}, "warm_start is 1; .* True or False"),
+        ({"model": 3}, "model is 3; .* a mapping or None"),
+        ({"model": {"width": 0}}, "model.width is 0; use a whole number"),
+        ({"model": {"activation": "sillu"}}, "model.activation is 'sillu'"),
+        ({"model": {"dtype": "foo"}}, "model.dtype is 'foo'; use one of flo"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, message):
+def test_settings_out_of_range_are_refused(settings, message, table):
     with pytest.raises(ConfigError, match=message):
-        make_imputer("miri", **settings)
+        make_imputer("miri", **settings).init(jax.random.key(0), table[0])
+
+
+@pytest.mark.parametrize("name", IMPUTERS)
+def test_no_method_takes_a_count_of_zero(name):
+    """Of whole numbers, each method's own."""
+    for key, parameter in inspect.signature(IMPUTERS[name]).parameters.items():
+        if parameter.annotation in (int, int | None, int | str):
+            with pytest.raises(ConfigError, match=f"{key} is 0"):
+                make_imputer(name, **{key: 0})
 
 
 @pytest.mark.parametrize("case", ["gaussian", "miri", "miri_paper", "mean"])

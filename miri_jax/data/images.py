@@ -9,6 +9,7 @@ import numpy as np
 from miri_jax.data.image_files import Images, read_images
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.exceptions import DataError
+from miri_jax.flow import spaced
 from miri_jax.masks import pixels
 from miri_jax.types import Bounds, Masked
 
@@ -110,11 +111,6 @@ def mean_pixels(draws: Sequence[np.ndarray]) -> np.ndarray:
     for draw in draws:
         total += draw
     return np.rint(total / len(draws)).astype(np.uint8)
-
-
-def spaced(n: int, count: int) -> np.ndarray:
-    """`count` of n numbers, or all, evenly spaced: files are often sorted."""
-    return np.linspace(0, n - 1, min(n, count)).astype(int)
 
 
 def unit(pixels: np.ndarray) -> np.ndarray:

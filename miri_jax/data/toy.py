@@ -20,7 +20,7 @@ def two_gaussians(key: Array, n: int) -> Array:
     key_noise, key_order = jax.random.split(key)
     centre = np.where(np.arange(n) < n // 2, -2.0, 2.0).astype(np.float32)
     centre = jax.random.permutation(key_order, centre)
-    noise = jax.random.normal(key_noise, (n, 2))
+    noise = jax.random.normal(key_noise, (n, 2), centre.dtype)
     return centre[:, None] + 0.5 * noise
 
 

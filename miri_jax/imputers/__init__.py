@@ -1,6 +1,5 @@
 """The registry of imputation methods: one file a method, one entry here."""
 
-import difflib
 import inspect
 import typing
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from miri_jax.imputers.missdiff import make_missdiff
 from miri_jax.imputers.simple import make_mean, make_median
 from miri_jax.imputers.tabcsdi import make_tabcsdi
 from miri_jax.parallel import spread, to_host
+from miri_jax.settings import did_you_mean, misfit
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
 
 IMPUTERS = {
@@ -34,6 +34,21 @@ IMPUTERS = {
     "gain": make_gain,
     "knewimp": make_knewimp,
 }
+# The least and the greatest that a setting may be, where it is not 1 on for
+# whole numbers and 0 on for others.
+_RANGES = {
+    "bandwidth": (1e-6, np.inf),
+    "decay": (0, 1),
+    "diffusion_steps": (2, np.inf),
+    "ema_decay": (0, 1),
+    "held_out": (0, 0.9),
+    "hint_rate": (0, 1),
+    "imputed_weight": (0, 1),
+    "learning_rate": (1e-12, np.inf),
+    "noise_scale": (1e-6, np.inf),
+    "sampling_steps": (2, np.inf),
+    "target_share": (0, 1),
+}
 
 
 def make_imputer(name: str, **settings: Any) -> Imputer:
@@ -45,13 +60,13 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
         method's own default.
 
     Raises:
-      ConfigError: if the method, or a setting of it, does not exist.
+      ConfigError: if the method, or a setting of it, does not exist, or its
+        value is of another type or outside its range.
     """
     if name not in IMPUTERS:
-        near = difflib.get_close_matches(name, IMPUTERS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
-            f"no method {name!r}; {hint}known: {', '.join(IMPUTERS)}"
+            f"no method {name!r}{did_you_mean(name, IMPUTERS)} (known:"
+            f" {', '.join(IMPUTERS)})"
         )
     factory = IMPUTERS[name]
     known = inspect.signature(factory).parameters
@@ -63,9 +78,10 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
         )
     hints = typing.get_type_hints(factory)
     for key, value in settings.items():
-        if hints[key] is int and not isinstance(value, int):
+        takes = misfit(value, hints[key], *_RANGES.get(key, (0, np.inf)))
+        if takes:
             raise ConfigError(
-                f"{key} is {value!r}; method {name!r} takes a whole number"
+                f"{key} is {value!r}; method {name!r} takes {takes}"
             )
     return factory(**settings)
 

@@ -180,10 +180,14 @@ def draw_rows(
       x `[b, *dims]`, m `[b, *dims]`, t `[b]`, noise and x_t `[b, *dims]`.
     """
     key_rows, key_t, key_noise = jax.random.split(key, 3)
-    rows = jax.random.randint(key_rows, (batch_size,), 0, len(data.x))
+    rows = jax.random.randint(
+        key_rows, (batch_size,), 0, len(data.x), jnp.int32
+    )
     m = data.m[rows]
     x = jnp.where(m, data.x[rows], 0)
-    t = jax.random.randint(key_t, (batch_size,), 1, len(schedule.beta))
+    t = jax.random.randint(
+        key_t, (batch_size,), 1, len(schedule.beta), jnp.int32
+    )
     noise = jax.random.normal(key_noise, x.shape, x.dtype)
     x_t = jax.vmap(diffuse, (None, 0, 0, 0))(schedule, x, noise, t)
     return x, m, t, noise, x_t

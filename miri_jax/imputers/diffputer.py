@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax import train
-from miri_jax.exceptions import ConfigError
 from miri_jax.flow import gap_rows, merge
 from miri_jax.imputers.rows import move_chunks
 from miri_jax.models import MLP, matched_mlp
@@ -164,7 +163,9 @@ def conditional_sample(
         moved = x - between / a**2 * (x - denoiser(x, a))
         square = jnp.where(m, b**2, reverse) + renoise**2
         # One normal is the sum of the step's noise and that of the renoising.
-        noise = jax.random.normal(jax.random.fold_in(key_steps, i), x.shape)
+        noise = jax.random.normal(
+            jax.random.fold_in(key_steps, i), x.shape, x.dtype
+        )
         return merge(x_obs, moved, m) + jnp.sqrt(square) * noise, None
 
     steps = jnp.arange(len(levels.sigma))
@@ -218,7 +219,9 @@ class _DiffPuter:
 
         def sample_batch(key: Array) -> tuple[Array, Array]:
             key_rows, key_loss = jax.random.split(key)
-            rows = jax.random.randint(key_rows, (self.batch_size,), 0, len(x))
+            rows = jax.random.randint(
+                key_rows, (self.batch_size,), 0, len(x), jnp.int32
+            )
             return key_loss, x[rows]
 
         network, losses = train.fit(
@@ -346,16 +349,6 @@ def make_diffputer(
     Raises:
       ConfigError: on a setting outside its range.
     """
-    for name, value, least in (
-        ("num_iterations", num_iterations, 1),
-        ("sampling_steps", sampling_steps, 2),
-        ("num_resamples", num_resamples, 1),
-        ("num_samples", num_samples, 1),
-    ):
-        if value < least:
-            raise ConfigError(
-                f"{name} is {value}; use a whole number from {least} on"
-            )
     diffputer = _DiffPuter(
         num_steps=num_steps,
         batch_size=batch_size,

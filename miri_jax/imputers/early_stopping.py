@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from miri_jax import flow
 from miri_jax.types import Array, PyTree
@@ -36,7 +37,7 @@ class HeldOut(NamedTuple):
 def hold_out(
     key: Array,
     m: Array,
-    order: Array,
+    rows: Array | np.ndarray,
     share: float,
     params: PyTree,
 ) -> HeldOut:
@@ -45,13 +46,15 @@ def hold_out(
     Args:
       key: PRNG key.
       m: `[n, *dims]` bool, True = observed.
-      order: `[n]`, row numbers; the first `NUM_ROWS` give entries.
-      share: of their observed entries, in (0, 1).
+      rows: row numbers, whose rows give entries.
+      share: of their observed entries, in (0, 1); one at least is held out.
       params: of the shape of those that will be compared.
     """
-    rows = order[:NUM_ROWS]
+    rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
-    entries = m[rows] & jax.random.bernoulli(key_entries, share, m[rows].shape)
+    u = jax.random.uniform(key_entries, m[rows].shape, jnp.float32)
+    u = jnp.where(m[rows], u, 2)
+    entries = (u < share) | (u == jnp.min(u))
     return HeldOut(
         key=jax.random.key_data(key_pairs),
         rows=rows,
@@ -88,7 +91,10 @@ def validate(
     key_rows, key_noise, key_tau = jax.random.split(key, 3)
     rows = jnp.resize(held_out.rows, NUM_PAIRS)
     x1, entries = x[rows], m[rows] & ~held_out.targets[rows]
-    m0 = m[jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m))] & ~entries
+    m0 = (
+        m[jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m), jnp.int32)]
+        & ~entries
+    )
     pairs = flow.pairs_from_base(key_noise, x1, entries, m0, base)
     tau = jax.random.uniform(key_tau, (NUM_PAIRS,), x.dtype)
     loss, aux = flow.flow_loss(

@@ -84,7 +84,7 @@ def draw_hint(key: Array, m: Array, hint_rate: float) -> tuple[Array, Array]:
     Returns:
       The hint, m where revealed and `NEUTRAL` elsewhere, and what is revealed.
     """
-    revealed = jax.random.bernoulli(key, hint_rate, m.shape)
+    revealed = jax.random.bernoulli(key, jnp.float32(hint_rate), m.shape)
     return jnp.where(revealed, m.astype(jnp.float32), NEUTRAL), revealed
 
 
@@ -195,9 +195,9 @@ def make_gain(
 
     def sample_batch(key: Array, x: Array, m: Array) -> Batch:
         key_rows, key_noise, key_hint = jax.random.split(key, 3)
-        rows = jax.random.randint(key_rows, (batch_size,), 0, len(x))
+        rows = jax.random.randint(key_rows, (batch_size,), 0, len(x), jnp.int32)
         m = m[rows]
-        noise = jax.random.uniform(key_noise, m.shape, maxval=NOISE_SCALE)
+        noise = jax.random.uniform(key_noise, m.shape, x.dtype, 0, NOISE_SCALE)
         return Batch(
             merge(x[rows], noise, m), m, *draw_hint(key_hint, m, hint_rate)
         )

@@ -149,7 +149,7 @@ def from_moments(
     variance = jnp.maximum(jnp.diagonal(cov), 0.0)
     ridge = 1e-4 * variance + 1e-6
     scale = jnp.sqrt(variance + 1e-6)
-    other = 1 - jnp.eye(len(mean))
+    other = 1 - jnp.eye(len(mean), dtype=cov.dtype)
     square = other * jnp.square(jnp.clip(cov / jnp.outer(scale, scale), -1, 1))
     error = jnp.sum(other * jnp.square(1 - square)) / jnp.maximum(rows, 1)
     share = jnp.clip(strength * error / (jnp.sum(square) + 1e-6), 0, 1)
@@ -183,9 +183,9 @@ def init_state(key: Array, data: Masked) -> GaussianState:
     return GaussianState(
         iteration=jnp.int32(0),
         x=merge(data.x, noise, data.m),
-        mean=jnp.zeros(d),
-        second=jnp.eye(d),
-        rows=jnp.sum(data.m) / d,
+        mean=jnp.zeros(d, noise.dtype),
+        second=jnp.eye(d, dtype=noise.dtype),
+        rows=jnp.sum(data.m, dtype=noise.dtype) / d,
     )
 
 

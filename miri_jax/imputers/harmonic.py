@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from miri_jax.flow import merge
+from miri_jax.flow import merge, spaced
 from miri_jax.types import Array, Masked
 
 NUM_SWEEPS = 24
@@ -125,8 +125,9 @@ def fit_errors(key: Array, data: Masked) -> Errors:
       key: PRNG key of which pixels are hidden.
       data: images `[n, h, w, c]`.
     """
-    x, m = data.x[:NUM_IMAGES], data.m[:NUM_IMAGES]
-    hide = jax.random.uniform(key, x.shape[:3])[..., None] < HIDDEN
+    some = spaced(len(data.x), NUM_IMAGES)
+    x, m = data.x[some], data.m[some]
+    hide = jax.random.uniform(key, x.shape[:3], x.dtype)[..., None] < HIDDEN
 
     def one(x: Array, m: Array, hide: Array) -> tuple[Array, Array]:
         filled = harmonic_fill(x, m & ~hide)

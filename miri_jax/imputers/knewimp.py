@@ -263,11 +263,12 @@ def make_knewimp(
         key_net, key_fill, key_rows = jax.random.split(key, 3)
         params = network.init(key_net, data.x[0])["params"]
         mean = observed_mean(data.x, data.m)
-        noise = jax.random.normal(key_fill, data.x.shape)
+        noise = jax.random.normal(key_fill, data.x.shape, data.x.dtype)
         fill = jax.vmap(initial, (0, None))(noise, mean)
         x = merge(data.x, fill, data.m)
         n = len(x)
-        rows = jax.random.permutation(key_rows, n)[: min(num_partners, n)]
+        rows = jax.random.permutation(key_rows, jnp.arange(n, dtype=jnp.int32))
+        rows = rows[:num_partners]
         return KnewImpState(
             iteration=jnp.int32(0),
             x=x,
@@ -284,10 +285,12 @@ def make_knewimp(
 
         def sample_batch(key):
             key_rows, key_noise = jax.random.split(key)
-            rows = jax.random.randint(key_rows, (batch_size,), 0, len(state.x))
+            rows = jax.random.randint(
+                key_rows, (batch_size,), 0, len(state.x), jnp.int32
+            )
             x = state.x[rows]
-            weight = jnp.where(data.m[rows], 1.0, imputed_weight)
-            return x, jax.random.normal(key_noise, x.shape), weight
+            weight = jnp.where(data.m[rows], x.dtype.type(1), imputed_weight)
+            return x, jax.random.normal(key_noise, x.shape, x.dtype), weight
 
         def loss_fn(params, batch):
             x, noise, weight = batch

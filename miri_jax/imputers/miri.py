@@ -208,11 +208,13 @@ class _MIRI:
         n = len(data.x)
         start, kept, order, held_out = (), (), (), ()
         if n > self.max_rows:
-            order = jax.random.permutation(key_order, n)
+            every = jnp.arange(n, dtype=jnp.int32)
+            order = jax.random.permutation(key_order, every)
         if self.source == "gaussian":
             start, x = self.fit_gaussian(key_fill, data, order)
         elif self.source == "harmonic":
-            start = fit_errors(key_fill, data)
+            key_fill, key_errors = jax.random.split(key_fill)
+            start = fit_errors(key_errors, data)
             x = draw_starts(key_fill, data, self.base(start), self.chunk)
         else:
             x = initial_fill(key_fill, data, self.initial)
@@ -222,7 +224,9 @@ class _MIRI:
                 train_state.params,
             )
         if self.held_out:
-            rows = order if n > self.max_rows else jnp.arange(n)
+            rows = flow.spaced(n, early_stopping.NUM_ROWS)
+            if n > self.max_rows:
+                rows = order[: early_stopping.NUM_ROWS]
             held_out = early_stopping.hold_out(
                 key_held,
                 data.m,
@@ -506,7 +510,7 @@ def make_miri(
     initial: str = "normal",
     solver: str = "heun",
     ode_steps: int = 10,
-    keep_velocities: bool = False,
+    keep_velocities: bool | None = None,
     held_out: float = 0.05,
     patience: int = 8,
     max_rows: int = 32768,
@@ -545,7 +549,8 @@ def make_miri(
       solver: "euler" (Algorithm 2) or "heun".
       ode_steps: solver steps.
       keep_velocities: keep the parameters of every iteration; only then can
-        `source="previous"` impute new rows or draw again.
+        `source="previous"` impute new rows or draw again. None: where it is the
+        source.
       held_out: share of the observed entries (of at most
         `early_stopping.NUM_ROWS` rows) that no loss sees; draws come from the
         weights with the smallest loss on them, and the fit stops when that has
@@ -573,7 +578,7 @@ def make_miri(
     auto = num_iterations == "auto"
     if auto:
         num_iterations = MAX_ITERATIONS
-    elif not isinstance(num_iterations, int) or num_iterations < 1:
+    elif isinstance(num_iterations, str):
         raise ConfigError(
             f"num_iterations is {num_iterations!r}; use a whole number from 1"
             " on, or 'auto'"
@@ -592,7 +597,9 @@ def make_miri(
         initial=initial,
         solver=solver,
         ode_steps=ode_steps,
-        keep_velocities=keep_velocities,
+        keep_velocities=(
+            source == "previous" if keep_velocities is None else keep_velocities
+        ),
         held_out=0.0 if source == "previous" or thin else held_out,
         patience=patience,
         max_rows=sys.maxsize if source == "previous" else max_rows,
@@ -754,9 +761,4 @@ def _check(
     if num_steps is not None and num_steps % num_slices:
         raise ConfigError(
             f"num_slices={num_slices} does not divide num_steps={num_steps}"
-        )
-    if imputed_weight is not None and not 0 <= imputed_weight <= 1:
-        raise ConfigError(
-            f"imputed_weight is {imputed_weight}; use a number in [0, 1],"
-            " or None for the loss over all coordinates"
         )

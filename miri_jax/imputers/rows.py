@@ -34,11 +34,13 @@ def normal_noise(
       draw: None for noise of no set.
     """
     if draw is None:
-        return jax.random.normal(key, shape)
+        return jax.random.normal(key, shape, jnp.float32)
     key_order, key_place = jax.random.split(key)
-    order = jax.random.uniform(key_order, (draw.count, *shape))
+    order = jax.random.uniform(key_order, (draw.count, *shape), jnp.float32)
     rank = jnp.sum(order < order[draw.index][None], axis=0)
-    place = jax.random.uniform(jax.random.fold_in(key_place, draw.index), shape)
+    place = jax.random.uniform(
+        jax.random.fold_in(key_place, draw.index), shape, jnp.float32
+    )
     quantile = (rank + place) / draw.count
     return jax.scipy.special.ndtri(jnp.clip(quantile, _EDGE, 1 - _EDGE))
 

@@ -34,11 +34,11 @@ def split_observed(
     key_share, key_order = jax.random.split(key)
     count = jnp.sum(m)
     if target_share is None:
-        share = jax.random.uniform(key_share, minval=1e-6)
+        share = jax.random.uniform(key_share, (), jnp.float32, 1e-6)
         targets = jnp.ceil(share * count)
     else:
         targets = jnp.round(target_share * count)
-    order = jax.random.uniform(key_order, m.shape)
+    order = jax.random.uniform(key_order, m.shape, jnp.float32)
     order = jnp.where(m, order, 2).ravel()
     rank = jnp.argsort(jnp.argsort(order)).reshape(m.shape)
     target = m & (rank < targets)

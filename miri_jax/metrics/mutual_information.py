@@ -335,8 +335,8 @@ def _fit_best(
         params, opt_state = carry
         key_rows, key_j = jax.random.split(jax.random.fold_in(key, i))
         n, d = train.m.shape
-        rows = jax.random.randint(key_rows, (batch_size,), 0, n)
-        j = jax.random.randint(key_j, (batch_size,), 0, d)
+        rows = jax.random.randint(key_rows, (batch_size,), 0, n, jnp.int32)
+        j = jax.random.randint(key_j, (batch_size,), 0, d, jnp.int32)
         batch = jax.tree.map(lambda a: a[rows], train)
         grads = jax.grad(loss_fn)(params, batch, j)
         updates, opt_state = optimizer.update(grads, opt_state, params)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from miri_jax.exceptions import ConfigError
-from miri_jax.models.mlp import MLP, VelocityMLP
-from miri_jax.models.unet import DTYPES, SIZES, UNet, VelocityUNet
+from miri_jax.models.mlp import ACTIVATIONS, DTYPES, MLP, VelocityMLP
+from miri_jax.models.unet import SIZES, UNet, VelocityUNet
+from miri_jax.settings import misfit
 from miri_jax.types import Array
 
 _FIELDS = {*MLP.__dataclass_fields__, *UNet.__dataclass_fields__}
@@ -75,15 +76,16 @@ def _make(network: type, model: Mapping[str, Any]) -> Any:
     for name in sorted(model.keys() - _FIELDS):
         known = ", ".join(sorted(_FIELDS))
         raise ConfigError(f"no model setting {name!r}; known: {known}")
-    for name, known in (("size", SIZES), ("dtype", DTYPES)):
-        if network in (UNet, VelocityUNet) and model.get(name) is not None:
-            if model[name] not in known:
-                raise ConfigError(
-                    f"model.{name} is {model[name]!r}; use one of"
-                    f" {', '.join(known)}"
-                )
     fields = network.__dataclass_fields__
-    return network(**{k: v for k, v in model.items() if k in fields})
+    known = {"size": SIZES, "dtype": DTYPES, "activation": ACTIVATIONS}
+    found = {name: value for name, value in model.items() if name in fields}
+    for name, value in found.items():
+        takes = misfit(value, fields[name].type)
+        if name in known and value not in known[name]:
+            takes = f"one of {', '.join(known[name])}"
+        if takes:
+            raise ConfigError(f"model.{name} is {value!r}; use {takes}")
+    return network(**found)
 
 
 __all__ = [

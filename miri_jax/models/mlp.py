@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 from miri_jax.types import Array, Cond
 
+ACTIVATIONS = ("silu", "relu", "gelu", "tanh", "elu", "selu", "softplus")
+DTYPES = ("float32", "bfloat16", "float16")
+
 
 def time_features(tau: Array, num_frequencies: int) -> Array:
     """Tau with its sines and cosines at frequencies pi, 2 pi, 4 pi, ...
@@ -50,9 +53,9 @@ class MLP(nn.Module):
         where `residual`.
       residual: add each block's output to its input (pre-activation blocks).
       num_frequencies: see `time_features`.
-      activation: name of a function in `jax.nn`.
+      activation: a function of `jax.nn`, one of `ACTIVATIONS`.
       zero_output: start with the last layer at zero.
-      dtype: dtype of the computation; parameters are float32.
+      dtype: of the computation, one of `DTYPES`; parameters are float32.
     """
 
     width: int = 256
@@ -61,7 +64,7 @@ class MLP(nn.Module):
     num_frequencies: int = 4
     activation: str = "silu"
     zero_output: bool = False
-    dtype: Any = jnp.float32
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, *parts: Array, tau: Array | None = None) -> Array:

@@ -33,7 +33,6 @@ SIZES = {
     "tiny": Size((32, 64, 96), 1, 2),
     "base": Size((128, 256, 256), 2, 4),
 }
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 class UNet(nn.Module):
@@ -47,7 +46,7 @@ class UNet(nn.Module):
       size: a name in `SIZES`.
       num_frequencies: see `mlp.time_features`.
       zero_output: start with the last layer at zero.
-      dtype: of the computation, one of `DTYPES`; parameters, sums and the
+      dtype: of the computation, one of `mlp.DTYPES`; parameters, sums and the
         result are float32.
       remat: compute the blocks' insides anew in the backward pass, for less
         memory.
