@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from miri_jax.exceptions import WorkdirError
+from miri_jax.exceptions import WorkdirError, first_line
 from miri_jax.parallel import sharding, to_host
 from miri_jax.types import PyTree
 
@@ -88,16 +88,22 @@ class CheckpointStore:
                 return step, self._load(step, like, rows), notes
             except WorkdirError:
                 raise
+            except (PermissionError, MemoryError) as error:
+                raise WorkdirError(
+                    f"checkpoint {step} in {self._directory} cannot be read:"
+                    f" {first_line(error)}"
+                ) from error
             # A damaged file makes the reader raise any kind of error.
             except Exception as error:
                 notes.append(
                     f"checkpoint {step} is damaged ({type(error).__name__});"
                     " going on from the one before it"
                 )
+                reason = first_line(error)[:120]
         if steps:
             raise WorkdirError(
-                f"no checkpoint in {self._directory} is whole; delete that"
-                " folder to start again"
+                f"no checkpoint in {self._directory} is whole ({reason});"
+                " delete that folder to start again"
             )
         return 0, None, notes
 

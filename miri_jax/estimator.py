@@ -43,6 +43,8 @@ HIDDEN = 0.2
 # Rows are rounded up to these numbers, so that few shapes are compiled.
 LEAST_ROWS = 128
 SWEEPS = 10
+# Settings that are mappings by column.
+BY_COLUMN = ("kinds", "bounds", "orders")
 
 
 class MIRIImputer(TransformerMixin, BaseEstimator):
@@ -268,10 +270,8 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
                 continue
             made = cols.decode(column, block)
             if column.kind == "datetime":
-                made = pd.to_datetime(pd.Series(made), unit="s").dt.round("us")
                 zone = getattr(pd.api.types.pandas_dtype(dtype), "tz", None)
-                if zone is not None:
-                    made = made.dt.tz_localize("UTC").dt.tz_convert(zone)
+                made = tables.times(made, zone)
             elif dtype == "category":
                 made = pd.Categorical(
                     made, column.levels, ordered=column.kind == "ordinal"
@@ -307,8 +307,10 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         content = {
             "format": FORMAT,
             "params": self.get_params(deep=False)
-            | {"random_state": None, "kinds": None, "bounds": None}
-            | {"orders": None, "missing_values": list(self.missing_values)},
+            | {"random_state": None}
+            | {"missing_values": list(self.missing_values)}
+            # As pairs: the names of JSON's objects are text.
+            | {what: _pairs(getattr(self, what)) for what in BY_COLUMN},
             "columns": [column._asdict() for column in self.columns_],
             "notes": self.notes_,
             "dtypes": self._dtypes,
@@ -317,6 +319,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             "rows": self._rows,
             "fits": len(self.states_),
             "names": None if names is None else list(names),
+            "framed": self._framed,
             "key": np.asarray(jax.random.key_data(self._key)).tolist(),
         }
         text = _to_json(content)
@@ -343,7 +346,12 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             content = json.loads((folder / "model.json").read_text("utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"format {content['format']}, not {FORMAT}")
-            self = cls(**content["params"])
+            given = {
+                what: None if pairs is None else dict(pairs)
+                for what in BY_COLUMN
+                for pairs in [content["params"].get(what)]
+            }
+            self = cls(**content["params"] | given)
             self._restore(content)
         except FileNotFoundError:
             raise DataError(
@@ -358,8 +366,11 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         store = CheckpointStore(folder / "state")
         try:
             _, states, _ = store.load_latest((one,) * content["fits"])
-        except WorkdirError:
-            states = None
+        except WorkdirError as error:
+            raise DataError(
+                f"the model in {folder} is damaged or of another version; save"
+                f" it again ({error})"
+            ) from None
         finally:
             store.close()
         if states is None:
@@ -493,7 +504,9 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         elif nw.dependencies.is_into_dataframe(X):
             outer = nw.from_native(X, eager_only=True)
             frame = outer.to_pandas()
-            back = lambda filled: _to_native(filled, outer)
+            back = lambda filled: _to_native(
+                filled, tables.missing_cells(frame, self.missing_values), outer
+            )
         else:
             X = validate_data(
                 self,
@@ -503,7 +516,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
                 ensure_all_finite=False,
                 ensure_min_samples=1,
             )
-            return self._array_frame(X)
+            return self._array_frame(X, reset)
         if not len(frame) or not frame.shape[1]:
             raise DataError(
                 f"the table has {len(frame)} row(s) and {frame.shape[1]}"
@@ -512,14 +525,28 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]
             raise DataError(f"two columns are named {twice!r}; rename one")
+        if reset:
+            self._framed = True
+        elif self._framed and list(frame.columns) != self._names():
+            # scikit-learn compares names only where all are text.
+            if not hasattr(self, "feature_names_in_"):
+                raise DataError(
+                    f"the columns are {list(frame.columns)[:9]}, and those of"
+                    f" the fit were {self._names()[:9]}; give them in their"
+                    " order"
+                )
         # A frame may follow an array that had no names.
         named = reset or hasattr(self, "feature_names_in_")
         if named or frame.shape[1] != self.n_features_in_:
             validate_data(self, frame, reset=reset, skip_check_array=True)
         return frame, back
 
-    def _array_frame(self, X: np.ndarray) -> tuple[pd.DataFrame, Any]:
+    def _array_frame(
+        self, X: np.ndarray, reset: bool
+    ) -> tuple[pd.DataFrame, Any]:
         frame = pd.DataFrame(X)
+        if reset:
+            self._framed = False
         if X.dtype == object:
             frame = frame.infer_objects()
         if hasattr(self, "columns_") and hasattr(self, "feature_names_in_"):
@@ -628,6 +655,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         if names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
         self.columns_ = tuple(_column(one) for one in content["columns"])
+        self._framed = content.get("framed", names is not None)
         self.notes_ = tuple(content["notes"])
         self._dtypes = content["dtypes"]
         self._scaler = Scaler(*(np.array(x) for x in content["scaler"]))
@@ -703,16 +731,27 @@ def _padded(n: int) -> int:
     return max(LEAST_ROWS, 1 << (n - 1).bit_length())
 
 
-def _to_native(filled: pd.DataFrame, outer: Any) -> Any:
-    """A pandas frame as the kind of frame that came, with its types."""
-    whole = {n for n, kind in outer.schema.items() if kind.is_integer()}
-    cells = {
-        name: [int(x) if name in whole else x for x in filled[name].tolist()]
-        for name in outer.columns
-    }
-    return nw.from_dict(
-        cells, schema=outer.schema, backend=outer.implementation
-    ).to_native()
+def _to_native(filled: pd.DataFrame, missing: np.ndarray, outer: Any) -> Any:
+    """The frame that came with its gaps filled, all else as it is."""
+    made = []
+    for j, (name, kind) in enumerate(outer.schema.items()):
+        gaps = missing[:, j]
+        if not gaps.any():
+            continue
+        cast = int if kind.is_integer() else lambda cell: cell
+        cells = [
+            cast(cell) if gap else None
+            for cell, gap in zip(filled.iloc[:, j].tolist(), gaps)
+        ]
+        series = functools.partial(nw.new_series, backend=outer.implementation)
+        here = series(name, gaps.tolist(), nw.Boolean())
+        new = series(name, cells, kind).cast(kind)
+        made.append(new.zip_with(here, outer[name]))
+    return outer.with_columns(*made).to_native()
+
+
+def _pairs(given: Mapping[Hashable, Any] | None) -> list[Any] | None:
+    return None if given is None else [list(pair) for pair in given.items()]
 
 
 def _cast(series: pd.Series, dtype: str) -> pd.Series:

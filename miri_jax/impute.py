@@ -21,7 +21,7 @@ from miri_jax.command_line import call, fail
 from miri_jax.config import table_config
 from miri_jax.data import column_settings
 from miri_jax.data.columns import KINDS
-from miri_jax.data.tables import ENDINGS, ending_of, numbered
+from miri_jax.data.tables import ENDINGS, ending_of, numbered, stem_of
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runner import check_output, run, settings_of
@@ -142,8 +142,8 @@ def impute(given: argparse.Namespace) -> None:
     ending_of(given.output)
     if given.draws < 1:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
-    report = output.with_name(output.name.split(".")[0] + ".html")
     results = [pathlib.Path(p) for p in numbered(given.output, given.draws)]
+    report = pathlib.Path(stem_of(given.output) + ".html")
     _refuse_to_replace(given, *results, report)
     workdir = output.with_name(f".{output.name}.miri")
     config = make_config(given)

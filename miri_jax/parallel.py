@@ -15,7 +15,12 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from miri_jax.exceptions import ConfigError, MiriError, WorkdirError
+from miri_jax.exceptions import (
+    ConfigError,
+    MiriError,
+    WorkdirError,
+    first_line,
+)
 from miri_jax.types import PyTree
 
 AXIS = "examples"
@@ -49,7 +54,7 @@ def join(
     except (RuntimeError, ValueError, TypeError) as error:
         raise ConfigError(
             "the other processes cannot be joined, see --config.distributed:"
-            f" {str(error).strip().splitlines()[0]}"
+            f" {first_line(error)}"
         ) from error
     _process, _count = jax.process_index(), jax.process_count()
 

@@ -9,23 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miri_jax import interrupt
+from miri_jax.data import tables
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError, NonFiniteError
 from miri_jax.writers import write_atomically
 
 SAMPLE_ROWS, PART_ROWS = 100_000, 65_536
-# Without these, whole numbers of a part with gaps would become floats.
-_NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
 
 
 def impute_parquet(
@@ -83,7 +72,7 @@ def impute_parquet(
 def _parts(file: pq.ParquetFile, part_rows: int) -> Iterator[pd.DataFrame]:
     for batch in file.iter_batches(part_rows, use_threads=False):
         interrupt.check()
-        yield batch.to_pandas(types_mapper=_NULLABLE.get)
+        yield batch.to_pandas(types_mapper=tables.NULLABLE.get)
 
 
 def _sample(
@@ -113,7 +102,7 @@ def _fill(
         for filled in imputer.transform_parts(_parts(file, part_rows)):
             if not filled.notna().all(axis=None):
                 raise NonFiniteError("a gap was not filled; nothing is written")
-            table = pa.Table.from_pandas(filled, schema, preserve_index=False)
+            table = pa.Table.from_pandas(filled, schema)
             writer.write_table(table)
             done += len(filled)
             if 100 * done // rows > said:

@@ -168,6 +168,28 @@ def test_times_come_back_to_the_step_they_had():
     assert list(found) == list(days[:2])
 
 
+def test_whole_numbers_stay_within_fractional_bounds():
+    column = _fit([1, 3, 7], bounds=(0.3, 8.6))
+    made = cols.decode(column, np.linspace(-30, 30, 999)[:, None])
+    assert set(made) == set(range(1, 9))
+
+
+def test_heavy_tails_without_bounds_are_finite():
+    numbers = np.random.default_rng(0).standard_cauchy(300)
+    column = _fit(numbers, bounds=(-np.inf, np.inf))
+    assert column.knots is not None
+    made = cols.decode(column, np.array([[-40.0], [0.0], [40.0]]))
+    assert np.isfinite(made).all()
+    assert made[0] == numbers.min() and made[2] == numbers.max()
+
+
+def test_levels_that_are_numbers_may_be_called_numbers():
+    values = pd.Series(pd.Categorical([3, None, 5]))
+    column = _fit(values, kind="real")
+    found, _ = cols.encode(column, values, values.isna().to_numpy())
+    np.testing.assert_array_equal(found[:, 0], [3, 0, 5])
+
+
 @pytest.mark.parametrize(
     "values, settings, message",
     [
@@ -186,6 +208,8 @@ def test_times_come_back_to_the_step_they_had():
         ([1.0, 2.5], {"bounds": (2, 9)}, "beyond its bounds"),
         ([1.0, 2.5], {"bounds": ("a", 9)}, "give two numbers"),
         ([1.0, 2.5], {"bounds": 3}, "give two numbers"),
+        ([1, 3], {"bounds": (1.2, 1.8)}, "beyond its bounds"),
+        (["a", "b"], {"levels": ["a", "b", "a"]}, "has 'a' twice"),
         (["a", "b"], {"levels": ["a"]}, "not in its order"),
         (["a", "b"], {"levels": ["a", "b"], "kind": "id"}, "call it ordinal"),
         (["a", "b"], {"kind": "real"}, "holds text"),

@@ -179,6 +179,48 @@ def test_a_saved_model_gives_the_same_values(fitted, tmp_path):
         imputer.save(tmp_path / "model")
 
 
+def test_a_saved_model_keeps_its_settings_by_column(tmp_path):
+    frame = pd.DataFrame({0: [1, 2, None, 3], 1: ["S", None, "M", "S"]})
+    imputer = MIRIImputer(
+        "mean",
+        kinds={0: "real"},
+        bounds={0: (0, 9)},
+        orders={1: ["S", "M", "L"]},
+    ).fit(frame)
+    imputer.save(tmp_path / "model")
+    loaded = MIRIImputer.load(tmp_path / "model")
+    assert loaded.kinds == imputer.kinds and loaded.orders == imputer.orders
+    assert tuple(loaded.bounds[0]) == (0, 9)
+    again = clone(loaded).fit(frame)
+    assert again.columns_ == imputer.columns_
+
+
+def test_bootstrapped_fits_differ_and_spread_wider(table):
+    """Each imputation then has parameters of its own (Rubin, 1987)."""
+    x = np.where(table[0].m, table[0].x, np.nan)[:60]
+    found = {}
+    for bootstrap in (False, True):
+        imputer = MIRIImputer(
+            "gaussian",
+            settings=FAST,
+            n_imputations=12,
+            bootstrap=bootstrap,
+            random_state=0,
+        )
+        found[bootstrap] = imputer.fit(x)
+        # One of all rows, which `transform` uses, and one a resampling.
+        assert len(imputer.states_) == (13 if bootstrap else 1)
+    fits = [np.asarray(state.mean) for state in found[True].states_]
+    assert len(np.unique(fits, axis=0)) == 13
+    means = {
+        bootstrap: np.var(
+            [filled.mean(axis=0) for filled in imputer.imputations(x)], axis=0
+        ).sum()
+        for bootstrap, imputer in found.items()
+    }
+    assert means[True] > 1.2 * means[False]
+
+
 def test_a_model_that_is_none_is_refused(fitted, tmp_path):
     imputer, _, _, _ = fitted
     with pytest.raises(DataError, match="holds no model"):
@@ -356,6 +398,10 @@ def test_other_columns_than_those_of_the_fit():
         imputer.transform(frame[["b", "a"]])
     with pytest.raises(ValueError, match="unseen at fit time"):
         imputer.transform(frame.assign(c=1))
+    numbered = frame.set_axis([0, 1], axis=1)
+    imputer = MIRIImputer("mean").fit(numbered)
+    with pytest.raises(DataError, match=r"\[1, 0\], .* \[0, 1\]; give"):
+        imputer.transform(numbered[[1, 0]])
 
 
 def _leaves(imputer):

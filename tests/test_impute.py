@@ -1,6 +1,8 @@
 """The command miri-impute: files of all kinds in and out, one-line errors."""
 
 import gzip
+import signal
+import time
 
 import numpy as np
 import pandas as pd
@@ -102,6 +104,61 @@ def test_marks_of_missing_and_kinds_can_be_named(table):
     filled = pd.read_csv(out, dtype=str)
     assert list(filled["a"]) == ["1", "3", "3", "4", "3"]
     assert filled["code"][2] in ("7", "8")
+
+
+def test_names_with_dots_have_reports_of_their_own(table):
+    for name in ("my.a.csv", "my.b.csv"):
+        _impute(table, table.with_name(name), "--method", "mean")
+    made = {path.name for path in table.parent.glob("*.html")}
+    assert made == {"my.a.html", "my.b.html"}
+
+
+def test_settings_take_names_of_columns_and_none(table):
+    out = table.with_name("out.csv")
+    given = impute.make_parser().parse_args(
+        [
+            *(str(table), str(out), "--set", "data.categorical=('age','sex')"),
+            *("--set", "imputer.num_steps=None", "--set", "seed=3"),
+        ]
+    )
+    config = impute.make_config(given)
+    assert config.data.categorical == ("age", "sex") and config.seed == 3
+    assert config.imputer.num_steps is None
+
+
+def test_a_killed_command_goes_on_where_it_was(tmp_path):
+    """With the numbers of one that was never stopped."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "b", "c"])
+    frame.mask(rng.random(frame.shape) < 0.3).to_csv(
+        tmp_path / "in.csv", index=False
+    )
+    words = ["--method", "miri", "--set", "imputer.num_iterations=6"]
+    for setting in (
+        "imputer.num_steps=4",
+        "imputer.ode_steps=2",
+        "checkpoint.every_seconds=0.0",
+        "model.width=8",
+    ):
+        words += ["--set", setting]
+    code, err = _run("in.csv", "whole.csv", *words, cwd=tmp_path)
+    assert code == 0, err
+    process = Command(
+        "miri_jax.impute", "in.csv", "out.csv", *words, cwd=tmp_path
+    )
+    saved = tmp_path / ".out.csv.miri" / "checkpoints"
+    while process.poll() is None:
+        if saved.is_dir() and any(p.name.isdigit() for p in saved.iterdir()):
+            process.send(signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    assert process.end()[0] == -signal.SIGKILL
+    assert not (tmp_path / "out.csv").exists()
+    code, err = _run("in.csv", "out.csv", *words, cwd=tmp_path)
+    assert code == 0, err
+    assert "resuming" in err
+    one, other = tmp_path / "whole.csv", tmp_path / "out.csv"
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_result_that_is_there_is_kept_without_force(table):

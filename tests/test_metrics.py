@@ -33,6 +33,10 @@ def test_errors_do_not_see_observed_entries_and_survive_no_gaps():
     constant = np.ones((3, 1))
     off = errors(constant, constant + 2, np.zeros((3, 1), bool))
     assert off["rmse"] == pytest.approx(2)  # scale 1 where there is no spread
+    # 0.1 is not exact, and the deviation of a thousand of them not 0.
+    tenths = np.full((1000, 1), 0.1)
+    off = errors(tenths, tenths + 1e-9, np.zeros(tenths.shape, bool))
+    assert off["rmse"] == pytest.approx(1e-9)
 
 
 def test_errors_refuse_other_shapes():

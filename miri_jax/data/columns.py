@@ -14,6 +14,7 @@ largest of their numbers, or by the nearest bits among those of levels that
 exist, so that no value is ever made up.
 """
 
+import datetime
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -133,6 +134,8 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
     observed = values[~missing]
     if not len(observed):
         return "real"
+    if holds_dates(observed):
+        return "datetime"
     if _is_logical(observed):
         return "boolean"
     if _is_text(observed):
@@ -217,6 +220,8 @@ def fit_column(
             f"column {name!r} is to be integer, but holds {odd:g}; call it real"
         )
     low, high = _bounds(name, numbers, bounds)
+    if kind == "integer":
+        low, high = _whole_bounds(name, values.dtype, low, high)
     if kind != "real":
         decimals = 0 if kind == "integer" else None
     elif decimals is None:
@@ -372,8 +377,9 @@ def fit_knots(numbers: np.ndarray, low: float, high: float) -> Knots:
         *zip(below[atom], values[atom]),
         *zip(above[atom], values[atom]),
         *zip((below + above)[middle] / 2, values[middle]),
-        (0.0, low),
-        (1.0, high),
+        # Without a bound, quantiles end at what was observed.
+        (0.0, max(low, values[0]) if np.isinf(low) else low),
+        (1.0, min(high, values[-1]) if np.isinf(high) else high),
     ]
     shares, quantiles = zip(*sorted((float(u), float(v)) for u, v in points))
     return Knots(shares, quantiles)
@@ -403,7 +409,11 @@ def to_numbers(
       DataError: naming the column and the first cell that is no number.
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.dtype.categories.dtype)
+        values = values.astype(object)
+    if holds_dates(values[~missing]):
+        stamps = np.full(len(values), "NaT", "datetime64[us]")
+        stamps[~missing] = values[~missing].to_numpy("datetime64[us]")
+        values = pd.Series(stamps, values.index)
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         if values.dt.tz is not None:
             values = values.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -487,6 +497,12 @@ def _fit_levels(
         levels = _sorted(found)
     else:
         levels = list(levels)
+        for k, level in enumerate(levels):
+            if level in levels[:k]:
+                raise DataError(
+                    f"column {name!r} has {_shown(level)} twice in its order of"
+                    " levels; name each once"
+                )
         for level in found:
             if level not in levels:
                 raise DataError(
@@ -529,6 +545,39 @@ def _bounds(
             " missing"
         )
     return low, high
+
+
+def _whole_bounds(
+    name: Hashable, dtype: Any, low: float, high: float
+) -> tuple[float, float]:
+    """The whole numbers between bounds, which a column's type must hold."""
+    low, high = np.ceil(low), np.floor(high)
+    if low > high:
+        raise DataError(
+            f"no whole number lies between the bounds of column {name!r}; widen"
+            " them, or call it real"
+        )
+    plain = getattr(dtype, "numpy_dtype", dtype)  # of pandas' nullable types
+    if getattr(plain, "kind", "") in ("i", "u"):
+        holds = np.iinfo(plain)
+        for bound in (low, high):
+            if np.isfinite(bound) and not holds.min <= bound <= holds.max + 1:
+                raise DataError(
+                    f"the bound {bound:g} of column {name!r} is beyond its type"
+                    f" {dtype}; give another, or the column a wider type"
+                )
+    return low, high
+
+
+def whole(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Whole numbers `[n]` of float64 in an integer type, int64 by default."""
+    plain = getattr(dtype, "numpy_dtype", dtype)
+    plain = plain if getattr(plain, "kind", "") in ("i", "u") else np.int64
+    holds = np.iinfo(plain)
+    # The largest whole number of 64 bits is no float64, but rounds up to one.
+    last = float(holds.max)
+    last = np.nextafter(last, 0) if int(last) > holds.max else last
+    return np.clip(values, float(holds.min), last).astype(plain)
 
 
 def _decimals(numbers: np.ndarray) -> int | None:
@@ -576,6 +625,16 @@ def _is_logical(observed: pd.Series) -> bool:
     if observed.dtype != object:
         return False
     return all(isinstance(x, bool | np.bool_) for x in observed)
+
+
+def holds_dates(observed: pd.Series) -> bool:
+    """Whether a column's objects are all dates, or times without a zone."""
+    if observed.dtype != object or not len(observed):
+        return False
+    return all(
+        isinstance(x, datetime.date) and getattr(x, "tzinfo", None) is None
+        for x in observed
+    )
 
 
 def _is_text(observed: pd.Series) -> bool:

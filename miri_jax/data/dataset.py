@@ -135,12 +135,12 @@ def amputated(
         raise DataError("amputation needs a complete table of finite numbers")
     scale = np.ones(truth.shape[1])
     if bandwidth is None:
-        scale = column_scale(truth)[1]
+        scale = column_scale(truth)
         bandwidth = median_distance(truth / scale)
     m = np.asarray(
         amputate(
             key,
-            (truth / column_scale(truth)[1]).astype(np.float32),
+            (truth / column_scale(truth)).astype(np.float32),
             mechanism=mechanism,
             rate=rate,
             allow_empty_rows=allow_empty_rows,

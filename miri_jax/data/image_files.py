@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from miri_jax.exceptions import DataError
+from miri_jax.exceptions import DataError, first_line
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 MASK_ENDING = ".mask.png"
@@ -185,14 +185,9 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
             return {k: file[k] if k in ("images", "m") else None for k in file}
     except UNREADABLE as error:
         raise DataError(
-            f"{path} cannot be read ({_line(error)}); save it by"
+            f"{path} cannot be read ({first_line(error)}); save it by"
             " numpy.savez(path, images=...), without objects"
         ) from error
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's message, or its kind."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _folder(path: str) -> _Source:
@@ -249,8 +244,8 @@ def _open(path: str) -> tuple[np.ndarray, np.ndarray | None]:
             image = ImageOps.exif_transpose(file)
     except UNREADABLE as error:
         raise DataError(
-            f"{path} cannot be read as an image ({_line(error)}); replace or"
-            " remove it"
+            f"{path} cannot be read as an image ({first_line(error)}); replace"
+            " or remove it"
         ) from error
     if image.mode.startswith(("I", "F")):
         raise DataError(
@@ -296,8 +291,8 @@ def _builder(name: str):
         builder = tfds.builder(name, data_dir=folder)
     except ValueError as error:
         raise DataError(
-            f"tfds cannot load {name!r} ({_line(error)}); give tfds:NAME or"
-            " tfds:NAME/SPLIT of a dataset that it knows or that is there"
+            f"tfds cannot load {name!r} ({first_line(error)}); give tfds:NAME"
+            " or tfds:NAME/SPLIT of a dataset that it knows or that is there"
         ) from error
     if not builder.info.splits:
         raise _absent(builder)

@@ -7,19 +7,22 @@ found, says `miri_jax.data.columns`.
 """
 
 import contextlib
+import datetime
+import decimal
 import os
 import pathlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
-from miri_jax.exceptions import DataError
+from miri_jax.exceptions import DataError, first_line
 
 NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -41,6 +44,20 @@ TIME_FORMATS = (
 )
 
 
+# Without these, whole numbers of a file with gaps would become floats.
+NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
+
+
 class Table(NamedTuple):
     """A table with gaps.
 
@@ -54,6 +71,7 @@ class Table(NamedTuple):
       m: `[n, d]` bool, True = observed.
       notes: sentences about the table that a reader should know.
       ending: of its file, without .gz.
+      schema: of its file, where that has types.
     """
 
     frame: pd.DataFrame
@@ -64,6 +82,7 @@ class Table(NamedTuple):
     m: np.ndarray
     notes: tuple[str, ...]
     ending: str = ".csv"
+    schema: pa.Schema | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""
@@ -138,10 +157,10 @@ def read_table(
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
     if ending not in SEPARATORS:
-        frame = _read_typed(path, ending)
+        frame, schema = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
         table = make_table(frame, missing, empty_value=empty_value, **settings)
-        return table._replace(ending=ending)
+        return table._replace(ending=ending, schema=schema)
     frame = _read_text(path, SEPARATORS[ending])
     kinds = cols.column_settings("kinds", kinds, frame.columns)
     na = [value.strip() for value in na_values]
@@ -323,8 +342,10 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
         new = cols.decode(column, block[gaps])
         style = table.styles[j]
         if column.kind == "datetime":
-            stamps = pd.to_datetime(pd.Series(new), unit="s").dt.round("us")
-            new = _place_times(stamps, series, style)
+            zone = getattr(getattr(series, "dt", None), "tz", None)
+            new = _place_times(times(new, zone), series[~gaps], style)
+        elif cells_are_decimal(series[~gaps]):
+            new = _decimals(new, series[~gaps])
         elif style is not None:
             new = np.array([format(x, style) for x in new], object)
         elif column.kind == "integer" or (
@@ -332,7 +353,7 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
             and pd.api.types.is_integer_dtype(series.dtype)
             and column.decimals == 0
         ):
-            new = new.astype(np.int64)
+            new = cols.whole(new, series.dtype)
         filled[j] = _put(series, gaps, new)
     out = pd.DataFrame(filled, index=table.frame.index)
     out.columns = table.frame.columns
@@ -344,13 +365,24 @@ def missing_cells(
 ) -> np.ndarray:
     """`[n, c]` bool: cells without a value, or with one that means missing."""
     missing = np.array(frame.isna())
-    for j in range(frame.shape[1] if len(na_values) else 0):
-        missing[:, j] |= frame.iloc[:, j].isin(list(na_values)).to_numpy(bool)
+    given = list(na_values)
+    # -99 of a command line means the number where a column holds numbers.
+    numbers = [float(x) for x in given if cols.is_number(x)]
+    numbers = [x for x in numbers if np.isfinite(x)]
+    for j in range(frame.shape[1] if given else 0):
+        series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
+        found = series.isin(given)
+        if pd.api.types.is_numeric_dtype(kind) and kind.kind in "iuf":
+            found |= series.isin(numbers)
+        missing[:, j] |= found.to_numpy(bool)
     return missing
 
 
 def write_table(path: str, table: Table, values: np.ndarray) -> None:
     """Writes `fill_table` by the name's ending, one of `ENDINGS`.
+
+    A file with types has those of the file that was read; of a text file
+    numbers and times become such.
 
     Args:
       path: the file.
@@ -359,31 +391,55 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
     """
     ending = ending_of(path)
     if ending == ".parquet":
-        fill_table(table, values).to_parquet(path)
+        pq.write_table(_arrow_table(table, values), path)
     elif ending == ".feather":
-        fill_table(table, values).to_feather(path)
+        feather.write_feather(_arrow_table(table, values), path)
     else:
         # How times are written is chosen anew for each part.
         times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
         size = len(values) if times else CHUNK
         for start in range(0, len(values), size):
             rows = slice(start, start + size)
-            fill_table(table.take(rows), values[rows]).to_csv(
+            filled = fill_table(table.take(rows), values[rows])
+            filled.to_csv(
                 path,
                 sep=SEPARATORS[ending],
-                index=False,
+                # An index with a name is a column of a typed file.
+                index=any(name is not None for name in filled.index.names),
                 header=not start,
                 mode="a" if start else "w",
             )
+
+
+def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
+    filled, schema = fill_table(table, values), table.schema
+    if schema is None:
+        for name, style in zip(filled.columns, table.styles):
+            if style is not None and style.startswith("%"):
+                filled[name] = pd.to_datetime(filled[name], format=style)
+            elif style is not None:
+                filled[name] = pd.to_numeric(filled[name].str.strip())
+        return pa.Table.from_pandas(filled)
+    for k, field in enumerate(schema):
+        if pa.types.is_null(field.type):  # no cell had a value
+            made = pa.array(filled[field.name])
+            schema = schema.set(k, field.with_type(made.type))
+    return pa.Table.from_pandas(filled, schema)
 
 
 def numbered(path: str, count: int) -> list[str]:
     """`count` names of files: the path itself, or NAME_1.ENDING and so on."""
     if count == 1:
         return [path]
-    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
-    stem, ending = path[: -len(ending)], path[-len(ending) :]
+    stem = stem_of(path)
+    ending = path[len(stem) :]
     return [f"{stem}_{k + 1}{ending}" for k in range(count)]
+
+
+def stem_of(path: str) -> str:
+    """The path of a table's file without its ending."""
+    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
+    return path[: -len(ending)]
 
 
 def ending_of(path: str) -> str:
@@ -404,9 +460,12 @@ def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
     if value is None:
         raise DataError(
             f"column {name!r} has no observed value; remove it, or fill it"
-            " with a number of your choice: --config.data.empty_value=0"
+            " with a number of your choice, such as empty_value=0"
+            " (--config.data.empty_value=0, miri-impute --empty-value 0)"
         )
     number = float(value)
+    if not np.isfinite(number):
+        raise DataError(f"empty_value is {value}; give a finite number")
     decimals = 0 if number == round(number) else None
     return Column(name, "real", None, number, number, decimals), number
 
@@ -475,16 +534,39 @@ def _style_decimals(style: str | None) -> int | None:
     return int(style[1:-1])
 
 
+def times(seconds: np.ndarray, zone: Any = None) -> pd.Series:
+    """Seconds since 1970 `[n]` as times, to the microsecond, in a zone."""
+    stamps = pd.to_datetime(pd.Series(seconds), unit="s").dt.round("us")
+    if zone is None:
+        return stamps
+    return stamps.dt.tz_localize("UTC").dt.tz_convert(zone)
+
+
 def _place_times(
-    stamps: pd.Series, like: pd.Series, style: str | None
+    stamps: pd.Series, observed: pd.Series, style: str | None
 ) -> np.ndarray:
-    """Times as the cells of a column are: text, or with its zone."""
+    """Times as the cells of a column are: text, dates or times."""
     if style is not None:
         return stamps.dt.strftime(style).to_numpy(object)
-    zone = getattr(like.dt, "tz", None)
-    if zone is not None:
-        stamps = stamps.dt.tz_localize("UTC").dt.tz_convert(zone)
+    if cols.holds_dates(observed):
+        with_time = any(isinstance(x, datetime.datetime) for x in observed)
+        made = stamps.dt.to_pydatetime() if with_time else stamps.dt.date
+        return np.array(list(made), object)
     return stamps.array
+
+
+def cells_are_decimal(observed: pd.Series) -> bool:
+    """Whether a column's objects are decimals, as databases keep money."""
+    if observed.dtype != object or not len(observed):
+        return False
+    return all(isinstance(x, decimal.Decimal) for x in observed)
+
+
+def _decimals(numbers: np.ndarray, observed: pd.Series) -> np.ndarray:
+    """Numbers as decimals with as many digits as those observed have."""
+    digits = max(max(-x.as_tuple().exponent, 0) for x in observed)
+    made = [decimal.Decimal(format(x, f".{digits}f")) for x in numbers]
+    return np.array(made, object)
 
 
 def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
@@ -503,24 +585,22 @@ def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
     return pd.Series(array, series.index)
 
 
-def _read_typed(path: str, ending: str) -> pd.DataFrame:
-    read: Callable[[str], pd.DataFrame] = (
-        pd.read_parquet if ending == ".parquet" else pd.read_feather
-    )
+def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
+    read = pq.read_table if ending == ".parquet" else feather.read_table
     try:
-        frame = read(path)
+        table = read(path)
+        frame = table.to_pandas(types_mapper=NULLABLE.get)
     # A damaged file makes the reader raise any kind of error.
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{path} cannot be read as {ending[1:]}: {first}"
+            f"{path} cannot be read as {ending[1:]}: {first_line(error)}"
         ) from None
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"{path} has two columns named {twice!r}; rename one")
     if not frame.size:
         raise DataError(f"{path} has no rows")
-    return frame
+    return frame, table.schema
 
 
 def _read_text(path: str, separator: str) -> pd.DataFrame:
@@ -546,13 +626,15 @@ def _read_text(path: str, separator: str) -> pd.DataFrame:
             " iconv -f latin1 -t utf-8"
         ) from None
     except (pd.errors.ParserError, EOFError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise DataError(f"{path} cannot be read as a table: {first}") from None
+        raise DataError(
+            f"{path} cannot be read as a table: {first_line(error)}"
+        ) from None
     names = [str(name).strip() for name in frame.iloc[0]]
     if all(cols.is_number(name) for name in names):
         raise DataError(
             f"{path} has no header: its first line is {','.join(names)[:60]!r};"
-            " put a line with the columns' names above it"
+            " put a line with the columns' names above it, or, where these are"
+            " the names, a letter into one of them"
         )
     for k, name in enumerate(names):
         if not name:

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def column_scale(truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation `[d]` of each column; 1 for a constant column."""
+def column_scale(truth: np.ndarray) -> np.ndarray:
+    """Deviation `[d]` of each column; 1 where that is but rounding."""
     deviation = truth.std(axis=0)
-    return truth.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+    least = 1e-12 * np.max(np.abs(truth), axis=0, initial=0.0)
+    return np.where(deviation > least, deviation, 1.0)
 
 
 def errors(truth: ArrayLike, x: ArrayLike, m: ArrayLike) -> dict[str, float]:
@@ -35,7 +36,7 @@ def errors(truth: ArrayLike, x: ArrayLike, m: ArrayLike) -> dict[str, float]:
             f"truth {truth.shape}, x {x.shape} and m {m.shape} must agree"
         )
     error = np.where(m, 0.0, x - truth)
-    scaled = error / column_scale(truth)[1]
+    scaled = error / column_scale(truth)
     missing = max(np.sum(~m), 1)
     return {
         "rmse": float(np.sqrt(np.sum(scaled**2) / missing)),
