@@ -1,4 +1,4 @@
-"""A CSV or TSV file with gaps of its own.
+"""A CSV, TSV, Parquet or Feather file with gaps of its own.
 
     python -m miri_jax.main --config configs/table.py --workdir runs/mine \
         --config.data.path=IN.csv

@@ -23,7 +23,7 @@ from miri_jax.data.uci import NAMES
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`:NAME` for a table, `:smoke` for the smallest one in seconds."""
+    """`:NAME` for a table, `:smoke` for energy in seconds."""
     check_arg(arg, (*NAMES, "smoke"))
     config = base_config()
     smoke = arg == "smoke"

@@ -3,13 +3,14 @@
     PYTHONPATH=. python experiments/coverage.py
 
 Each table has 500 rows of two correlated normal predictors, a binary one and
-y = 1 + x1 - x2 / 2 + b + noise, and loses 30 % of its cells: completely at
-random, or at random given y, which stays complete (`mar`: x1, x2 and b are
-missing the more often the larger y is). It is imputed `--draws` times; ordinary
-least squares on each, pooled by Rubin's rules. `coverage` is the share of the
-nominal 95 % intervals that hold the true coefficient, `width` their mean width,
-`bias` the mean error in standard deviations of the estimate. `complete` is the
-regression on the tables before they lost cells, `rows` that on complete rows.
+y = 1 + x1 - x2 / 2 + b + noise, and loses 30 % of its cells completely at
+random, or 22 % of them at random given y, which stays complete (`mar`: x1, x2
+and b are missing the more often the larger y is). It is imputed `--draws`
+times; ordinary least squares on each, pooled by Rubin's rules. `coverage` is
+the share of the nominal 95 % intervals that hold the true coefficient, `width`
+their mean width, `bias` the mean error in standard deviations of the estimate.
+`complete` is the regression on the tables before they lost cells, `rows` that
+on complete rows.
 """
 
 import jax

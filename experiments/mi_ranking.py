@@ -7,6 +7,8 @@ mutual information of filled table and mask and the MMD to the truth. Prints
 Spearman's rank correlation for each table, and draws them all.
 """
 
+import json
+
 import jax
 import numpy as np
 from absl import app, flags
@@ -61,7 +63,11 @@ def main(argv: list[str]) -> None:
     for name in [] if FLAGS.plot else FLAGS.names:
         for setting in SETTINGS:
             measure(name, *setting)
-    rows = records.read(FLAGS.out)
+    # Of a setting that was run twice, the last line.
+    rows = {
+        json.dumps([row["dataset"], row["method"], row["settings"]]): row
+        for row in records.read(FLAGS.out)
+    }.values()
     figure = Figure(figsize=(5 * len(FLAGS.names), 4), layout="constrained")
     panels = figure.subplots(1, len(FLAGS.names), squeeze=False)[0]
     for axes, name in zip(panels, FLAGS.names, strict=True):

@@ -2,11 +2,13 @@
 
     PYTHONPATH=. python experiments/mixed.py --folder FOLDER
 
-FOLDER holds NAME.csv.gz and schema.json, which names the numerical and the
-categorical columns of each. 70 % of the rows are fitted; cells are hidden at
-random, 30 %, in all. What is filled in the fitted rows is `in_sample`, in the
-others, without another fit, `out_of_sample`. RMSE and MAE are of numerical
-cells, in deviations of the complete column; accuracy of categorical cells.
+FOLDER holds NAME.csv.gz, tables of the UCI repository (Adult, its first 20000
+rows; Default of Credit Card Clients; Online Shoppers; Beijing PM2.5), "?" read
+as missing, with the columns' names in mixed_tables.json beside this file. 70 %
+of the rows are fitted; cells are hidden at random, 30 %, in all. What is filled
+in the fitted rows is `in_sample`, in the others, without another fit,
+`out_of_sample`. RMSE and MAE are of numerical cells, in deviations of the
+complete column; accuracy of categorical cells.
 Cells that are missing in the file itself are neither shown nor scored.
 
 Methods of the registry run through `miri_jax.estimator.MIRIImputer`, all by
@@ -40,9 +42,9 @@ def load(
     folder: str, name: str
 ) -> tuple[pd.DataFrame, list[str], dict[str, str]]:
     """The complete table, its categorical columns, and all kinds."""
-    base = pathlib.Path(folder).expanduser()
-    schema = json.loads((base / "schema.json").read_text())[name]
-    frame = pd.read_csv(base / f"{name}.csv.gz")
+    schema = pathlib.Path(__file__).with_name("mixed_tables.json")
+    schema = json.loads(schema.read_text("utf-8"))[name]
+    frame = pd.read_csv(pathlib.Path(folder).expanduser() / f"{name}.csv.gz")
     frame = frame[schema["numerical"] + schema["categorical"]]
     for column in schema["categorical"]:
         known = frame[column].notna()

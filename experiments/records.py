@@ -8,7 +8,7 @@ import platform
 import sys
 from typing import Any
 
-from miri_jax.diagnostics import versions
+from miri_jax.diagnostics import revision, versions
 
 
 def machine() -> str:
@@ -25,17 +25,30 @@ def machine() -> str:
 
 
 def append(path: str, **row: Any) -> None:
-    """Appends a row with command, versions, machine and date to a .jsonl."""
+    """Appends a row to a .jsonl, with how and where it was measured.
+
+    That is the command, versions, the commit, the machine, its load over the
+    last minute, and the date.
+    """
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     row |= {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", _script(), *sys.argv[1:]]),
         "versions": versions(),
+        "revision": revision(),
         "machine": machine(),
+        "load": os.getloadavg()[0],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     with open(file, "a") as out:
         out.write(json.dumps(row) + "\n")
+
+
+def _script() -> str:
+    """The running script, from the root of the repository."""
+    path, root = pathlib.Path(sys.argv[0]), pathlib.Path(__file__).parents[1]
+    here = path.absolute()
+    return str(here.relative_to(root) if here.is_relative_to(root) else path)
 
 
 def read(*paths: str | os.PathLike) -> list[dict]:

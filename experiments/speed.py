@@ -93,15 +93,15 @@ def main(argv: list[str]) -> None:
     sizes = [(int(n), 20) for n in FLAGS.rows]
     sizes += [(2000, int(d)) for d in FLAGS.columns]
     found = [_measure(kind="scaling", rows=n, columns=d) for n, d in sizes]
-    for row in found:
+    for row in filter(None, found):
         print(
             f"{row['rows']:7d}  {row['columns']:7d}  {row['seconds']:7.2f}"
             f"  {row['peak_mb']:5.0f}  {row['table_mb']:8.1f}",
             flush=True,
         )
     for axis, part in (
-        ("rows", found[: len(FLAGS.rows)]),
-        ("columns", found[len(FLAGS.rows) :]),
+        ("rows", list(filter(None, found[: len(FLAGS.rows)]))),
+        ("columns", list(filter(None, found[len(FLAGS.rows) :]))),
     ):
         for what in ("seconds", "peak_mb"):
             for label, some in (("all", part), ("largest two", part[-2:])):
@@ -134,7 +134,7 @@ def _measure(**task) -> dict | None:
         print(task, "failed:", done.stderr.strip().splitlines()[-1:])
         return None
     row = {**task, **json.loads(done.stdout.strip().splitlines()[-1])}
-    records.append(FLAGS.out, **row, load=os.getloadavg()[0])
+    records.append(FLAGS.out, **row)
     return row
 
 
@@ -163,7 +163,7 @@ def _processes(name: str) -> Iterator[dict]:
                 print(name, "failed:", line.strip())
                 return
             row["all"] = round(time.perf_counter() - start, 2)
-            records.append(FLAGS.out, **row, load=os.getloadavg()[0])
+            records.append(FLAGS.out, **row)
             yield row
 
 

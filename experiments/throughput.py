@@ -17,9 +17,7 @@ Compilation is reported apart. Other work on the cores stalls PyTorch's threads
 up to thirtyfold and flatters us: distrust a ratio with quartiles far apart.
 
 1.5 minutes on 2 idle cores (AMD EPYC, jax 0.10.2, torch 2.13.0), 6 on shared
-ones. Five runs: train / dots 0.82 to 0.90, met. train / torch 1.31 to 1.41, NOT
-met; one toy read 2.16 while PyTorch stalled (quartiles 1.4 to 15.8). dots alone
-is 1.4 to 1.65 torch, so with these dots no loop around them reaches 2.
+ones; what came of it and why: docs/throughput.md.
 """
 
 import math
@@ -211,8 +209,7 @@ def main(_: list[str]) -> None:
     print(*(f"{title:<12}" for title in TITLES))
     for table in TABLES:
         for row in measure(table, **settings):
-            load = os.getloadavg()[0]
-            records.append(f.out, **row, **settings, **context, load=load)
+            records.append(f.out, **row, **settings, **context)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,17 @@ import re
 import subprocess
 import sys
 
+import pytest
+
+from miri_jax import impute
+from miri_jax.config import table_config
+from miri_jax.writers import flatten
+
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+# errors.md shows commands that are wrong.
+DOCS = [f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ["README.md", *(name for name in DOCS if "errors" not in name)]
 
 
 def test_the_script_runs():
@@ -29,14 +38,56 @@ def test_the_script_runs():
 
 def test_the_plain_commands_are_those_of_make():
     makefile = (ROOT / "Makefile").read_text()
-    for command in re.findall(r"python -m (.*)", README)[:3]:
-        arguments = command.split("--")[-1].strip()
-        assert arguments.split()[-1] in makefile, command
+    makefile = makefile.replace("$(RUN)", "$(BIN)/python -m miri_jax.main")
+    commands = [
+        c.strip() for c in re.findall(r"^    (python -m .*)", README, re.M)
+    ]
+    assert len(commands) >= 3
+    for command in commands[:3]:
+        assert f"$(BIN)/{command}\n" in makefile, command
 
 
-def test_every_file_it_names_is_there():
-    for name in re.findall(r"\(((?:docs|results)/[^)]+)\)", README):
-        assert (ROOT / name).exists(), name
+@pytest.mark.parametrize("name", DOCS)
+def test_every_file_it_names_is_there(name):
+    text = (ROOT / name).read_text()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / name).parent.joinpath(link).exists(), link
+    for script in re.findall(r"\b(?:experiments|configs)/\w+\.py", text):
+        assert (ROOT / script).exists(), script
+
+
+def _commands():
+    """The commands of the documents, each on one line."""
+    for name in DOCS:
+        text = re.sub(r"\\\n\s+", "", (ROOT / name).read_text())
+        # In a sentence a command is between backticks, over two lines at most.
+        quoted = re.findall(r"`([^`]+)`", re.sub(r"\n(?! *\n)", " ", text))
+        for line in (*re.findall(r"^    (.*)", text, re.M), *quoted):
+            if re.match(r"(PYTHONPATH=\. )?python |miri-impute ", line):
+                yield line
+
+
+def test_every_flag_of_a_command_is_there():
+    config = table_config()
+    config.data.images = config.draws = config.output = None
+    known = set(flatten(config.to_dict()))
+    parser = impute.make_parser()._option_string_actions
+    seen = 0
+    for line in _commands():
+        script = re.search(r"experiments/\w+\.py", line)
+        source = (ROOT / script[0]).read_text() if script else ""
+        for flag in re.findall(r" (--[\w.-]+)", line):
+            name, seen = flag[2:], seen + 1
+            if name.startswith("config."):
+                assert name.removeprefix("config.") in known, line
+            elif line.startswith("miri-impute"):
+                assert flag in parser, line
+            elif script:
+                plain = name.removeprefix("no")
+                assert f'"{name}"' in source or f'"{plain}"' in source, line
+            else:
+                assert name in ("config", "workdir", "rerun"), line
+    assert seen > 40
 
 
 def test_the_tutorial_runs(tmp_path):
