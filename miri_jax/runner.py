@@ -46,13 +46,16 @@ def run(config: ConfigDict, workdir: str) -> Any:
       workdir: the folder that receives everything, see README.md.
 
     Returns:
-      The imputer's final state.
+      The imputer's final state; None where nothing was missing.
 
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
+    for name, value in writers.flatten(config.to_dict()).items():
+        if isinstance(value, float) and not np.isfinite(value):
+            raise ConfigError(f"{name} is {value}; give a finite number")
     output = config.get("output")
     if output:
         check_output(output, config)

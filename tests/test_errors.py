@@ -22,7 +22,7 @@ dan,52,m,2024-03-09,
 eve,,f,2024-01-30,S
 """
 # What is wrong: the words of miri-impute, and a part of its line. There is
-# TABLE as in.csv.
+# TABLE as in.csv, and there.csv.
 WORDS = {
     "no output": (["in.csv"], "required: OUT"),
     "ending": (["in.csv", "out.xls"], "does not end in .csv"),
@@ -62,6 +62,27 @@ WORDS = {
         ["in.csv", "o.csv", "--order", "z=S<M"],
         "'z', which is",
     ),
+    "a level twice": (
+        ["in.csv", "o.csv", "--order", "size=S<M<L<S"],
+        "write NAME=LEVEL<",
+    ),
+    "an empty value": (
+        ["in.csv", "o.csv", "--empty-value", "nan"],
+        "data.empty_value is nan; give a finite number",
+    ),
+    "a count of zero": (
+        ["in.csv", "o.csv", "--set", "imputer.ode_steps=0"],
+        "takes a whole number from 1 on",
+    ),
+    "an activation": (
+        ["in.csv", "o.csv", "--set", "model.activation=sillu"],
+        "use one of silu, relu",
+    ),
+    "a result that is there": (["in.csv", "there.csv"], "or --force"),
+    "parts of text": (
+        ["in.csv", "o.parquet", "--stream"],
+        "takes Parquet files, and in.csv is none",
+    ),
 }
 
 # What is wrong with in.csv.
@@ -94,6 +115,11 @@ RUN = {
         "table.py",
         ["--config.data.path=none.csv"],
         "no such file: none.csv",
+    ),
+    "a setting that is no number": (
+        "table.py",
+        ["--config.data.path=in.csv", "--config.checkpoint.every_seconds=nan"],
+        "checkpoint.every_seconds is nan",
     ),
     "a setting that does not exist": (
         "table.py",
@@ -260,7 +286,8 @@ FILL = ["in.csv", "out.csv"]
 def _cases():
     """What is wrong, files, module, words, and a part of the line."""
     for what, (words, line) in WORDS.items():
-        yield what, {"in.csv": TABLE}, "miri_jax.impute", words, line
+        files = {"in.csv": TABLE, "there.csv": b"precious"}
+        yield what, files, "miri_jax.impute", words, line
     for what, (content, line) in FILES.items():
         words = ["in.csv", "out.csv", "--method", "mean"]
         yield (

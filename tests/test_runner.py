@@ -248,6 +248,29 @@ def test_a_loss_that_is_not_finite_goes_back_with_smaller_steps(
     assert [line["loss"] for line in _lines(folder)[1:]] == rates
 
 
+def test_steps_that_compile_anew_are_said(tmp_path, monkeypatch):
+    """As where a shape or a constant changes from step to step."""
+    make = imputers.IMPUTERS["mean"]
+
+    def make_changing():
+        mean = make()
+
+        def step(key, state, data):
+            length = int(state.iteration) + 3
+            jax.jit(lambda a: a + length)(jnp.zeros(length))
+            return mean.step(key, state, data)
+
+        return mean._replace(step=step, num_iterations=8)
+
+    monkeypatch.setitem(imputers.IMPUTERS, "changing", make_changing)
+    config = load_config("toy")
+    config.method, config.imputer, config.model = "changing", {}, {}
+    config.eval_every = 8
+    runner.run(config, str(tmp_path))
+    notes = json.loads((tmp_path / "summary.json").read_text())["notes"]
+    assert any("compiled programs anew" in note for note in notes)
+
+
 def test_smaller_steps_that_do_not_help_end_with_a_diagnosis(
     tmp_path, monkeypatch
 ):
