@@ -190,7 +190,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             return back(tables.fill_table(table, found[0]))
         blocks = zip(*(tables.split(self.columns_, x) for x in found))
         mean = [
-            _mean(draws[0][0], [block for _, block in draws])
+            cols.average(draws[0][0], [block for _, block in draws])
             for draws in blocks
             if draws[0][0].width
         ]
@@ -671,29 +671,6 @@ def _shared_imputer(method: str, settings: str) -> Imputer:
     return make_imputer(method, **json.loads(settings))
 
 
-def _mean(column: Column, blocks: list[np.ndarray]) -> np.ndarray:
-    """The mean of several encoded draws `[n, width]` of a column, encoded.
-
-    Of levels the most frequent; of numbers the mean on their own scale, which
-    normal scores are not.
-    """
-    if column.levels is not None and column.kind != "ordinal":
-        settled = [cols.settle(column, block) for block in blocks]
-        if column.one_hot:
-            return np.mean(settled, axis=0)
-        book = np.array(settled)
-        ranks = (book * 2 ** np.arange(column.width)).sum(axis=-1).astype(int)
-        count = np.apply_along_axis(
-            np.bincount, 0, ranks, minlength=len(column.levels)
-        )
-        best = np.argmax(count, axis=0)
-        return (best[:, None] >> np.arange(column.width) & 1).astype(float)
-    if column.knots is None:
-        return np.mean(blocks, axis=0)
-    values = np.mean([cols.decode(column, block) for block in blocks], axis=0)
-    return cols.scores(column.knots, values)[:, None]
-
-
 def _hide(key: Array, data: Masked, columns: Sequence[Column]) -> Masked:
     """Hides a fifth of the cells, at least one left in each column."""
     u = jax.random.uniform(key, (len(data.x), len(columns)), jnp.float32)
@@ -745,7 +722,9 @@ def _to_native(filled: pd.DataFrame, missing: np.ndarray, outer: Any) -> Any:
         ]
         series = functools.partial(nw.new_series, backend=outer.implementation)
         here = series(name, gaps.tolist(), nw.Boolean())
-        new = series(name, cells, kind).cast(kind)
+        new = series(name, cells, kind)
+        if new.dtype != kind:  # dates come as times
+            new = new.cast(kind)
         made.append(new.zip_with(here, outer[name]))
     return outer.with_columns(*made).to_native()
 

@@ -21,7 +21,12 @@ from miri_jax.command_line import call, fail
 from miri_jax.config import table_config
 from miri_jax.data import column_settings
 from miri_jax.data.columns import KINDS
-from miri_jax.data.tables import ENDINGS, ending_of, numbered, stem_of
+from miri_jax.data.table_files import (
+    ENDINGS,
+    ending_of,
+    numbered,
+    stem_of,
+)
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runner import check_output, run, settings_of

@@ -17,7 +17,7 @@ from scipy.special import entr
 from miri_jax import diagnostics, parallel, report, writers
 from miri_jax.data import Dataset, ImageSet, load_dataset
 from miri_jax.data.images import mean_pixels
-from miri_jax.data.tables import (
+from miri_jax.data.table_files import (
     ending_of,
     numbered,
     write_table,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miri_jax import interrupt
-from miri_jax.data import tables
+from miri_jax.data import table_files
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError, NonFiniteError
 from miri_jax.writers import write_atomically
@@ -72,7 +72,7 @@ def impute_parquet(
 def _parts(file: pq.ParquetFile, part_rows: int) -> Iterator[pd.DataFrame]:
     for batch in file.iter_batches(part_rows, use_threads=False):
         interrupt.check()
-        yield batch.to_pandas(types_mapper=tables.NULLABLE.get)
+        yield batch.to_pandas(types_mapper=table_files.NULLABLE.get)
 
 
 def _sample(

@@ -19,7 +19,6 @@ from miri_jax.imputers import (
     iterate,
     make_imputer,
     miri,
-    summarise,
 )
 from miri_jax.imputers.rows import move_rows, normal_noise
 from miri_jax.types import Draw, Masked
@@ -408,28 +407,6 @@ def test_draws_of_a_set_differ(case, table):
     one, two = draws(jax.random.key(0), imputer, state, data, 2)
     gaps = ~np.asarray(data.m)
     assert np.mean(np.asarray(one)[gaps] == np.asarray(two)[gaps]) < 0.01
-
-
-def test_summary_equals_that_of_the_draws(table):
-    """Chunks only bound the memory; quantiles are those of a set of draws."""
-    data, _ = table
-    imputer = _make("gaussian")
-    state, _ = _fit(imputer, data)
-    key = jax.random.key(3)
-    mean, quantiles = summarise(
-        key, imputer, state, data, 50, quantiles=(0.1, 0.9)
-    )
-    drawn = np.stack(
-        list(draws(jax.random.fold_in(key, 0), imputer, state, data, 50))
-    )
-    gaps = ~np.asarray(data.m)
-    np.testing.assert_allclose(mean[gaps], drawn.mean(axis=0)[gaps], atol=1e-5)
-    np.testing.assert_array_equal(_bits(mean)[~gaps], _bits(data.x)[~gaps])
-    inside = (drawn >= quantiles[0]) & (drawn <= quantiles[1])
-    assert inside[:, gaps].mean() == pytest.approx(0.8, abs=0.02)
-    parts, _ = summarise(key, imputer, state, data, 50, chunk=64)
-    spread = drawn.std(axis=0)[gaps].mean()
-    assert abs(parts - mean)[gaps].mean() < 0.1 * spread
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 from miri_jax.data.dataset import Dataset, from_table
 from miri_jax.data.images import ImageSet, load_images
-from miri_jax.data.tables import NA_VALUES, read_table
+from miri_jax.data.table_files import NA_VALUES, read_table
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
 from miri_jax.exceptions import ConfigError, DataError
@@ -23,15 +23,15 @@ def load_table(
     empty_value: float | None = None,
     **kinds: tuple[str, ...],
 ) -> Dataset:
-    """A file with gaps of its own, see `tables.read_table`.
+    """A file with gaps of its own, see `table_files.read_table`.
 
     Args:
       path: the file; "beijing" is the table that the package ships, see
         beijing_pm25.md.
-      na_values: see `tables.read_table`.
+      na_values: see `table_files.read_table`.
       bounds: of columns, each "NAME=LOW:HIGH"; either may be left out.
       orders: of the levels of ordinal columns, each "NAME=LEVEL<LEVEL<...".
-      empty_value: see `tables.read_table`.
+      empty_value: see `table_files.read_table`.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`.
 
     Raises:

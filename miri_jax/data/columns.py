@@ -310,6 +310,24 @@ def settle(column: Column, numbers: np.ndarray) -> np.ndarray:
     return values[:, None]
 
 
+def average(column: Column, draws: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of several imputations `[n, width]` of a column, encoded.
+
+    Of levels without an order it is the most frequent, of other columns the
+    mean on their own scale, which normal scores are not.
+    """
+    if column.levels is not None and column.kind != "ordinal":
+        ranks = [_nearest_level(column, numbers) for numbers in draws]
+        count = np.apply_along_axis(
+            np.bincount, 0, np.array(ranks), minlength=len(column.levels)
+        )
+        return _code_book(column)[np.argmax(count, axis=0)]
+    if column.knots is None:
+        return np.mean(draws, axis=0)
+    values = np.mean([decode(column, numbers) for numbers in draws], axis=0)
+    return scores(column.knots, values)[:, None]
+
+
 def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
     """The numbers that imputed ones should lie between, `[d]` each.
 

@@ -6,56 +6,18 @@ in the style of their column. How a column becomes numbers, and how its kind is
 found, says `miri_jax.data.columns`.
 """
 
-import contextlib
 import datetime
 import decimal
-import os
-import pathlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.feather as feather
-import pyarrow.parquet as pq
 
 from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
-from miri_jax.exceptions import DataError, first_line
-
-NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
-# Rows of a text file that are read and written at a time.
-CHUNK = 100_000
-# What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
-# each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
-BYTES_A_BYTE, BYTES_A_CELL = 6.3, 48
-# A text column is a time where one of these reads and writes all its cells.
-TIME_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y/%m/%d",
-)
-
-
-# Without these, whole numbers of a file with gaps would become floats.
-NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
+from miri_jax.exceptions import DataError
 
 
 class Table(NamedTuple):
@@ -98,92 +60,6 @@ class Table(NamedTuple):
         )
 
 
-def physical_memory() -> int:
-    """Bytes of memory that this machine has; 0 where that is not known."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 0
-
-
-def _refuse_too_large(path: str, ending: str) -> None:
-    """Refuses a table that would not fit into this machine's memory."""
-    needed, memory = BYTES_A_BYTE * os.path.getsize(path), physical_memory()
-    if ending == ".parquet":
-        with contextlib.suppress(OSError, pa.ArrowInvalid):
-            shape = pq.read_metadata(path)
-            needed = BYTES_A_CELL * shape.num_rows * shape.num_columns
-    if memory and needed > memory:
-        raise DataError(
-            f"{path} takes about {needed / 1e9:.3g} GB of memory, and this"
-            f" machine has {memory / 1e9:.3g}; save it as Parquet and fill it"
-            " by parts: miri-impute IN.parquet OUT.parquet --stream"
-        )
-
-
-def read_table(
-    path: str,
-    *,
-    na_values: Sequence[str] = NA_VALUES,
-    kinds: Mapping[str, str] | None = None,
-    bounds: Mapping[str, Sequence[float | None]] | None = None,
-    orders: Mapping[str, Sequence[Any]] | None = None,
-    empty_value: float | None = None,
-) -> Table:
-    """Reads a table from a file by its ending, one of `ENDINGS`.
-
-    CSV and TSV have a header. Of their columns, numbers are those whose
-    observed cells all are, but text where one has a leading zero; times those
-    that one of `TIME_FORMATS` reads and writes; all others are text.
-
-    Args:
-      path: the file.
-      na_values: cells of text that mean "missing", after stripping blanks.
-      kinds: kinds of columns by name, see `columns.KINDS`.
-      bounds: smallest and largest number of imputed cells, by column.
-      orders: levels in their order, of ordinal columns by name.
-      empty_value: what a column without any observed value is filled with;
-        None refuses such a table, naming the column.
-
-    Returns:
-      The `Table`.
-
-    Raises:
-      DataError: naming the column, cell or setting at fault and the remedy.
-    """
-    ending = ending_of(path)
-    if not pathlib.Path(path).is_file():
-        raise DataError(f"no such file: {path}")
-    _refuse_too_large(path, ending)
-    settings = dict(kinds=kinds, bounds=bounds, orders=orders)
-    if ending not in SEPARATORS:
-        frame, schema = _read_typed(path, ending)
-        missing = missing_cells(frame, na_values)
-        table = make_table(frame, missing, empty_value=empty_value, **settings)
-        return table._replace(ending=ending, schema=schema)
-    frame = _read_text(path, SEPARATORS[ending])
-    kinds = cols.column_settings("kinds", kinds, frame.columns)
-    na = [value.strip() for value in na_values]
-    missing, parsed, styles = {}, {}, {}
-    for name in frame.columns:
-        cells = frame[name].str.strip()
-        gaps = cells.isin(na).to_numpy()
-        as_text = kinds.get(name) in (*cols.LEVEL_KINDS, "id") or name in (
-            orders or {}
-        )
-        parsed[name], styles[name] = _parse(name, cells, gaps, as_text)
-        missing[name] = gaps
-    table = make_table(
-        frame,
-        np.column_stack(list(missing.values())),
-        parsed=parsed,
-        styles=styles,
-        empty_value=empty_value,
-        **settings,
-    )
-    return table._replace(ending=ending)
-
-
 def make_table(
     frame: pd.DataFrame,
     missing: np.ndarray,
@@ -203,7 +79,7 @@ def make_table(
       parsed: the columns' values, where they are not those of the frame;
         emptied on the way.
       styles: formats of columns of text, see `Table`.
-      kinds: see `read_table`, as are the others.
+      kinds: see `table_files.read_table`, as are the others.
       bounds: likewise.
       orders: likewise.
       empty_value: likewise.
@@ -378,84 +254,6 @@ def missing_cells(
     return missing
 
 
-def write_table(path: str, table: Table, values: np.ndarray) -> None:
-    """Writes `fill_table` by the name's ending, one of `ENDINGS`.
-
-    A file with types has those of the file that was read; of a text file
-    numbers and times become such.
-
-    Args:
-      path: the file.
-      table: as read.
-      values: `[n, d]` float64, filled, encoded.
-    """
-    ending = ending_of(path)
-    if ending == ".parquet":
-        pq.write_table(_arrow_table(table, values), path)
-    elif ending == ".feather":
-        feather.write_feather(_arrow_table(table, values), path)
-    else:
-        # How times are written is chosen anew for each part.
-        times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
-        size = len(values) if times else CHUNK
-        for start in range(0, len(values), size):
-            rows = slice(start, start + size)
-            filled = fill_table(table.take(rows), values[rows])
-            filled.to_csv(
-                path,
-                sep=SEPARATORS[ending],
-                # An index with a name is a column of a typed file.
-                index=any(name is not None for name in filled.index.names),
-                header=not start,
-                mode="a" if start else "w",
-            )
-
-
-def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
-    filled, schema = fill_table(table, values), table.schema
-    if schema is None:
-        for name, style in zip(filled.columns, table.styles):
-            if style is not None and style.startswith("%"):
-                filled[name] = pd.to_datetime(filled[name], format=style)
-            elif style is not None:
-                filled[name] = pd.to_numeric(filled[name].str.strip())
-        return pa.Table.from_pandas(filled)
-    for k, field in enumerate(schema):
-        if pa.types.is_null(field.type):  # no cell had a value
-            made = pa.array(filled[field.name])
-            schema = schema.set(k, field.with_type(made.type))
-    return pa.Table.from_pandas(filled, schema)
-
-
-def numbered(path: str, count: int) -> list[str]:
-    """`count` names of files: the path itself, or NAME_1.ENDING and so on."""
-    if count == 1:
-        return [path]
-    stem = stem_of(path)
-    ending = path[len(stem) :]
-    return [f"{stem}_{k + 1}{ending}" for k in range(count)]
-
-
-def stem_of(path: str) -> str:
-    """The path of a table's file without its ending."""
-    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
-    return path[: -len(ending)]
-
-
-def ending_of(path: str) -> str:
-    """The ending of a table's file, without .gz.
-
-    Raises:
-      DataError: if it is none of `ENDINGS`.
-    """
-    suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    ending = suffixes[-2 if packed else -1] if len(suffixes) > packed else ""
-    if ending + ".gz" * packed not in ENDINGS:
-        raise DataError(f"{path} does not end in {', '.join(ENDINGS)}")
-    return ending
-
-
 def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
     if value is None:
         raise DataError(
@@ -483,49 +281,6 @@ def _check_fits(
             f"column {name!r} has no observed value, and {value:g} is none of"
             f" its type {series.dtype}; remove it or give it values"
         ) from None
-
-
-def _parse(
-    name: str, cells: pd.Series, gaps: np.ndarray, as_text: bool
-) -> tuple[pd.Series, str | None]:
-    """The values of a text column, and the format of new ones.
-
-    Raises:
-      DataError: if it holds numbers and some text, naming the first.
-    """
-    observed = cells[~gaps]
-    if not len(observed):
-        return cells, ".15g"
-    if as_text:
-        return cells, None
-    parsed = pd.to_numeric(observed.astype(object), errors="coerce")
-    number = parsed.notna().to_numpy()
-    if number.mean() >= 0.5 and not observed.str.match(r"^0\d").any():
-        for k in np.flatnonzero(~number)[:1]:
-            row = np.flatnonzero(~gaps)[k] + 1
-            raise DataError(
-                f"column {name!r} holds text ({observed.iloc[k]!r} in row"
-                f" {row}); name it under data.na_values (miri-impute --na), or"
-                " the column under data.categorical (--categorical)"
-            )
-        values = np.full(len(cells), np.nan)
-        values[~gaps] = parsed.to_numpy(np.float64)
-        return pd.Series(values, cells.index), _number_style(observed)
-    for style in TIME_FORMATS if observed.iloc[0][:4].isdigit() else ():
-        times = pd.to_datetime(observed, format=style, errors="coerce")
-        if times.notna().all() and (times.dt.strftime(style) == observed).all():
-            every = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]")
-            every[~gaps] = times.astype("datetime64[us]")
-            return every, style
-    return cells, None
-
-
-def _number_style(observed: pd.Series) -> str:
-    """As many digits after the point as the longest; .7g with exponents."""
-    if observed.str.contains("[eE]").any():
-        return ".7g"
-    decimals = observed.str.partition(".")[2].str.len().max()
-    return f".{decimals}f"
 
 
 def _style_decimals(style: str | None) -> int | None:
@@ -583,80 +338,3 @@ def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
         array = series.array.copy()
     array[gaps] = new
     return pd.Series(array, series.index)
-
-
-def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
-    read = pq.read_table if ending == ".parquet" else feather.read_table
-    try:
-        table = read(path)
-        frame = table.to_pandas(types_mapper=NULLABLE.get)
-    # A damaged file makes the reader raise any kind of error.
-    except Exception as error:
-        raise DataError(
-            f"{path} cannot be read as {ending[1:]}: {first_line(error)}"
-        ) from None
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"{path} has two columns named {twice!r}; rename one")
-    if not frame.size:
-        raise DataError(f"{path} has no rows")
-    return frame, table.schema
-
-
-def _read_text(path: str, separator: str) -> pd.DataFrame:
-    """All cells as str; a table without a header or data is refused."""
-    options = dict(
-        sep=separator,
-        header=None,
-        dtype=str,
-        na_filter=False,
-        encoding="utf-8-sig",
-    )
-    try:
-        frame = _read_cells(path, **options)
-        if frame.shape[1] == 1:  # then a blank line is a gap
-            frame = _read_cells(path, **options, skip_blank_lines=False)
-    except pd.errors.EmptyDataError:
-        raise DataError(
-            f"{path} is empty; it needs a header and rows"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{path} is not text in UTF-8; save it so, for example with"
-            " iconv -f latin1 -t utf-8"
-        ) from None
-    except (pd.errors.ParserError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a table: {first_line(error)}"
-        ) from None
-    names = [str(name).strip() for name in frame.iloc[0]]
-    if all(cols.is_number(name) for name in names):
-        raise DataError(
-            f"{path} has no header: its first line is {','.join(names)[:60]!r};"
-            " put a line with the columns' names above it, or, where these are"
-            " the names, a letter into one of them"
-        )
-    for k, name in enumerate(names):
-        if not name:
-            raise DataError(f"column {k + 1} of {path} has no name; name it")
-        if name in names[:k]:
-            raise DataError(
-                f"{path} has two columns named {name!r}; rename one"
-            )
-    frame = frame.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
-    if not len(frame):
-        raise DataError(f"{path} has a header but no rows")
-    return frame
-
-
-def _read_cells(path: str, **options: Any) -> pd.DataFrame:
-    """All lines of a file; by parts, as parsing takes several times their size.
-
-    Rows shorter than the first line end in empty cells.
-    """
-    try:
-        with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
-            return pd.concat([part.fillna("") for part in parts])
-    except pd.errors.ParserError:
-        # Before pandas 3.1 a part that begins with a short row raises this.
-        return pd.read_csv(path, **options).fillna("")

@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -197,46 +197,6 @@ def redraw_outside(
     return x
 
 
-def summarise(
-    key: Array,
-    imputer: Imputer,
-    state: Any,
-    data: Masked,
-    count: int,
-    *,
-    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
-    chunk: int = 4096,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and quantiles of `count` draws, `chunk` rows at a time.
-
-    Args:
-      key: PRNG key.
-      imputer: the method.
-      state: its fit.
-      data: the rows, those of the fit or others.
-      count: how many draws.
-      quantiles: in [0, 1].
-      chunk: how many rows' draws are in memory at once.
-
-    Returns:
-      The mean `[n, *dims]` and the quantiles `[q, n, *dims]`; both equal the
-      data where it is observed.
-    """
-    n = len(data.x)
-    chunk = min(chunk, n)
-    mean = np.empty(data.x.shape, np.float32)
-    found = np.empty((len(quantiles), *data.x.shape), np.float32)
-    for start in range(0, n, chunk):
-        # The last chunk begins earlier, so that all have one shape.
-        here = slice(min(start, n - chunk), min(start, n - chunk) + chunk)
-        part = Masked(data.x[here], data.m[here])
-        part_key = jax.random.fold_in(key, start)
-        drawn = np.stack(list(draws(part_key, imputer, state, part, count)))
-        mean[here] = np.where(part.m, part.x, drawn.mean(axis=0))
-        found[:, here] = np.quantile(drawn, quantiles, axis=0)
-    return mean, found
-
-
 __all__ = [
     "IMPUTERS",
     "draws",
@@ -245,5 +205,4 @@ __all__ = [
     "iterate",
     "make_imputer",
     "redraw_outside",
-    "summarise",
 ]
