@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from miri_jax.flow import merge, spaced
 from miri_jax.types import Array, Masked
 
-NUM_SWEEPS = 24  # of Jacobi
+NUM_SWEEPS = 24
 # Images, and the share of their observed pixels, that errors are measured on.
 NUM_IMAGES, HIDDEN = 512, 0.25
 # Roughness is smoothed so often, and at least this share of its mean.
@@ -35,7 +35,7 @@ class Errors(NamedTuple):
     root: Array
 
 
-def harmonic_fill(x: Array, m: Array) -> Array:
+def harmonic_fill(x: Array, m: Array, num_sweeps: int = NUM_SWEEPS) -> Array:
     """Fills one image.
 
     Gaps are first filled from means of ever larger squares (push and pull,
@@ -45,13 +45,14 @@ def harmonic_fill(x: Array, m: Array) -> Array:
     Args:
       x: `[h, w, c]`, 0 where missing.
       m: `[h, w, c]` bool, True = observed.
+      num_sweeps: Jacobi's iterations; the more, the nearer to harmonic.
 
     Returns:
       `[h, w, c]`; a channel without any observed pixel is 0.
     """
     filled = _push_pull(jnp.where(m, x, 0), m.astype(x.dtype))
     sweep = lambda _, z: merge(x, _around(z), m)
-    return jax.lax.fori_loop(0, NUM_SWEEPS, sweep, merge(x, filled, m))
+    return jax.lax.fori_loop(0, num_sweeps, sweep, merge(x, filled, m))
 
 
 def roughness(filled: Array, m: Array) -> Array:
