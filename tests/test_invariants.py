@@ -79,6 +79,13 @@ def test_the_line_begins_at_one_end_and_ends_at_the_other(table):
         np.ones((3, 1), bool),
     )
 )
+@example(
+    (
+        np.array([[LARGEST], *([[-LARGEST]] * 9)]),
+        None,
+        np.ones((10, 1), bool),
+    )
+)
 def test_standardising_and_back_is_the_identity(table):
     x, _, m = table
     scaler = fit_scaler(x, m)

@@ -49,8 +49,11 @@ def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
     z = np.where(m, values, 0.0)
     with np.errstate(over="ignore"):
         z -= scaler.mean
-    np.clip(z, -LARGEST, LARGEST, out=z)
+    # Where a column spans more than float64, by halves.
+    far = np.nonzero(np.isinf(z))
+    mean, deviation = (part[far[-1]] / 2 for part in scaler)
     z /= scaler.deviation
+    z[far] = (values[far] / 2 - mean) / deviation
     z[~m] = 0
     return Masked(jnp.asarray(z.astype(np.float32)), jnp.asarray(m))
 
@@ -80,4 +83,8 @@ def unscale(x: np.ndarray, scaler: Scaler) -> np.ndarray:
     with np.errstate(over="ignore"):
         raw = np.multiply(x, scaler.deviation, dtype=np.float64)
         raw += scaler.mean
-    return np.clip(raw, -LARGEST, LARGEST, out=raw)
+        far = np.nonzero(np.isinf(raw))
+        mean, deviation = (part[far[-1]] / 2 for part in scaler)
+        half = np.asarray(x, np.float64)[far] * deviation + mean
+    raw[far] = 2 * np.clip(half, -LARGEST / 2, LARGEST / 2)
+    return raw

@@ -23,7 +23,9 @@ from miri_jax.types import Array, PyTree
 NUM_SNAPSHOTS = 12
 # The smallest eigenvalue of the correlations, and of a residual variance.
 RIDGE = 1e-2
-CHUNK = 256
+# Entries of the matrices of the rows that are regressed at a time.
+CELLS = 2**22
+MAX_REGRESSED = 256
 
 
 class Estimate(NamedTuple):
@@ -155,7 +157,8 @@ def _features(
     gaps of its column in the rows to learn from.
 
     For each cell: how far it is from its column's mean and from what the row's
-    observed cells in the columns before it let expect, see `_residuals`.
+    observed cells in the columns before it (of more than `MAX_REGRESSED`, in
+    the same group of neighbours) let expect, see `_residuals`.
     Filling at random makes these residuals large, a regression makes them
     small. The log odds of two Gaussians are linear in these features.
     """
@@ -166,7 +169,13 @@ def _features(
     scale = np.sqrt(square.sum(axis=0) / count)
     values = (x - centre) / np.where(scale > 0, scale, 1.0)
     values = np.clip(values, -5, 5)
-    residuals, log_variance = _residuals(values, m, learn)
+    # A regression on d columns takes d^3: of wide tables, in groups of columns.
+    groups = -(-x.shape[1] // MAX_REGRESSED)
+    parts = [
+        _residuals(values[:, some], m[:, some], learn)
+        for some in np.array_split(np.arange(x.shape[1]), groups)
+    ]
+    residuals, log_variance = (np.hstack(part) for part in zip(*parts))
     residuals = np.clip(residuals, -5, 5)
     atoms = np.zeros(x.shape)
     for j in range(x.shape[1]):
@@ -205,8 +214,9 @@ def _residuals(
     cov = (vectors * np.maximum(values_, RIDGE)) @ vectors.T
     variance = np.diag(cov)
     residuals, log_variance = np.empty((2, *values.shape))
-    for start in range(0, len(values), CHUNK):
-        rows = slice(start, start + CHUNK)
+    size = max(CELLS // d**2, 1)
+    for start in range(0, len(values), size):
+        rows = slice(start, start + size)
         seen = m[rows, :, None]
         known = np.where(seen & seen.swapaxes(1, 2), cov, np.eye(d))
         root = np.linalg.cholesky(known)
