@@ -155,6 +155,16 @@ def test_small_and_empty_tables_come_back_whole(shape):
     _assert_whole(imputer.fit(frame).transform(frame), frame)
 
 
+@pytest.mark.slow
+def test_two_thousand_columns_come_back_whole():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 2000))
+    frame = pd.DataFrame(x, columns=[f"c{j}" for j in range(2000)])
+    frame = frame.mask(rng.random(x.shape) < 0.3)
+    imputer = MIRIImputer("gaussian", settings={"num_iterations": 2})
+    _assert_whole(imputer.fit(frame).transform(frame), frame)
+
+
 @settings(max_examples=100, **SETTINGS)
 @given(st.data())
 def test_text_files_come_back_to_the_letter(tmp_path_factory, data):

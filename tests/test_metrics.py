@@ -1,5 +1,7 @@
 """Metrics equal their closed forms."""
 
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -109,6 +111,19 @@ def test_mi_of_mean_filling_is_the_entropy_of_the_mask(correlated):
     filled = np.where(m, truth, mean)
     mi = mutual_information(jax.random.key(0), filled, m)
     assert mi == pytest.approx(3 * _entropy(0.3), rel=0.03)
+
+
+def test_mi_of_wide_tables_is_by_groups_of_columns(correlated, monkeypatch):
+    """Filling at random, which is seen by what other columns let expect."""
+    truth, m = correlated
+    filled = np.where(m, truth, np.random.default_rng(1).permutation(truth))
+    found = []
+    for most in (3, 2):
+        module = sys.modules[mutual_information.__module__]
+        monkeypatch.setattr(module, "MAX_REGRESSED", most)
+        found.append(mutual_information(jax.random.key(0), filled, m))
+    assert found[0] != found[1]
+    assert 0.1 < found[1] < 1.05 * found[0]
 
 
 def test_mi_of_the_truth_is_zero(correlated):
