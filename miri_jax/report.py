@@ -599,7 +599,7 @@ def _draws(views: Sequence[View], embedded: dict[str, tuple[str, int]]) -> str:
         return _section(
             "Draws against each other",
             "<p>There is one draw only, which does not show how uncertain the"
-            " imputed values are. Ask for more: --config.draws=20.</p>",
+            " imputed values are. Ask for more: 20 draws.</p>",
         )
     return _section(
         "Draws against each other",
