@@ -1,5 +1,6 @@
 """Tables: cells come back as they came; what cannot be used is named."""
 
+import csv
 import gzip
 
 import numpy as np
@@ -80,6 +81,16 @@ def test_filled_tables_hold_only_what_a_file_can(tmp_path):
     assert 1 < filled[2, 0] < 90 and 2.5 < filled[2, 1] < 7.2
     near = loaded.restore(np.array([[0.0, 0.001, 0.0]] * 3))[2]
     assert list(near[:2]) == [46.0, 4.9]  # 45.5 and 4.852, as they are written
+
+
+def test_carriage_returns_in_cells_come_back(tmp_path):
+    text = 'a,b\n1,"x\ry"\n,"z\r"\n'
+    table = _read(tmp_path, text)
+    out = tmp_path / "out.csv"
+    table_files.write_table(str(out), table, table.values)
+    with open(out, newline="", encoding="utf-8") as file:
+        back = list(csv.reader(file))
+    assert [row[1] for row in back] == ["b", "x\ry", "z\r"]
 
 
 def test_no_negative_zero(tmp_path):

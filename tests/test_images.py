@@ -196,6 +196,7 @@ def test_a_run_fills_images_and_shows_them(tmp_path):
         np.testing.assert_array_equal(found["x"], x)
 
 
+@pytest.mark.slow
 def test_a_folder_with_real_gaps_is_filled(tmp_path):
     (tmp_path / "in").mkdir()
     for k, image in enumerate(random_shapes(24, 16).pixels):

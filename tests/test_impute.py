@@ -126,6 +126,7 @@ def test_settings_take_names_of_columns_and_none(table):
     assert config.imputer.num_steps is None
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(tmp_path):
     """With the numbers of one that was never stopped."""
     rng = np.random.default_rng(0)

@@ -40,9 +40,14 @@ SMALL = {
 CASES = [
     *IMPUTERS,
     "miri source=previous",
-    "miri source=noise warm_start=False imputed_weight=1.0",
     "miri_paper initial=mean num_slices=4",
-    "miri num_slices=2 solver=euler",
+    *(
+        pytest.param(case, marks=pytest.mark.slow)
+        for case in (
+            "miri source=noise warm_start=False imputed_weight=1.0",
+            "miri num_slices=2 solver=euler",
+        )
+    ),
 ]
 
 

@@ -102,6 +102,7 @@ def test_standardising_and_back_is_the_identity(table):
     assert (apart[m] <= (1e-5 * largest + 0 * x)[m]).all()
 
 
+@pytest.mark.slow
 @settings(**{**SETTINGS, "max_examples": SETTINGS["max_examples"] // 2})
 @given(st.sampled_from(sorted(masks.MECHANISMS)), st.floats(0, 0.75), SEEDS)
 def test_amputation_hides_its_share_and_empties_no_row(name, rate, seed):
@@ -178,6 +179,7 @@ def test_a_smooth_filling_stays_between_what_is_observed(x, m):
 _fill = jax.jit(harmonic_fill)
 
 
+@pytest.mark.slow
 @settings(**SETTINGS)
 @given(SEEDS, st.sampled_from([2, 5]))
 def test_noise_of_a_set_has_one_draw_in_each_slice(seed, count):
@@ -288,6 +290,7 @@ def _in_pieces(imputer, data, stops):
     return state
 
 
+@pytest.mark.slow
 @settings(**SETTINGS)
 @given(stops=st.sets(st.integers(1, 6)))
 def test_a_fit_that_stops_anywhere_ends_with_the_same_bits(whole_fit, stops):

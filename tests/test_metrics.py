@@ -113,6 +113,7 @@ def test_mi_of_mean_filling_is_the_entropy_of_the_mask(correlated):
     assert mi == pytest.approx(3 * _entropy(0.3), rel=0.03)
 
 
+@pytest.mark.slow
 def test_mi_of_wide_tables_is_by_groups_of_columns(correlated, monkeypatch):
     """Filling at random, which is seen by what other columns let expect."""
     truth, m = correlated

@@ -29,7 +29,6 @@ SETTINGS = {
     "toy": {"data.rows": 60, **COMMON},
     "cifar10": {"data.rows": 24, "data.size": 16, **COMMON},
 }
-SLOW = pytest.param("cifar10", marks=pytest.mark.slow)
 
 
 def _start(config, workdir, settings):
@@ -96,7 +95,8 @@ def _assert_same(folder, other):
         np.testing.assert_allclose(x, y, atol=1e-3)
 
 
-@pytest.mark.parametrize("config", ["toy", SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["toy", "cifar10"])
 def test_two_processes_stop_together_and_go_on_as_two_or_one(config, tmp_path):
     alone = _run_here(config, tmp_path / "alone")
     folder = tmp_path / "two"

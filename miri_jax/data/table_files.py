@@ -1,6 +1,7 @@
 """Tables in files: CSV and TSV, plain or packed, Parquet and Feather."""
 
 import contextlib
+import csv
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -166,7 +167,18 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
                 index=any(name is not None for name in filled.index.names),
                 header=not start,
                 mode="a" if start else "w",
+                quoting=_quoting(filled),
             )
+
+
+def _quoting(frame: pd.DataFrame) -> int:
+    """Python's csv before 3.13 writes a carriage return without quotes."""
+    text = frame.select_dtypes(["object", "string", "category"])
+    for _, series in (*text.items(), ("", pd.Series(list(frame.columns)))):
+        cells = series.astype(object)
+        if cells.map(lambda x: isinstance(x, str) and "\r" in x).any():
+            return csv.QUOTE_ALL
+    return csv.QUOTE_MINIMAL
 
 
 def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
