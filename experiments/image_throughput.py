@@ -12,7 +12,9 @@ numbers there are open.
 """
 
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +29,7 @@ from miri_jax.diagnostics import peak_memory
 from miri_jax.imputers.harmonic import fit_errors, harmonic_draw
 from miri_jax.models import velocity_network
 from miri_jax.runner import settings_of, start_devices
-from miri_jax.types import Cond
+from miri_jax.types import Cond, Masked
 
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", "configs/cifar10.py")
@@ -39,20 +41,31 @@ def main(argv: list[str]) -> None:
     config = CONFIG.value
     start_devices(config)
     data = load_dataset(**config.data.to_dict()).masked()
-    data = parallel.spread(data, len(data.x))
     settings = settings_of(config)
-    size = settings["batch_size"]
-    shape = (size, *data.x.shape[1:])
-    network = velocity_network(
-        shape, {"zero_output": True, **settings["model"]}
+    size, model = settings["batch_size"], settings["model"]
+    state, step = first_step(parallel.spread(data, len(data.x)), size, model)
+    found = measure(state, step, size, FLAGS.steps)
+    if FLAGS.peak_tflops:
+        peak = FLAGS.peak_tflops * jax.device_count()
+        found["share_of_peak"] = found["tflops"] / peak
+    found |= {f"peak_{k}_bytes": v for k, v in peak_memory().items()}
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    records.append(
+        FLAGS.out, batch_size=size, model=model, device=device, **found
     )
+    print(found)
+
+
+def first_step(
+    data: Masked, size: int, model: Mapping[str, Any]
+) -> tuple[train.TrainState, Callable]:
+    """A state, and an SGD step `(key, state) -> (state, loss)` as miri's."""
+    shape = (size, *data.x.shape[1:])
+    network = velocity_network(shape, {"zero_output": True, **model})
     x, m = data.x[0], data.m[0]
     cond, tau = Cond(x, x, m, x), jnp.float32(0.5)
     params = network.init(jax.random.key(0), x, cond, tau)
     optimizer = train.cosine_adam(1e-3, 10**6)
-    state = train.init_train_state(params, optimizer)
-    state = parallel.spread(state, 0)
-
     errors = fit_errors(jax.random.key(2), data)
     sample_batch = partial(
         flow.draw_batch,
@@ -64,47 +77,37 @@ def main(argv: list[str]) -> None:
         thin=True,
     )
     apply_fn = lambda params, *args: network.apply(params, *args)
-    step = jax.jit(
-        lambda key, state: train.sgd_step(
-            key,
-            state,
-            sample_batch=sample_batch,
-            loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
-            optimizer=optimizer,
-        ),
-        donate_argnums=1,
+    step = partial(
+        train.sgd_step,
+        sample_batch=sample_batch,
+        loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
+        optimizer=optimizer,
     )
+    return parallel.spread(train.init_train_state(params, optimizer), 0), step
+
+
+def measure(
+    state: train.TrainState, step: Callable, size: int, count: int
+) -> dict[str, float]:
+    """Images a second and operations of `count` steps; the first counts not."""
     key = jax.random.key(1)
     began = time.perf_counter()
-    compiled = step.lower(key, state).compile()
+    compiled = jax.jit(step, donate_argnums=1).lower(key, state).compile()
     compiling = time.perf_counter() - began
     operations = compiled.cost_analysis()["flops"] * jax.device_count()
     seconds = []
-    for _ in range(FLAGS.steps):
+    for _ in range(count):
         began = time.perf_counter()
         state, loss = compiled(key, state)
         loss.block_until_ready()
         seconds.append(time.perf_counter() - began)
     median = float(np.median(seconds[1:]))
-    found = {
+    return {
         "images_per_second": size / median,
         "tflop_per_step": operations / 1e12,
         "tflops": operations / median / 1e12,
         "compile_seconds": compiling,
     }
-    if FLAGS.peak_tflops:
-        peak = FLAGS.peak_tflops * jax.device_count()
-        found["share_of_peak"] = found["tflops"] / peak
-    found |= {f"peak_{k}_bytes": v for k, v in peak_memory().items()}
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    records.append(
-        FLAGS.out,
-        batch_size=size,
-        model=settings["model"],
-        device=device,
-        **found,
-    )
-    print(found)
 
 
 def define_flags() -> None:

@@ -150,15 +150,14 @@ def _difference(
     """What keeps arrays that were read from being the state; "" for nothing."""
     if version != FORMAT:
         return f"format {version}, not {FORMAT}"
-    for name in sorted(found.keys() | wanted.keys()):
-        one, other = (
-            f"{arrays[name].dtype}{list(arrays[name].shape)}"
-            if name in arrays
-            else "nothing"
-            for arrays in (found, wanted)
-        )
-        if one != other:
-            return f"{name} is {one}, not {other}"
+    one, other = (
+        {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in part.items()}
+        for part in (found, wanted)
+    )
+    for name in sorted(one.keys() | other.keys()):
+        here, there = one.get(name, "nothing"), other.get(name, "nothing")
+        if here != there:
+            return f"{name} is {here}, not {there}"
     return ""
 
 

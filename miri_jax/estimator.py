@@ -346,12 +346,11 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             content = json.loads((folder / "model.json").read_text("utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"format {content['format']}, not {FORMAT}")
-            given = {
-                what: None if pairs is None else dict(pairs)
-                for what in BY_COLUMN
-                for pairs in [content["params"].get(what)]
-            }
-            self = cls(**content["params"] | given)
+            params = content["params"]
+            for what in BY_COLUMN:
+                if params[what] is not None:
+                    params[what] = dict(params[what])
+            self = cls(**params)
             self._restore(content)
         except FileNotFoundError:
             raise DataError(
@@ -525,18 +524,16 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]
             raise DataError(f"two columns are named {twice!r}; rename one")
+        named = reset or hasattr(self, "feature_names_in_")
         if reset:
             self._framed = True
-        elif self._framed and list(frame.columns) != self._names():
-            # scikit-learn compares names only where all are text.
-            if not hasattr(self, "feature_names_in_"):
-                raise DataError(
-                    f"the columns are {list(frame.columns)[:9]}, and those of"
-                    f" the fit were {self._names()[:9]}; give them in their"
-                    " order"
-                )
+        # scikit-learn compares names only where all are text.
+        elif self._framed and not named and [*frame.columns] != self._names():
+            raise DataError(
+                f"the columns are {list(frame.columns)[:9]}, and those of the"
+                f" fit were {self._names()[:9]}; give them in their order"
+            )
         # A frame may follow an array that had no names.
-        named = reset or hasattr(self, "feature_names_in_")
         if named or frame.shape[1] != self.n_features_in_:
             validate_data(self, frame, reset=reset, skip_check_array=True)
         return frame, back
@@ -710,6 +707,7 @@ def _padded(n: int) -> int:
 
 def _to_native(filled: pd.DataFrame, missing: np.ndarray, outer: Any) -> Any:
     """The frame that came with its gaps filled, all else as it is."""
+    series = functools.partial(nw.new_series, backend=outer.implementation)
     made = []
     for j, (name, kind) in enumerate(outer.schema.items()):
         gaps = missing[:, j]
@@ -720,7 +718,6 @@ def _to_native(filled: pd.DataFrame, missing: np.ndarray, outer: Any) -> Any:
             cast(cell) if gap else None
             for cell, gap in zip(filled.iloc[:, j].tolist(), gaps)
         ]
-        series = functools.partial(nw.new_series, backend=outer.implementation)
         here = series(name, gaps.tolist(), nw.Boolean())
         new = series(name, cells, kind)
         if new.dtype != kind:  # dates come as times

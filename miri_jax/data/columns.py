@@ -396,8 +396,8 @@ def fit_knots(numbers: np.ndarray, low: float, high: float) -> Knots:
         *zip(above[atom], values[atom]),
         *zip((below + above)[middle] / 2, values[middle]),
         # Without a bound, quantiles end at what was observed.
-        (0.0, max(low, values[0]) if np.isinf(low) else low),
-        (1.0, min(high, values[-1]) if np.isinf(high) else high),
+        (0.0, values[0] if np.isinf(low) else low),
+        (1.0, values[-1] if np.isinf(high) else high),
     ]
     shares, quantiles = zip(*sorted((float(u), float(v)) for u, v in points))
     return Knots(shares, quantiles)
@@ -575,27 +575,32 @@ def _whole_bounds(
             f"no whole number lies between the bounds of column {name!r}; widen"
             " them, or call it real"
         )
-    plain = getattr(dtype, "numpy_dtype", dtype)  # of pandas' nullable types
-    if getattr(plain, "kind", "") in ("i", "u"):
-        holds = np.iinfo(plain)
-        for bound in (low, high):
-            if np.isfinite(bound) and not holds.min <= bound <= holds.max + 1:
-                raise DataError(
-                    f"the bound {bound:g} of column {name!r} is beyond its type"
-                    f" {dtype}; give another, or the column a wider type"
-                )
+    plain = _integer_type(dtype)
+    for bound in (low, high) if plain is not None else ():
+        span = np.iinfo(plain)
+        if np.isfinite(bound) and not span.min <= bound <= span.max + 1:
+            raise DataError(
+                f"the bound {bound:g} of column {name!r} is beyond its type"
+                f" {dtype}; give another, or the column a wider type"
+            )
     return low, high
+
+
+def _integer_type(dtype: Any) -> np.dtype | None:
+    """NumPy's type of a column of integers, pandas' nullable ones too."""
+    plain = getattr(dtype, "numpy_dtype", dtype)
+    return plain if getattr(plain, "kind", "") in ("i", "u") else None
 
 
 def whole(values: np.ndarray, dtype: Any) -> np.ndarray:
     """Whole numbers `[n]` of float64 in an integer type, int64 by default."""
-    plain = getattr(dtype, "numpy_dtype", dtype)
-    plain = plain if getattr(plain, "kind", "") in ("i", "u") else np.int64
-    holds = np.iinfo(plain)
+    plain = _integer_type(dtype)
+    plain = np.dtype(np.int64) if plain is None else plain
+    span = np.iinfo(plain)
     # The largest whole number of 64 bits is no float64, but rounds up to one.
-    last = float(holds.max)
-    last = np.nextafter(last, 0) if int(last) > holds.max else last
-    return np.clip(values, float(holds.min), last).astype(plain)
+    last = float(span.max)
+    last = np.nextafter(last, 0) if int(last) > span.max else last
+    return np.clip(values, float(span.min), last).astype(plain)
 
 
 def _decimals(numbers: np.ndarray) -> int | None:
@@ -640,28 +645,26 @@ def _sorted(levels: list[Any]) -> list[Any]:
 def _is_logical(observed: pd.Series) -> bool:
     if pd.api.types.is_bool_dtype(observed.dtype):
         return True
-    if observed.dtype != object:
+    return holds(observed, bool, np.bool_)
+
+
+def holds(observed: pd.Series, *kinds: type) -> bool:
+    """Whether a column is of objects, and all of them of some kinds."""
+    if observed.dtype != object or not len(observed):
         return False
-    return all(isinstance(x, bool | np.bool_) for x in observed)
+    return all(isinstance(x, kinds) for x in observed)
 
 
 def holds_dates(observed: pd.Series) -> bool:
     """Whether a column's objects are all dates, or times without a zone."""
-    if observed.dtype != object or not len(observed):
-        return False
-    return all(
-        isinstance(x, datetime.date) and getattr(x, "tzinfo", None) is None
-        for x in observed
+    return holds(observed, datetime.date) and not any(
+        getattr(x, "tzinfo", None) is not None for x in observed
     )
 
 
 def _is_text(observed: pd.Series) -> bool:
     """Whether a column is text: mixed with numbers it is not."""
-    if isinstance(observed.dtype, pd.StringDtype):
-        return True
-    if observed.dtype != object:
-        return False
-    return all(isinstance(x, str) for x in observed)
+    return isinstance(observed.dtype, pd.StringDtype) or holds(observed, str)
 
 
 def is_number(cell: Any) -> bool:

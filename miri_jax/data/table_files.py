@@ -174,11 +174,18 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
 def _quoting(frame: pd.DataFrame) -> int:
     """Python's csv before 3.13 writes a carriage return without quotes."""
     text = frame.select_dtypes(["object", "string", "category"])
-    for _, series in (*text.items(), ("", pd.Series(list(frame.columns)))):
-        cells = series.astype(object)
-        if cells.map(lambda x: isinstance(x, str) and "\r" in x).any():
-            return csv.QUOTE_ALL
+    parts = [series for _, series in text.items()]
+    if any(map(_has_return, [*parts, pd.Series(list(frame.columns))])):
+        return csv.QUOTE_ALL
     return csv.QUOTE_MINIMAL
+
+
+def _has_return(cells: pd.Series) -> bool:
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = pd.Series(cells.cat.categories)
+    if isinstance(cells.dtype, pd.StringDtype):
+        return cells.str.contains("\r", regex=False).any()
+    return any(isinstance(x, str) and "\r" in x for x in cells)
 
 
 def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:

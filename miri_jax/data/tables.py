@@ -220,7 +220,7 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
         if column.kind == "datetime":
             zone = getattr(getattr(series, "dt", None), "tz", None)
             new = _place_times(times(new, zone), series[~gaps], style)
-        elif cells_are_decimal(series[~gaps]):
+        elif cols.holds(series[~gaps], decimal.Decimal):
             new = _decimals(new, series[~gaps])
         elif style is not None:
             new = np.array([format(x, style) for x in new], object)
@@ -308,13 +308,6 @@ def _place_times(
         made = stamps.dt.to_pydatetime() if with_time else stamps.dt.date
         return np.array(list(made), object)
     return stamps.array
-
-
-def cells_are_decimal(observed: pd.Series) -> bool:
-    """Whether a column's objects are decimals, as databases keep money."""
-    if observed.dtype != object or not len(observed):
-        return False
-    return all(isinstance(x, decimal.Decimal) for x in observed)
 
 
 def _decimals(numbers: np.ndarray, observed: pd.Series) -> np.ndarray:

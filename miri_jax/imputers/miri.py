@@ -224,9 +224,8 @@ class _MIRI:
                 train_state.params,
             )
         if self.held_out:
-            rows = flow.spaced(n, early_stopping.NUM_ROWS)
-            if n > self.max_rows:
-                rows = order[: early_stopping.NUM_ROWS]
+            few = early_stopping.NUM_ROWS
+            rows = order[:few] if n > self.max_rows else flow.spaced(n, few)
             held_out = early_stopping.hold_out(
                 key_held,
                 data.m,
