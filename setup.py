@@ -18,7 +18,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["miri_jax", "miri_jax.*"]),
-    entry_points={"console_scripts": ["miri-impute = miri_jax.impute:main"]},
+    entry_points={
+        "console_scripts": ["miri-impute = miri_jax.app.impute:main"]
+    },
     package_data={"miri_jax.data": ["*.csv", "*.md"]},
     python_requires=">=3.11",
     install_requires=[

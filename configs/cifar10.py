@@ -20,7 +20,7 @@ goes on where it was stopped (Ctrl-C or SIGTERM).
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import check_arg, image_config
+from miri_jax.app.config import check_arg, image_config
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -11,7 +11,7 @@ pixels, on 2 cores 27 minutes for 5000 images of 32 x 32.
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import check_arg, image_config
+from miri_jax.app.config import check_arg, image_config
 
 
 def get_config(arg: str = "") -> ConfigDict:

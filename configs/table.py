@@ -12,7 +12,7 @@ fills them.
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import check_arg, table_config
+from miri_jax.app.config import check_arg, table_config
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -16,7 +16,7 @@ conditional, and a single draw's rmse_all has a deviation of 0.018:
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import base_config, check_arg
+from miri_jax.app.config import base_config, check_arg
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -18,7 +18,7 @@ IterativeImputer(sample_posterior=True):
 
 from ml_collections import ConfigDict
 
-from miri_jax.config import base_config, check_arg
+from miri_jax.app.config import base_config, check_arg
 from miri_jax.data.uci import NAMES
 
 

@@ -545,7 +545,7 @@ def define_flags() -> None:
     """The command line."""
     flags.DEFINE_enum("preset", "mcar", list(PRESETS), "Which cells.")
     flags.DEFINE_list("names", None, "Instead of the preset's tables.")
-    flags.DEFINE_list("mechanisms", None, "See miri_jax.masks.MECHANISMS.")
+    flags.DEFINE_list("mechanisms", None, "See miri_jax.core.masks.MECHANISMS.")
     flags.DEFINE_list("rates", None, "Instead of its shares of gaps.")
     flags.DEFINE_list("mask_seeds", None, "Instead of its masks.")
     flags.DEFINE_integer("draws", None, "Draws for the mean.")

@@ -22,13 +22,13 @@ from ml_collections import config_flags
 
 from experiments import records
 from experiments.inpainting import biharmonic
-from miri_jax import parallel
+from miri_jax.app.run import settings_of, start_devices
+from miri_jax.core import parallel
+from miri_jax.core.rows import spaced
 from miri_jax.data import load_dataset
 from miri_jax.data.images import mean_pixels, unit
-from miri_jax.flow import spaced
 from miri_jax.imputers import draws, iterate, make_imputer
 from miri_jax.metrics.images import psnr, ssim
-from miri_jax.runner import settings_of, start_devices
 
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", "configs/cifar10.py:cpu")

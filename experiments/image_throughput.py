@@ -23,12 +23,12 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from experiments import records
-from miri_jax import flow, parallel, train
+from miri_jax.app.run import settings_of, start_devices
+from miri_jax.core import flow, pairs, parallel, train
 from miri_jax.data import load_dataset
-from miri_jax.diagnostics import peak_memory
-from miri_jax.imputers.harmonic import fit_errors, harmonic_draw
 from miri_jax.models import velocity_network
-from miri_jax.runner import settings_of, start_devices
+from miri_jax.runtime.provenance import peak_memory
+from miri_jax.sources.harmonic import fit_errors, harmonic_draw
 from miri_jax.types import Cond, Masked
 
 FLAGS = flags.FLAGS
@@ -68,7 +68,7 @@ def first_step(
     optimizer = train.cosine_adam(1e-3, 10**6)
     errors = fit_errors(jax.random.key(2), data)
     sample_batch = partial(
-        flow.draw_batch,
+        pairs.draw_batch,
         x=data.x,
         m=data.m,
         batch_size=size,

@@ -30,16 +30,16 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from skimage.restoration import inpaint_biharmonic
 
 from experiments import records
+from miri_jax.app.run import settings_of
+from miri_jax.core.rows import spaced
 from miri_jax.data.images import unit
-from miri_jax.flow import spaced
 from miri_jax.metrics.images import (
     frechet_distance,
     psnr,
     sliced_wasserstein,
     ssim,
 )
-from miri_jax.report_pictures import image_grid
-from miri_jax.runner import settings_of
+from miri_jax.report.figures import image_grid
 
 FLAGS = flags.FLAGS
 SHOWN = 8

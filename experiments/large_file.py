@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
         write_file(path, FLAGS.rows)
         size = path.stat().st_size
         command = [
-            *(sys.executable, "-m", "miri_jax.impute"),
+            *(sys.executable, "-m", "miri_jax.app.impute"),
             *(path.name, f"out.{ending}"),
             *(["--stream"] if FLAGS.stream else []),
         ]

@@ -23,7 +23,7 @@ flags.DEFINE_list(
     "names", ["wine", "parkinsons", "pumadyn32nm", "bike"], "Tables."
 )
 flags.DEFINE_list("methods", ["miri"], "Methods.")
-flags.DEFINE_string("mechanism", "mcar", "See miri_jax.masks.MECHANISMS.")
+flags.DEFINE_string("mechanism", "mcar", "See miri_jax.core.masks.MECHANISMS.")
 flags.DEFINE_float("rate", 0.6, "Share of missing entries.")
 flags.DEFINE_integer("mask_seed", 1, "Seed of mask and split.")
 flags.DEFINE_integer("draws", 20, "Draws of which the mean is taken.")

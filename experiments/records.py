@@ -8,7 +8,7 @@ import platform
 import sys
 from typing import Any
 
-from miri_jax.diagnostics import revision, versions
+from miri_jax.runtime.provenance import revision, versions
 
 
 def machine() -> str:

@@ -4,7 +4,7 @@
 
 Steps per second, for the network of `make_miri_paper` (3 x 256, batch 512), of
 
-  train  miri_jax's loop: `flow.draw_batch`, the loss of eq. 6, its gradient,
+  train  miri_jax's loop: `pairs.draw_batch`, the loss of eq. 6, its gradient,
          clipped Adam on a cosine, all inside `train.fit`;
   dots   a `lax.scan` over that step's matrix products alone: h W forward,
          h^T g and g W^T backward. The ceiling; goal: train >= 0.6 dots;
@@ -34,7 +34,7 @@ import numpy as np
 from absl import app, flags
 
 from experiments import records
-from miri_jax import flow, train
+from miri_jax.core import flow, pairs, rows, train
 from miri_jax.models import VelocityMLP
 from miri_jax.types import Array, Cond, PyTree
 
@@ -81,9 +81,9 @@ def make_train(key: Array, x: Array, m: Array, steps: int) -> Stretch:
 
     @partial(jax.jit, donate_argnums=1)
     def iteration(key: Array, state: PyTree, x: Array, m: Array) -> PyTree:
-        gaps = flow.gap_rows(m)
+        gaps = rows.gap_rows(m)
         draw = partial(
-            flow.draw_batch, x=x, m=m, batch_size=BATCH_SIZE, gaps=gaps
+            pairs.draw_batch, x=x, m=m, batch_size=BATCH_SIZE, gaps=gaps
         )
         return train.fit(
             key, state, draw, steps, loss_fn=loss_fn, optimizer=optimizer

@@ -8,9 +8,9 @@ run leaves is not: `--rerun=DIR/config.json` takes the place of `--config`.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from miri_jax.command_line import call, make_parser
-from miri_jax.config import saved_config
-from miri_jax.runner import run
+from miri_jax.app.command_line import call, make_parser
+from miri_jax.app.config import saved_config
+from miri_jax.app.run import run
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", help_string="A file under configs/, or one like them."

@@ -65,6 +65,12 @@ class Cond(NamedTuple):
     mean: Array | None = None
 
 
+# Turns standard normal noise [k, *dims] and k rows [k, *dims] that share a mask
+# [*dims] into a start Z0 and its mean given the observed entries, [k, *dims]
+# each; the mean is None where the base has none.
+Base = Callable[[Array, Array, Array], tuple[Array, Array | None]]
+
+
 class FlowBatch(NamedTuple):
     """One batch of rectified-flow regression targets (Algorithm 1, lines 5-8).
 

@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[1]
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["miri_jax.runner", "tests.command"])
+_context.set_forkserver_preload(["miri_jax.app.run", "tests.command"])
 
 
 class Command:

@@ -1,10 +1,10 @@
-"""Digests of what the commands and the estimator give: `python -m tests.golden`.
+"""Digests of what the commands and the estimator give.
 
     python -m tests.golden --uci FOLDER            # compares with golden.json
     python -m tests.golden --uci FOLDER --write    # replaces it
 
-A change of code that should change no number leaves all digests as they are; one
-that only rounds otherwise leaves `mean` and `deviation`. Digests are of one
+A change of code that should change no number leaves all digests as they are;
+one that only rounds otherwise leaves `mean` and `deviation`. Digests are of one
 machine and its versions, which golden.json names; elsewhere compare two
 revisions on the machine at hand.
 """
@@ -152,11 +152,8 @@ def main() -> int:
     found = measure(given.uci)
     if given.write:
         from experiments.records import machine
+        from miri_jax.runtime.provenance import versions
 
-        try:
-            from miri_jax.runtime.provenance import versions
-        except ImportError:
-            from miri_jax.diagnostics import versions
         content = {"versions": versions(), "machine": machine(), "of": found}
         GOLDEN.write_text(json.dumps(content, indent=1) + "\n")
         return 0

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from miri_jax import checkpoint, train
-from miri_jax.checkpoint import CheckpointStore
+from miri_jax.core import train
 from miri_jax.exceptions import WorkdirError
 from miri_jax.imputers import make_imputer
+from miri_jax.runtime import checkpoint
+from miri_jax.runtime.checkpoint import CheckpointStore
 
 
 @pytest.fixture(scope="module")

@@ -287,13 +287,13 @@ def _cases():
     """What is wrong, files, module, words, and a part of the line."""
     for what, (words, line) in WORDS.items():
         files = {"in.csv": TABLE, "there.csv": b"precious"}
-        yield what, files, "miri_jax.impute", words, line
+        yield what, files, "miri_jax.app.impute", words, line
     for what, (content, line) in FILES.items():
         words = ["in.csv", "out.csv", "--method", "mean"]
         yield (
             f"file: {what}",
             {"in.csv": content},
-            "miri_jax.impute",
+            "miri_jax.app.impute",
             words,
             line,
         )
@@ -301,7 +301,13 @@ def _cases():
         files = {f"in.{ending}": b"PAR1 and then nothing"}
         words = [f"in.{ending}", "out.csv"]
         line = f"cannot be read as {ending}"
-        yield f"file: damaged {ending}", files, "miri_jax.impute", words, line
+        yield (
+            f"file: damaged {ending}",
+            files,
+            "miri_jax.app.impute",
+            words,
+            line,
+        )
     images = {
         "images/a.png": _png(np.zeros((8, 8, 3), np.uint8)),
         "grey.npz": _npz(images=np.zeros((2, 8, 8), np.uint8)),
@@ -385,7 +391,7 @@ def _page(rows):
         "|---|---|---|",
     ]
     for what, module, words, line in rows:
-        name = {"miri_jax.impute": "miri-impute"}.get(module, "")
+        name = {"miri_jax.app.impute": "miri-impute"}.get(module, "")
         shown = " ".join(w for w in words if w != "--workdir=run" or not name)
         shown = f"{name} {shown}".strip().replace(f"{ROOT}/", "")
         cells = [what, f"`{shown}`", line.replace(f"{ROOT}/", "")]

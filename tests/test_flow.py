@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax import flow, ode, train
+from miri_jax.core import flow, ode, pairs, train
+from miri_jax.core.rows import gap_rows
 from miri_jax.models import VelocityMLP
 from miri_jax.types import Cond, FlowBatch
 
@@ -28,7 +29,7 @@ def _numbered_rows(n=50, d=3):
 def test_pair_is_joint_and_marginal(key):
     """(x0, m0) is one row with its mask; x1 another row, independent of it."""
     x, m = _numbered_rows()
-    x0, x1, m1, cond = flow.draw_pair(key, x, m, batch_size=4000)
+    x0, x1, m1, cond = pairs.draw_pair(key, x, m, batch_size=4000)
     rows0, rows1 = x0[:, 0].astype(int), x1[:, 0].astype(int)
     np.testing.assert_array_equal(cond.m0, m[rows0])
     np.testing.assert_array_equal(m1, m[rows1])
@@ -42,7 +43,7 @@ def test_pair_is_joint_and_marginal(key):
 
 def test_cond_holds_only_what_is_observed(key):
     x, m = _numbered_rows()
-    x0, x1, _, cond = flow.draw_pair(key, x, m, batch_size=64)
+    x0, x1, _, cond = pairs.draw_pair(key, x, m, batch_size=64)
     np.testing.assert_array_equal(cond.x0_m, np.where(cond.m0, x0, 0))
     np.testing.assert_array_equal(cond.x1_m, np.where(cond.m0, x1, 0))
 
@@ -50,8 +51,8 @@ def test_cond_holds_only_what_is_observed(key):
 def test_based_pair_starts_on_the_target_s_observed_part(key):
     x, m = _numbered_rows()
     base = lambda noise, x_obs, m0: (1000 + noise + x_obs.sum(), None)
-    x0, x1, _, cond = flow.draw_pair(
-        key, x, m, batch_size=256, base=base, gaps=flow.gap_rows(m)
+    x0, x1, _, cond = pairs.draw_pair(
+        key, x, m, batch_size=256, base=base, gaps=gap_rows(m)
     )
     np.testing.assert_array_equal(
         np.where(cond.m0, x0, 0), np.where(cond.m0, x1, 0)
@@ -64,7 +65,7 @@ def test_pairs_that_share_a_mask_differ_in_all_else(key):
     x, m = _numbered_rows()
     m = m.at[:, 0].set(False)
     base = lambda noise, x_obs, m0: (noise, x_obs)
-    x0, x1, _, cond = flow.draw_pair(
+    x0, x1, _, cond = pairs.draw_pair(
         key, x, m, batch_size=240, base=base, share=8
     )
     groups = np.asarray(cond.m0).reshape(30, 8, 3)
@@ -77,7 +78,7 @@ def test_pairs_that_share_a_mask_differ_in_all_else(key):
 
 def test_gap_rows_finds_rows_with_gaps():
     m = jnp.array([[1, 1], [0, 1], [1, 1], [0, 0]], bool)
-    order, count = flow.gap_rows(m)
+    order, count = gap_rows(m)
     assert count == 2
     np.testing.assert_array_equal(order[:2], [1, 3])
 
@@ -85,7 +86,7 @@ def test_gap_rows_finds_rows_with_gaps():
 @pytest.mark.parametrize("imputed_weight", [None, 0.0, 0.25, 1.0])
 def test_weights_of_the_batch(key, imputed_weight):
     x, m = _numbered_rows()
-    batch = flow.draw_batch(
+    batch = pairs.draw_batch(
         key, x, m, batch_size=128, imputed_weight=imputed_weight
     )
     m0 = np.asarray(batch.cond.m0)
@@ -100,7 +101,7 @@ def test_weights_of_the_batch(key, imputed_weight):
 
 def test_batch_lies_on_the_line(key):
     x, m = _numbered_rows()
-    batch = flow.draw_batch(key, x, m, batch_size=32)
+    batch = pairs.draw_batch(key, x, m, batch_size=32)
     x0 = batch.x_tau - batch.tau[:, None] * batch.target
     np.testing.assert_allclose(x0, np.round(x0, 1), atol=1e-4)
     assert 0 <= batch.tau.min() and batch.tau.max() < 1
@@ -126,7 +127,7 @@ def test_loss_equals_numpy(key):
 
 def test_loss_without_any_weight_is_zero_not_nan(key):
     x, m = _numbered_rows()
-    batch = flow.draw_batch(key, x, m, batch_size=8)
+    batch = pairs.draw_batch(key, x, m, batch_size=8)
     batch = batch._replace(weight=jnp.zeros_like(batch.weight))
     loss, _ = flow.flow_loss(0.0, lambda p, z, cond, t: z, batch)
     assert float(loss) == 0.0

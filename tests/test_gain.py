@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from miri_jax import train
+from miri_jax.core import train
+from miri_jax.core.statistics import observed_bounds
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import gain, make_imputer
-from miri_jax.imputers.simple import observed_bounds
 from miri_jax.models import MLP
 from miri_jax.types import Masked
 

@@ -12,19 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from miri_jax import flow
-from miri_jax.config import image_config
+from miri_jax.app.config import image_config
+from miri_jax.app.run import run
+from miri_jax.core.pairs import draw_batch, draw_pair
+from miri_jax.core.parallel import split_examples, spread
 from miri_jax.data.images import load_images, mean_pixels, random_shapes
 from miri_jax.exceptions import DataError
 from miri_jax.imputers import iterate, make_imputer
-from miri_jax.imputers.harmonic import (
-    fit_errors,
-    harmonic_draw,
-    harmonic_fill,
-)
 from miri_jax.models import VelocityUNet
-from miri_jax.parallel import split_examples, spread
-from miri_jax.runner import run
+from miri_jax.sources.harmonic import fit_errors, harmonic_draw, harmonic_fill
 from miri_jax.types import Cond, Masked
 
 MIRI = dict(
@@ -116,7 +112,7 @@ def test_starts_are_as_far_off_as_the_filling():
 
 
 def test_thinned_masks_show_only_what_was_observed(bank):
-    pairs = flow.draw_pair(
+    pairs = draw_pair(
         jax.random.key(0),
         bank.x + 5 * ~bank.m,  # what is imputed can be told
         bank.m,
@@ -251,7 +247,7 @@ def _gathered():
     assert len(data.x.addressable_shards[0].data) == 200
 
     def batch(key, x, m):
-        pairs = flow.draw_batch(key, x, m, batch_size=64)
+        pairs = draw_batch(key, x, m, batch_size=64)
         return split_examples(pairs)
 
     program = jax.jit(batch).lower(jax.random.key(0), *data).compile()

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from miri_jax import impute, streaming
+from miri_jax.app import impute, streaming
 from miri_jax.data import table_files
 from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
@@ -24,7 +24,7 @@ eve,,f,2024-01-30,S
 
 
 def _run(*words, cwd):
-    code, _, err = Command("miri_jax.impute", *words, cwd=cwd).end()
+    code, _, err = Command("miri_jax.app.impute", *words, cwd=cwd).end()
     return code, err
 
 
@@ -145,7 +145,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     code, err = _run("in.csv", "whole.csv", *words, cwd=tmp_path)
     assert code == 0, err
     process = Command(
-        "miri_jax.impute", "in.csv", "out.csv", *words, cwd=tmp_path
+        "miri_jax.app.impute", "in.csv", "out.csv", *words, cwd=tmp_path
     )
     saved = tmp_path / ".out.csv.miri" / "checkpoints"
     while process.poll() is None:

@@ -8,19 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from miri_jax.core.rows import GapRows, move_rows, normal_noise
 from miri_jax.exceptions import ConfigError
-from miri_jax.flow import GapRows
 from miri_jax.imputers import (
     IMPUTERS,
+    _early_stopping,
     draws,
-    early_stopping,
     fit,
-    gaussian,
     iterate,
     make_imputer,
     miri,
 )
-from miri_jax.imputers.rows import move_rows, normal_noise
+from miri_jax.sources import gaussian
 from miri_jax.types import Draw, Masked
 
 # Small enough for seconds; every method takes those it knows.
@@ -510,7 +509,7 @@ def test_auto_ends_when_mi_stops_falling(source, table):
 
 def test_held_out_entries_are_observed_and_no_targets():
     m = jax.random.bernoulli(jax.random.key(0), 0.5, (300, 4))
-    held = early_stopping.hold_out(
+    held = _early_stopping.hold_out(
         jax.random.key(1), m, jnp.arange(300), 0.1, {}
     )
     entries = m & ~held.targets

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from miri_jax import flow, masks
-from miri_jax.checkpoint import CheckpointStore
+from miri_jax.core import flow, masks
+from miri_jax.core.rows import normal_noise
 from miri_jax.data.transforms import LARGEST, fit_scaler, restore, standardise
 from miri_jax.exceptions import WorkdirError
 from miri_jax.imputers import finished, iterate, make_imputer
-from miri_jax.imputers.harmonic import harmonic_fill
-from miri_jax.imputers.rows import normal_noise
 from miri_jax.metrics import errors, mmd
 from miri_jax.metrics.images import psnr, sliced_wasserstein, ssim
 from miri_jax.pooling import pool
+from miri_jax.runtime.checkpoint import CheckpointStore
+from miri_jax.sources.harmonic import harmonic_fill
 from miri_jax.types import Draw
 
 # As many in the long run: FUZZ=10000 pytest tests/test_invariants.py

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from experiments import torture
-from miri_jax import interrupt, train
+from miri_jax.core import train
+from miri_jax.runtime import interrupt
 from tests.command import ROOT, Command
 
 

@@ -1,11 +1,11 @@
-"""Tests of miri_jax.masks: shares, independence, dependence, rescued rows."""
+"""Amputation: shares, independence, dependence, rescued rows."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax import masks
+from miri_jax.core import masks
 from miri_jax.exceptions import DataError
 
 # Most tests share three shapes, as compiling is what takes the time: a table,

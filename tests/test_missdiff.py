@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import ddpm, fit, make_imputer, missdiff
+from miri_jax.imputers import _ddpm, fit, make_imputer, missdiff
 from miri_jax.types import Bounds, Masked
 
 WIDE = Bounds(jnp.full(2, -9.0), jnp.full(2, 9.0))
@@ -14,7 +14,7 @@ WIDE = Bounds(jnp.full(2, -9.0), jnp.full(2, 9.0))
 
 def test_schedule_equals_its_closed_form():
     """Appendix C.4, with alpha_bar as a product in double precision."""
-    schedule = ddpm.quadratic_schedule(100)
+    schedule = _ddpm.quadratic_schedule(100)
     t = np.arange(1, 101)
     beta = ((100 - t) / 99 * 1e-4**0.5 + (t - 1) / 99 * 0.5**0.5) ** 2
     alpha_bar = np.cumprod(1 - beta)
@@ -30,16 +30,16 @@ def test_schedule_equals_its_closed_form():
 
 
 def test_diffusion_ends_in_the_data_and_in_noise():
-    schedule = ddpm.quadratic_schedule(100)
+    schedule = _ddpm.quadratic_schedule(100)
     x0, noise = jnp.array([5.0, -3.0]), jnp.array([0.3, 1.0])
-    at = lambda t: ddpm.diffuse(schedule, x0, noise, jnp.int32(t))
+    at = lambda t: _ddpm.diffuse(schedule, x0, noise, jnp.int32(t))
     np.testing.assert_array_equal(at(0), x0)
     np.testing.assert_allclose(at(100), noise, atol=3e-3)
 
 
 def test_step_decay_at_the_stated_shares():
     """The rate falls to a tenth at 25, 50, 75 and 90 % of the steps."""
-    optimizer = ddpm.step_decay_adam(1.0, 100)
+    optimizer = _ddpm.step_decay_adam(1.0, 100)
     params = jnp.zeros(())
     state = optimizer.init(params)
     update_fn = jax.jit(optimizer.update)
@@ -55,14 +55,14 @@ def test_step_decay_at_the_stated_shares():
 @pytest.mark.parametrize(
     "rows, steps",
     [
-        (10, ddpm.MIN_STEPS),
+        (10, _ddpm.MIN_STEPS),
         (64 * 80, 80 * 250),
         (64 * 80 + 1, 81 * 250),
-        (10**6, ddpm.MAX_STEPS),
+        (10**6, _ddpm.MAX_STEPS),
     ],
 )
 def test_steps_are_epochs_within_bounds(rows, steps):
-    assert ddpm.auto_steps(rows, 64) == steps
+    assert _ddpm.auto_steps(rows, 64) == steps
 
 
 def test_ancestral_sampling_of_a_normal_is_as_computed():
@@ -71,7 +71,7 @@ def test_ancestral_sampling_of_a_normal_is_as_computed():
     All is linear. With sigma_t as in the public code of CSDI, 100 steps lose
     some 5 % of the deviation.
     """
-    schedule = ddpm.quadratic_schedule(100)
+    schedule = _ddpm.quadratic_schedule(100)
     mean, scale = np.array([1.0, -0.5]), np.array([0.5, 1.0])
     beta, signal, noise = (np.asarray(part, np.float64) for part in schedule)
     variance = np.ones(2)
@@ -91,7 +91,7 @@ def test_ancestral_sampling_of_a_normal_is_as_computed():
         return schedule.noise[t] / variance * (x - schedule.signal[t] * mean)
 
     n = 4000
-    x = jax.vmap(lambda key: ddpm.ancestral(key, predict, schedule, WIDE))(
+    x = jax.vmap(lambda key: _ddpm.ancestral(key, predict, schedule, WIDE))(
         jax.random.split(jax.random.key(0), n)
     )
     assert np.all(abs(x.mean(0) - mean) < 4 * scale / n**0.5)
@@ -101,16 +101,16 @@ def test_ancestral_sampling_of_a_normal_is_as_computed():
 
 def test_estimates_of_the_data_stay_within_bounds():
     """Also where the network predicts nonsense."""
-    schedule = ddpm.quadratic_schedule(20)
+    schedule = _ddpm.quadratic_schedule(20)
     bounds = Bounds(jnp.array([-1.0, 0.0]), jnp.array([1.0, 0.0]))
     nonsense = lambda x, t: 50 * jnp.square(x) - 7
-    x = ddpm.ancestral(jax.random.key(0), nonsense, schedule, bounds)
+    x = _ddpm.ancestral(jax.random.key(0), nonsense, schedule, bounds)
     assert abs(float(x[0])) <= 1 and float(x[1]) == 0
 
 
 def _batch(key, n=64):
     key_x, key_m, key_noise = jax.random.split(key, 3)
-    return ddpm.Batch(
+    return _ddpm.Batch(
         inputs=(jax.random.normal(key_x, (n, 3)),),
         noise=jax.random.normal(key_noise, (n, 3)),
         counts=jax.random.bernoulli(key_m, 0.6, (n, 3)),
@@ -121,7 +121,7 @@ def _batch(key, n=64):
 def test_loss_of_a_zero_network_is_the_mean_square_of_the_noise(key):
     batch = _batch(key)
     zero = lambda params, inputs, t: jnp.zeros_like(inputs[0])
-    loss, _ = ddpm.denoising_loss((), zero, batch)
+    loss, _ = _ddpm.denoising_loss((), zero, batch)
     expected = np.mean(np.asarray(batch.noise)[np.asarray(batch.counts)] ** 2)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
@@ -130,19 +130,19 @@ def test_loss_ignores_entries_that_do_not_count(key):
     """Neither what is predicted there nor the noise there."""
     batch = _batch(key)
     same = lambda params, inputs, t: inputs[0]
-    loss, _ = ddpm.denoising_loss((), same, batch)
+    loss, _ = _ddpm.denoising_loss((), same, batch)
     off = jnp.where(batch.counts, 0, jnp.nan)
     other = batch._replace(
         inputs=(batch.inputs[0] + off,), noise=batch.noise - off
     )
-    assert float(ddpm.denoising_loss((), same, other)[0]) == float(loss)
+    assert float(_ddpm.denoising_loss((), same, other)[0]) == float(loss)
     empty = batch._replace(counts=jnp.zeros_like(batch.counts))
-    assert float(ddpm.denoising_loss((), same, empty)[0]) == 0
+    assert float(_ddpm.denoising_loss((), same, empty)[0]) == 0
 
 
 def test_batches_are_diffused_rows_with_zeros_in_the_gaps(key, table):
     data, _ = table
-    schedule = ddpm.quadratic_schedule(50)
+    schedule = _ddpm.quadratic_schedule(50)
     hidden = Masked(jnp.where(data.m, data.x, jnp.nan), data.m)
     draw_batch = jax.jit(missdiff.draw_batch, static_argnums=3)
     batch = draw_batch(key, hidden, schedule, 500)
@@ -200,7 +200,7 @@ def test_inpainting_with_the_true_score_is_as_biased_as_computed(
 ):
     """Correlation 0.8: Algorithm 2 itself does not come out at 0.8."""
     num_steps, n = 100, 2000
-    schedule = ddpm.quadratic_schedule(num_steps)
+    schedule = _ddpm.quadratic_schedule(num_steps)
     cov = jnp.array([[1, 0.8], [0.8, 1]])
     given = np.linspace(-2, 2, n, dtype=np.float32)
     one = lambda key, x: missdiff.inpaint(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax import ode
+from miri_jax.core import ode
 
 
 def _slope(solve):

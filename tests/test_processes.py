@@ -11,7 +11,7 @@ import socket
 import numpy as np
 import pytest
 
-from miri_jax.runner import run
+from miri_jax.app.run import run
 from tests.command import Command
 from tests.conftest import load_config
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from miri_jax import impute
-from miri_jax.config import table_config
-from miri_jax.writers import flatten
+from miri_jax.app import impute
+from miri_jax.app.config import table_config
+from miri_jax.runtime.workdir import flatten
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

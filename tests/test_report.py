@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from miri_jax import report
-from miri_jax import report_numbers as numbers
-from miri_jax import report_pictures as pictures
 from miri_jax.data import tables
 from miri_jax.data.dataset import Dataset, from_table
 from miri_jax.data.transforms import fit_scaler
+from miri_jax.report import facts as numbers
+from miri_jax.report import figures as pictures
 
 TRACE = [{"iteration": k, "loss": 2.0 - k, "mi": 1 / (k + 1)} for k in range(3)]
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miri_jax import imputers, runner
-from miri_jax.checkpoint import CheckpointStore
+from miri_jax import imputers
+from miri_jax.app import run
 from miri_jax.exceptions import NonFiniteError, WorkdirError
-from miri_jax.writers import WorkdirLock
+from miri_jax.runtime.checkpoint import CheckpointStore
+from miri_jax.runtime.workdir import WorkdirLock
 from tests.conftest import load_config
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -25,7 +26,7 @@ def toy_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     config = load_config("toy")
     config.draws = 2
-    return folder, config, runner.run(config, str(folder))
+    return folder, config, run.run(config, str(folder))
 
 
 def _lines(folder):
@@ -75,7 +76,7 @@ def test_a_finished_run_is_not_run_again(toy_run):
     folder, config, _ = toy_run
     with np.load(folder / "imputed.npz") as saved:
         before, lines = dict(saved), _lines(folder)
-    runner.run(config, str(folder))
+    run.run(config, str(folder))
     with np.load(folder / "imputed.npz") as saved:
         assert saved.keys() == before.keys()
         for name in before:
@@ -88,7 +89,7 @@ def test_another_config_is_refused_by_the_key_that_differs(toy_run):
     config = config.copy_and_resolve_references()
     config.imputer.num_steps = 61
     with pytest.raises(WorkdirError, match="imputer.num_steps=60"):
-        runner.run(config, str(folder))
+        run.run(config, str(folder))
 
 
 class _Page(html.parser.HTMLParser):
@@ -139,7 +140,7 @@ def test_a_table_comes_back_with_its_cells_and_types(tmp_path):
     config.data.path = str(path)
     config.data.categorical = ("kind",)
     config.draws = 2
-    runner.run(config, str(tmp_path / "run"))
+    run.run(config, str(tmp_path / "run"))
     for name in ("imputed_1.csv", "imputed_2.csv"):
         filled = pd.read_csv(tmp_path / "run" / name, dtype=str)
         assert list(filled.columns) == ["whole", "part", "kind"]
@@ -162,7 +163,7 @@ def test_names_in_the_report_are_escaped(tmp_path):
     config.imputer = {}
     config.model = {}
     config.data.path = str(path)
-    runner.run(config, str(tmp_path / "run"))
+    run.run(config, str(tmp_path / "run"))
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<script>" not in page and "&lt;script&gt;" in page
 
@@ -209,7 +210,7 @@ def test_a_loss_that_is_not_finite_stops_with_where(tmp_path, monkeypatch):
     with pytest.raises(
         NonFiniteError, match=r"iteration 3, SGD step 4 .* checkpoint 2$"
     ):
-        runner.run(config, str(tmp_path))
+        run.run(config, str(tmp_path))
     assert not (tmp_path / "imputed.npz").exists()
     assert [line["iteration"] for line in _lines(tmp_path)] == [0, 1, 2]
 
@@ -218,7 +219,7 @@ def test_a_loss_that_is_not_finite_goes_back_with_smaller_steps(
     tmp_path, monkeypatch, capsys
 ):
     config = _break(monkeypatch, limit=0.1)
-    runner.run(config, str(tmp_path / "whole"))
+    run.run(config, str(tmp_path / "whole"))
     said = capsys.readouterr().err
     assert said.count("going back to it with") == 2
     assert "good state is checkpoint 2; going back to it with 0.0625" in said
@@ -243,8 +244,8 @@ def test_a_loss_that_is_not_finite_goes_back_with_smaller_steps(
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointStore, "save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            runner.run(config, str(folder))
-    runner.run(config, str(folder))
+            run.run(config, str(folder))
+    run.run(config, str(folder))
     assert [line["loss"] for line in _lines(folder)[1:]] == rates
 
 
@@ -266,7 +267,7 @@ def test_steps_that_compile_anew_are_said(tmp_path, monkeypatch):
     config = load_config("toy")
     config.method, config.imputer, config.model = "changing", {}, {}
     config.eval_every = 8
-    runner.run(config, str(tmp_path))
+    run.run(config, str(tmp_path))
     notes = json.loads((tmp_path / "summary.json").read_text())["notes"]
     assert any("compiled programs anew" in note for note in notes)
 
@@ -279,7 +280,7 @@ def test_smaller_steps_that_do_not_help_end_with_a_diagnosis(
     with pytest.raises(
         NonFiniteError, match="did not help, 2 times; try another"
     ):
-        runner.run(config, str(tmp_path))
+        run.run(config, str(tmp_path))
     assert not (tmp_path / "imputed.npz").exists()
 
 
@@ -287,8 +288,8 @@ def test_a_second_run_in_one_folder_is_refused(tmp_path):
     with WorkdirLock(tmp_path / "run") as lock:
         lock.take()
         with pytest.raises(WorkdirError, match="is at work in .*run; wait"):
-            runner.run(load_config("toy"), str(tmp_path / "run"))
-    runner.run(load_config("toy"), str(tmp_path / "run"))
+            run.run(load_config("toy"), str(tmp_path / "run"))
+    run.run(load_config("toy"), str(tmp_path / "run"))
 
 
 def test_the_summary_says_what_the_run_took(toy_run):
@@ -306,16 +307,16 @@ def test_the_summary_says_what_the_run_took(toy_run):
 def test_a_profile_is_left_where_it_is_wanted(tmp_path):
     config = load_config("toy")
     config.profile = True
-    runner.run(config, str(tmp_path))
+    run.run(config, str(tmp_path))
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
 
 
 def test_settings_left_at_none_are_the_methods_own():
     config = load_config("table", "")
-    assert runner.settings_of(config) == {}
+    assert run.settings_of(config) == {}
     config.imputer.num_steps = 7
     config.model.width = 9
-    assert runner.settings_of(config) == {
+    assert run.settings_of(config) == {
         "num_steps": 7,
         "model": {"width": 9},
     }
@@ -331,6 +332,6 @@ def test_every_config_says_how_to_run_it_and_has_a_smoke(name):
     assert f"--config configs/{name}.py" in docstring
     assert re.search(r"\d+ (seconds|minutes?)", docstring)
     smoke = load_config(name)
-    fit = runner.settings_of(smoke)
+    fit = run.settings_of(smoke)
     assert fit["num_iterations"] <= 3
     assert smoke.to_dict().keys() == load_config(name, "").to_dict().keys()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax.imputers import ddpm, draws, fit, make_imputer, tabcsdi
+from miri_jax.imputers import _ddpm, draws, fit, make_imputer, tabcsdi
 from miri_jax.types import Masked
 
 
@@ -54,7 +54,7 @@ def _batch(key, data, schedule):
 def test_loss_is_over_targets_only(key, table):
     """A zero network: the mean of their squared noise."""
     data, _ = table
-    schedule = ddpm.quadratic_schedule(50)
+    schedule = _ddpm.quadratic_schedule(50)
     hidden = Masked(jnp.where(data.m, data.x, jnp.nan), data.m)
     batch = _batch(key, hidden, schedule)
     x_t, x_cond, cond = map(np.asarray, batch.inputs)
@@ -64,14 +64,14 @@ def test_loss_is_over_targets_only(key, table):
     # The network sees each entry once: clean where it is conditioned on.
     assert not x_t[cond].any() and not x_cond[~cond].any()
     zero = lambda params, inputs, t: jnp.zeros_like(inputs[0])
-    loss, _ = ddpm.denoising_loss((), zero, batch)
+    loss, _ = _ddpm.denoising_loss((), zero, batch)
     expected = np.mean(np.asarray(batch.noise)[target] ** 2)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_targets_are_diffused_observed_entries(key, table):
     data, _ = table
-    schedule = ddpm.quadratic_schedule(50)
+    schedule = _ddpm.quadratic_schedule(50)
     batch = _batch(key, data, schedule)
     # Later the signal is too small to be told from rounding.
     early = np.asarray(batch.t) < 30

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax import train
+from miri_jax.core import train
 
 OPTIMIZER = train.cosine_adam(0.05, 200)
 

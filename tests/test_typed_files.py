@@ -11,7 +11,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from miri_jax import streaming
+from miri_jax.app import streaming
 from miri_jax.data import table_files, tables
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.core.masks import amputate
 from miri_jax.data.columns import Column, limits
 from miri_jax.data.tables import Table, settle
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.exceptions import DataError
-from miri_jax.masks import amputate
 from miri_jax.metrics import errors, median_distance, mmd
 from miri_jax.metrics.errors import column_scale
 from miri_jax.types import Bounds, Masked

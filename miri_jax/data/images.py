@@ -6,11 +6,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from miri_jax.core.masks import pixels
+from miri_jax.core.rows import spaced
 from miri_jax.data.image_files import Images, read_images
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.exceptions import DataError
-from miri_jax.flow import spaced
-from miri_jax.masks import pixels
 from miri_jax.types import Bounds, Masked
 
 # Images that PSNR and SSIM are a mean over, at most.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from miri_jax.core.parallel import spread, to_host
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers.diffputer import make_diffputer
 from miri_jax.imputers.gain import make_gain
@@ -18,7 +19,6 @@ from miri_jax.imputers.miri import make_miri, make_miri_paper
 from miri_jax.imputers.missdiff import make_missdiff
 from miri_jax.imputers.simple import make_mean, make_median
 from miri_jax.imputers.tabcsdi import make_tabcsdi
-from miri_jax.parallel import spread, to_host
 from miri_jax.settings import did_you_mean, misfit
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
 

@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from miri_jax import train
-from miri_jax.flow import gap_rows, merge
-from miri_jax.imputers.rows import move_chunks
+from miri_jax.core import train
+from miri_jax.core.flow import merge
+from miri_jax.core.rows import gap_rows, move_chunks
 from miri_jax.models import MLP, matched_mlp
 from miri_jax.types import Array, Draw, Imputer, Masked, PyTree
 

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from miri_jax import train
-from miri_jax.flow import gap_rows, merge
-from miri_jax.imputers.rows import move_rows
-from miri_jax.imputers.simple import observed_bounds, observed_mean
+from miri_jax.core import train
+from miri_jax.core.flow import merge
+from miri_jax.core.rows import gap_rows, move_rows
+from miri_jax.core.statistics import observed_bounds, observed_mean
 from miri_jax.models import matched_mlp
 from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
 

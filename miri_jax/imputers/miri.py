@@ -21,22 +21,29 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from miri_jax import flow, ode, train
+from miri_jax.core import flow, ode, train
+from miri_jax.core.pairs import Pairs, draw_batch, draw_from_pool, draw_pair
+from miri_jax.core.parallel import split_examples
+from miri_jax.core.rows import (
+    GapRows,
+    draw_starts,
+    gap_rows,
+    move_rows,
+    spaced,
+)
+from miri_jax.core.statistics import observed_mean, observed_median
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import early_stopping
-from miri_jax.imputers.gaussian import (
+from miri_jax.imputers import _early_stopping
+from miri_jax.metrics.mutual_information import estimate_mutual_information
+from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
+from miri_jax.sources.gaussian import (
     Gaussian,
     conditional_base,
     draw_rows,
     fit_gaussian,
 )
-from miri_jax.imputers.harmonic import fit_errors, harmonic_draw
-from miri_jax.imputers.rows import draw_starts, move_rows
-from miri_jax.imputers.simple import observed_mean, observed_median
-from miri_jax.metrics.mutual_information import estimate_mutual_information
-from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
-from miri_jax.parallel import split_examples
-from miri_jax.types import Array, Cond, Draw, Imputer, Masked, PyTree
+from miri_jax.sources.harmonic import fit_errors, harmonic_draw
+from miri_jax.types import Array, Base, Cond, Draw, Imputer, Masked, PyTree
 
 SOURCES = ("previous", "noise", "gaussian", "harmonic")
 INITIALS = ("normal", "uniform", "mean", "median")
@@ -187,7 +194,7 @@ class _MIRI:
         params = network.init(key, x, cond, jnp.float32(0))["params"]
         return train.init_train_state(params, self.optimizer(data.x.shape))
 
-    def base(self, start: Any) -> flow.Base | None:
+    def base(self, start: Any) -> Base | None:
         """The start of the flow; None where it is the previous imputation."""
         if self.source == "previous":
             return None
@@ -224,9 +231,9 @@ class _MIRI:
                 train_state.params,
             )
         if self.held_out:
-            few = early_stopping.NUM_ROWS
-            rows = order[:few] if n > self.max_rows else flow.spaced(n, few)
-            held_out = early_stopping.hold_out(
+            few = _early_stopping.NUM_ROWS
+            rows = order[:few] if n > self.max_rows else spaced(n, few)
+            held_out = _early_stopping.hold_out(
                 key_held,
                 data.m,
                 rows,
@@ -325,7 +332,7 @@ class _MIRI:
             size = -(-num_steps * self.batch_size // self.pair_reuse)
             share = 1 if self.thin else auto_share(shape)
             size = share * -(-size // share)
-            pool = flow.draw_pair(
+            pool = draw_pair(
                 key_pool, batch_size=size, share=share, **self.pairs(bank)
             )
         sgd = self.sgd(shape, bank, pool)
@@ -342,13 +349,13 @@ class _MIRI:
         return _Bank(take(state.x), take(data.m), take(targets), state.start)
 
     def pairs(self, bank: _Bank) -> dict[str, Any]:
-        """The arguments of `flow.draw_pair`."""
+        """The arguments of `pairs.draw_pair`."""
         return dict(
             x=bank.x,
             m=bank.m,
             targets=bank.targets,
             base=self.base(bank.start),
-            gaps=flow.gap_rows(bank.m),
+            gaps=gap_rows(bank.m),
             thin=self.thin,
         )
 
@@ -356,14 +363,14 @@ class _MIRI:
         self,
         shape: tuple[int, ...],
         bank: _Bank,
-        pool: flow.Pairs | None = None,
+        pool: Pairs | None = None,
     ) -> dict[str, Any]:
         """The arguments of `train.fit`, with pairs drawn ahead or anew."""
         apply_fn = self.apply_fn(shape)
         if pool is None:
-            draw = partial(flow.draw_batch, **self.pairs(bank))
+            draw = partial(draw_batch, **self.pairs(bank))
         else:
-            draw = partial(flow.draw_from_pool, pool=pool)
+            draw = partial(draw_from_pool, pool=pool)
         return dict(
             sample_batch=partial(
                 draw,
@@ -398,11 +405,11 @@ class _MIRI:
                 state.held_out.best,
                 params,
             )
-        rows, some = flow.gap_rows(data.m), self.rows(state, data)
+        rows, some = gap_rows(data.m), self.rows(state, data)
         if some is not None:
             # Until the end only what the next iteration learns from moves.
             rest = len(data.x) - self.max_rows
-            rows = flow.GapRows(
+            rows = GapRows(
                 jnp.where(done, rows.order, jnp.pad(some, (0, rest))),
                 jnp.where(done, rows.count, self.max_rows),
             )
@@ -411,9 +418,9 @@ class _MIRI:
 
     def validate(
         self, state: MIRIState, data: Masked
-    ) -> early_stopping.HeldOut:
+    ) -> _early_stopping.HeldOut:
         """The held-out loss of the averaged weights, and the best so far."""
-        return early_stopping.validate(
+        return _early_stopping.validate(
             state.held_out,
             state.train.ema,
             self.apply_fn(state.x.shape),
@@ -429,7 +436,7 @@ class _MIRI:
         params: PyTree,
         x: Array,
         data: Masked,
-        rows: flow.GapRows,
+        rows: GapRows,
         draw: Draw | None = None,
     ) -> Array:
         """Solves eq. 7 (Algorithm 2) for some rows, from x or the source."""
@@ -455,7 +462,7 @@ class _MIRI:
         draw: Draw | None = None,
     ) -> Array:
         """A fresh draw: by the last network, or by all kept ones in order."""
-        rows = flow.gap_rows(data.m)
+        rows = gap_rows(data.m)
         if self.source != "previous":
             params = state.held_out.best if self.held_out else state.train.ema
             return self.moved(key, state, params, data.x, data, rows, draw)
@@ -551,7 +558,7 @@ def make_miri(
         `source="previous"` impute new rows or draw again. None: where it is the
         source.
       held_out: share of the observed entries (of at most
-        `early_stopping.NUM_ROWS` rows) that no loss sees; draws come from the
+        `_early_stopping.NUM_ROWS` rows) that no loss sees; draws come from the
         weights with the smallest loss on them, and the fit stops when that has
         not fallen for `patience` iterations. 0 for no early stopping, and
         none with `source="previous"`, where no network stands for itself, nor
@@ -563,7 +570,7 @@ def make_miri(
       shrinkage: strength of the Gaussian's shrinkage.
       chunk: rows of the ODE solved at a time.
       thin: let a flow that does not start from the previous imputation rest on
-        what was really observed alone, see `flow.draw_pair`; for images.
+        what was really observed alone, see `pairs.draw_pair`; for images.
       model: overrides of the fields of `VelocityMLP`, whose width is else
         `auto_width` of the table, or of images of `VelocityUNet`.
 

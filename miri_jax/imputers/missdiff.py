@@ -11,24 +11,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from miri_jax.core.flow import merge
 from miri_jax.exceptions import ConfigError
-from miri_jax.flow import merge
-from miri_jax.imputers import ddpm
+from miri_jax.imputers import _ddpm
 from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
 def draw_batch(
-    key: Array, data: Masked, schedule: ddpm.Schedule, batch_size: int
-) -> ddpm.Batch:
+    key: Array, data: Masked, schedule: _ddpm.Schedule, batch_size: int
+) -> _ddpm.Batch:
     """Rows, times and noise; observed entries count (Algorithm 1)."""
-    _, m, t, noise, x_t = ddpm.draw_rows(key, data, schedule, batch_size)
-    return ddpm.Batch((x_t,), noise, m, t)
+    _, m, t, noise, x_t = _ddpm.draw_rows(key, data, schedule, batch_size)
+    return _ddpm.Batch((x_t,), noise, m, t)
 
 
 def generate(
     key: Array,
     predict: Callable[..., Array],
-    schedule: ddpm.Schedule,
+    schedule: _ddpm.Schedule,
     bounds: Bounds,
     **settings: Any,
 ) -> Array:
@@ -38,17 +38,17 @@ def generate(
       key: PRNG key.
       predict: `(inputs, t) -> [*dims]`, the noise.
       schedule: the noise schedule.
-      bounds: see `ddpm.ancestral`.
-      **settings: see `ddpm.ancestral`.
+      bounds: see `_ddpm.ancestral`.
+      **settings: see `_ddpm.ancestral`.
     """
     noise = lambda x, t: predict((x,), t)
-    return ddpm.ancestral(key, noise, schedule, bounds, **settings)
+    return _ddpm.ancestral(key, noise, schedule, bounds, **settings)
 
 
 def inpaint(
     key: Array,
     predict: Callable[..., Array],
-    schedule: ddpm.Schedule,
+    schedule: _ddpm.Schedule,
     bounds: Bounds,
     x_obs: Array,
     m: Array,
@@ -68,7 +68,7 @@ def inpaint(
 
     def observe(key: Array, x: Array, t: Array) -> Array:
         noise = jax.random.normal(key, x.shape, x.dtype)
-        diffused = ddpm.diffuse(schedule, jnp.where(m, x_obs, 0), noise, t)
+        diffused = _ddpm.diffuse(schedule, jnp.where(m, x_obs, 0), noise, t)
         return merge(diffused, x, m)
 
     return generate(
@@ -103,13 +103,13 @@ def make_missdiff(
     Args:
       num_iterations: parts that the fit is cut into.
       num_steps: SGD steps in each; None for 250 epochs in all, within bounds,
-        see `ddpm.auto_steps`.
+        see `_ddpm.auto_steps`.
       batch_size: rows in each SGD step.
       learning_rate: of Adam, at first.
-      decay: factor of `ddpm.step_decay_adam`.
+      decay: factor of `_ddpm.step_decay_adam`.
       ema_decay: of the average of weights that draws come from; 0 for none.
       diffusion_steps: T.
-      resamplings: of each step of imputation, see `ddpm.ancestral`; 1 is
+      resamplings: of each step of imputation, see `_ddpm.ancestral`; 1 is
         Algorithm 2, more make its bias smaller at as many times the cost.
       chunk: rows imputed or generated at a time.
       model: overrides of `MLP`'s fields.
@@ -118,7 +118,7 @@ def make_missdiff(
       The imputer, with `sample` for complete rows (Algorithm 3); see
       `types.Imputer`.
     """
-    diffusion = ddpm.Diffusion(
+    diffusion = _ddpm.Diffusion(
         draw_batch=draw_batch,
         draw_row=partial(inpaint, resamplings=resamplings),
         num_iterations=num_iterations,
@@ -133,7 +133,7 @@ def make_missdiff(
     )
 
     def sample(
-        key: Array, state: ddpm.DiffusionState, shape: tuple[int, ...]
+        key: Array, state: _ddpm.DiffusionState, shape: tuple[int, ...]
     ) -> Array:
         n, *dims = shape
         if tuple(dims) != state.x.shape[1:]:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from miri_jax.imputers import ddpm
+from miri_jax.imputers import _ddpm
 from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
@@ -59,23 +59,23 @@ def network_inputs(x_t: Array, x: Array, cond: Array) -> tuple[Array, ...]:
 def draw_batch(
     key: Array,
     data: Masked,
-    schedule: ddpm.Schedule,
+    schedule: _ddpm.Schedule,
     batch_size: int,
     *,
     target_share: float | None,
-) -> ddpm.Batch:
+) -> _ddpm.Batch:
     """Rows, times, noise and splits; target entries count."""
     key_rows, key_split = jax.random.split(key)
-    x, m, t, noise, x_t = ddpm.draw_rows(key_rows, data, schedule, batch_size)
+    x, m, t, noise, x_t = _ddpm.draw_rows(key_rows, data, schedule, batch_size)
     keys = jax.random.split(key_split, batch_size)
     cond, target = jax.vmap(split_observed, (0, 0, None))(keys, m, target_share)
-    return ddpm.Batch(network_inputs(x_t, x, cond), noise, target, t)
+    return _ddpm.Batch(network_inputs(x_t, x, cond), noise, target, t)
 
 
 def draw_row(
     key: Array,
     predict: Callable[..., Array],
-    schedule: ddpm.Schedule,
+    schedule: _ddpm.Schedule,
     bounds: Bounds,
     x_obs: Array,
     m: Array,
@@ -85,7 +85,7 @@ def draw_row(
     def noise(x_t: Array, t: Array) -> Array:
         return predict(network_inputs(x_t, x_obs, m), t)
 
-    return ddpm.ancestral(key, noise, schedule, bounds)
+    return _ddpm.ancestral(key, noise, schedule, bounds)
 
 
 def make_tabcsdi(
@@ -113,10 +113,10 @@ def make_tabcsdi(
     Args:
       num_iterations: parts that the fit is cut into.
       num_steps: SGD steps in each; None for 250 epochs in all, within bounds,
-        see `ddpm.auto_steps`.
+        see `_ddpm.auto_steps`.
       batch_size: rows in each SGD step.
       learning_rate: of Adam, at first.
-      decay: factor of `ddpm.step_decay_adam`.
+      decay: factor of `_ddpm.step_decay_adam`.
       ema_decay: of the average of weights that draws come from; 0 for none.
       diffusion_steps: T.
       target_share: see `split_observed`. The public code has 0.8, rounded, by
@@ -129,7 +129,7 @@ def make_tabcsdi(
     Returns:
       The imputer, see `types.Imputer`.
     """
-    return ddpm.Diffusion(
+    return _ddpm.Diffusion(
         draw_batch=partial(draw_batch, target_share=target_share),
         draw_row=draw_row,
         num_iterations=num_iterations,

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from miri_jax import report_pictures as pictures
 from miri_jax.data import Dataset, ImageSet
-from miri_jax.report_numbers import (
+from miri_jax.report import figures as pictures
+from miri_jax.report.facts import (
     MIN_CLASS,
     TELLING,
     McarTest,
@@ -33,7 +33,7 @@ from miri_jax.report_numbers import (
     views_of,
     warnings_of,
 )
-from miri_jax.report_pictures import (
+from miri_jax.report.figures import (
     DAY,
     IMPUTED,
     MAX_COLUMNS,
@@ -45,7 +45,7 @@ from miri_jax.report_pictures import (
     shorten,
     with_gaps,
 )
-from miri_jax.writers import write_atomically
+from miri_jax.runtime.files import write_atomically
 
 # CSS pixels of an inch of a figure: 10.2 of them are the page's width.
 PIXELS = 94

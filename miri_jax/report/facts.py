@@ -13,7 +13,7 @@ from scipy.special import chdtrc
 
 from miri_jax.data import Dataset, columns, tables
 from miri_jax.data.transforms import Scaler, standardise
-from miri_jax.report_pictures import (
+from miri_jax.report.figures import (
     MAX_COLUMNS,
     MAX_MATRIX,
     Prediction,

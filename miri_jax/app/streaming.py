@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from miri_jax import interrupt
 from miri_jax.data import table_files
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError, NonFiniteError
-from miri_jax.writers import write_atomically
+from miri_jax.runtime import interrupt
+from miri_jax.runtime.files import write_atomically
 
 SAMPLE_ROWS, PART_ROWS = 100_000, 65_536
 

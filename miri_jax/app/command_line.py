@@ -8,8 +8,8 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from miri_jax import interrupt
 from miri_jax.exceptions import ConfigError, MiriError
+from miri_jax.runtime import interrupt
 from miri_jax.settings import did_you_mean
 
 

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from miri_jax import interrupt, parallel, writers
-from miri_jax.checkpoint import CheckpointStore
+from miri_jax.core import parallel
 from miri_jax.data import Dataset, ImageSet
-from miri_jax.diagnostics import Compilations
 from miri_jax.exceptions import NonFiniteError
 from miri_jax.imputers import IMPUTERS, finished, iterate, make_imputer
 from miri_jax.metrics import mutual_information
+from miri_jax.runtime import interrupt, processes, progress
+from miri_jax.runtime.checkpoint import CheckpointStore
+from miri_jax.runtime.provenance import Compilations
 from miri_jax.types import Imputer, Masked
 
 # What the learning rate is multiplied by at each rollback.
@@ -89,7 +90,7 @@ def fit(
         if resumed:
             where = f"after iteration {int(start.state.iteration)}"
             where = where if start.step else "anew"
-            writers.say(f"resuming in {folder}: {where}")
+            progress.say(f"resuming in {folder}: {where}")
         while True:
             try:
                 state, trace = steps.take(start)
@@ -112,7 +113,7 @@ def fit(
                     f"{error}; going back to it with {scale:g} times the"
                     " learning rate"
                 )
-                writers.say(notes[-1])
+                progress.say(notes[-1])
                 start = steps.start(imputer, like, settings, scale)
     finally:
         store.close()
@@ -166,7 +167,7 @@ class _Steps:
             saved, rows=len(self.dataset.m)
         )
         for note in damaged:
-            writers.say(note)
+            progress.say(note)
         if found is not None:
             scale = min(scale, float(found["learning_rate_scale"]))
         if scale < 1:
@@ -186,13 +187,15 @@ class _Steps:
             jax.random.fold_in(key_metrics, now), self.dataset, x
         )
         kind = (
-            writers.MetricsWriter if parallel.writes() else writers.SilentWriter
+            progress.MetricsWriter
+            if processes.writes()
+            else progress.SilentWriter
         )
         metrics = kind(
             self.folder, first_step=step, num_iterations=imputer.num_iterations
         )
         try:
-            if parallel.first_of(not metrics.rows()):
+            if processes.first_of(not metrics.rows()):
                 values = evaluate(0, state.x)
                 metrics.write(0, 0, values)
                 metrics.progress(0, values)
@@ -212,8 +215,8 @@ class _Steps:
                 if now > before:
                     metrics.progress(now, values)
                 due = time.monotonic() - saved_at >= limits.every_seconds
-                stop = parallel.any_of(interrupt.requested())
-                if last or stop or parallel.first_of(due):
+                stop = processes.any_of(interrupt.requested())
+                if last or stop or processes.first_of(due):
                     whole = {"state": state, "learning_rate_scale": scale}
                     self.store.save(step, whole)
                     saved, saved_at = step, time.monotonic()

@@ -297,7 +297,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
           DataError: if the folder is not empty, or a level cannot be written.
         """
         # Not above: half a second that only saving and loading need.
-        from miri_jax.checkpoint import CheckpointStore
+        from miri_jax.runtime.checkpoint import CheckpointStore
 
         check_is_fitted(self)
         folder = pathlib.Path(path)
@@ -339,7 +339,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
           DataError: if there is none, or it is damaged.
         """
         # Not above: half a second that only saving and loading need.
-        from miri_jax.checkpoint import CheckpointStore
+        from miri_jax.runtime.checkpoint import CheckpointStore
 
         folder = pathlib.Path(path)
         try:

@@ -57,7 +57,7 @@ def base_config() -> ConfigDict:
             # Devices that a CPU is taken for, each with a core of its own.
             "cpu_devices": 1,
             # For several processes, as on the hosts of a TPU slice: see
-            # `miri_jax.parallel.join`. `initialize` alone lets JAX find out.
+            # `processes.join`. `initialize` alone lets JAX find out.
             "distributed": {
                 "initialize": False,
                 "coordinator_address": config_dict.placeholder(str),

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from miri_jax.core.parallel import sharding, to_host
 from miri_jax.exceptions import WorkdirError, first_line
-from miri_jax.parallel import sharding, to_host
 from miri_jax.types import PyTree
 
 FORMAT = 1

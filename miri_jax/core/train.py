@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from miri_jax.parallel import split_examples
+from miri_jax.core.parallel import split_examples
 from miri_jax.types import Array, PyTree
 
 LossFn = Callable[[PyTree, Any], tuple[Array, dict[str, Array]]]

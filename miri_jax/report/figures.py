@@ -14,9 +14,9 @@ from matplotlib import dates, font_manager
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from miri_jax.core.rows import spaced
 from miri_jax.data import Dataset, ImageSet
 from miri_jax.data.images import mean_pixels
-from miri_jax.flow import spaced
 
 OBSERVED, IMPUTED, TRUE = "#4c566a", "#d08770", "#5e81ac"
 PALE = "#e5e9f0"

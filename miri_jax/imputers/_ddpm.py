@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from miri_jax import train
-from miri_jax.flow import gap_rows
-from miri_jax.imputers.rows import move_chunks
-from miri_jax.imputers.simple import observed_bounds
+from miri_jax.core import train
+from miri_jax.core.rows import gap_rows, move_chunks
+from miri_jax.core.statistics import observed_bounds
 from miri_jax.models import MLP, UNet, matched_network
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, PyTree
 

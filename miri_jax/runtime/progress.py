@@ -5,130 +5,18 @@ renamed, so that a reader sees the old one or the new one, never half of one.
 """
 
 import json
-import os
 import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import filelock
-import numpy as np
 import tensorboardX
 import tqdm
 
-from miri_jax import parallel
-from miri_jax.exceptions import WorkdirError
-
-
-def write_atomically(path: pathlib.Path, write: Callable[[str], None]) -> None:
-    """Lets `write` fill a file beside `path`, then renames it to `path`.
-
-    The temporary name ends as `path` does, since writers go by endings.
-    """
-    temporary = path.with_name(f".partial-{path.name}")
-    try:
-        write(str(temporary))
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes an object as indented JSON, atomically."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda p: pathlib.Path(p).write_text(text))
-
-
-def write_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
-    """Writes a compressed npz, atomically."""
-    write_atomically(path, lambda p: np.savez_compressed(p, **arrays))
-
-
-class WorkdirLock:
-    """Keeps other processes out of a run's folder while it is at work."""
-
-    def __init__(self, workdir: pathlib.Path) -> None:
-        """Of a folder that `take` will create."""
-        self._workdir = workdir
-        self._lock = filelock.FileLock(workdir / ".lock", timeout=0)
-
-    def __enter__(self) -> "WorkdirLock":
-        """Takes nothing yet."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Lets others in; the system does so too where the process dies."""
-        self._lock.release()
-
-    def take(self) -> None:
-        """Takes the folder.
-
-        Raises:
-          WorkdirError: if another process is at work there, or nothing can be
-            written.
-        """
-        try:
-            self._workdir.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise WorkdirError(
-                f"another process is at work in {self._workdir}; wait for it,"
-                " or use another --workdir"
-            ) from None
-        except OSError as error:
-            raise WorkdirError(
-                f"{self._workdir} cannot be written ({error.strerror}); use"
-                " another --workdir"
-            ) from error
-
-
-def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
-    """Makes sure that a folder is new or holds a run of the same settings.
-
-    Args:
-      workdir: the folder.
-      settings: everything that decides the result; must survive JSON.
-
-    Returns:
-      True if a run of the same settings has begun there.
-
-    Raises:
-      WorkdirError: naming the first setting that differs.
-    """
-    path = workdir / "config.json"
-    settings = json.loads(json.dumps(settings))
-    if not path.exists():
-        write_json(path, settings)
-        return False
-    try:
-        before = flatten(json.loads(path.read_text()))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise WorkdirError(
-            f"{path} cannot be read; use another --workdir or delete this one"
-        ) from None
-    now = flatten(settings)
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise WorkdirError(
-                f"{workdir} holds a run with {key}={before.get(key)!r}, this"
-                f" one has {now.get(key)!r}; use another --workdir or delete"
-                " that one"
-            )
-    return True
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, its keys the paths with dots between."""
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else key)
-    return flat
+from miri_jax.runtime import processes
+from miri_jax.runtime.files import write_atomically
 
 
 class MetricsWriter:
@@ -244,7 +132,7 @@ def say(line: str) -> None:
 
     Of several processes only the one that writes says anything.
     """
-    if not parallel.writes():
+    if not processes.writes():
         return
     tqdm.tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()

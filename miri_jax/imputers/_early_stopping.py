@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from miri_jax import flow
-from miri_jax.types import Array, PyTree
+from miri_jax.core import flow
+from miri_jax.core.pairs import make_batch, pairs_from_base
+from miri_jax.types import Array, Base, PyTree
 
 NUM_ROWS = 4096
 NUM_PAIRS = 4096
@@ -71,7 +72,7 @@ def validate(
     apply_fn: flow.ApplyFn,
     x: Array,
     m: Array,
-    base: flow.Base,
+    base: Base,
 ) -> HeldOut:
     """Compares parameters with the best so far.
 
@@ -95,11 +96,9 @@ def validate(
         m[jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m), jnp.int32)]
         & ~entries
     )
-    pairs = flow.pairs_from_base(key_noise, x1, entries, m0, base)
+    pairs = pairs_from_base(key_noise, x1, entries, m0, base)
     tau = jax.random.uniform(key_tau, (NUM_PAIRS,), x.dtype)
-    loss, aux = flow.flow_loss(
-        params, apply_fn, flow.make_batch(tau, pairs, 0.0)
-    )
+    loss, aux = flow.flow_loss(params, apply_fn, make_batch(tau, pairs, 0.0))
     loss /= jnp.maximum(aux["zero"], 1e-12)
     better = loss < held_out.loss
     choose = lambda new, old: jnp.where(better, new, old)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from miri_jax.flow import merge, spaced
+from miri_jax.core.flow import merge
+from miri_jax.core.rows import spaced
 from miri_jax.types import Array, Masked
 
 NUM_SWEEPS = 24

@@ -1,13 +1,39 @@
 """Replacing the missing entries of rows, in memory bounded in their number."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from miri_jax.flow import Base, GapRows, gap_rows, merge
-from miri_jax.parallel import split_examples
-from miri_jax.types import Array, Draw, Masked
+from miri_jax.core.flow import merge
+from miri_jax.core.parallel import split_examples
+from miri_jax.types import Array, Base, Draw, Masked
+
+
+class GapRows(NamedTuple):
+    """The rows of a table that miss at least one entry.
+
+    Attributes:
+      order: `[n]`, all row indices, those of rows with gaps first.
+      count: scalar, how many rows have gaps.
+    """
+
+    order: Array
+    count: Array
+
+
+def gap_rows(m: Array) -> GapRows:
+    """Finds the rows with gaps of a mask `[n, *dims]`."""
+    gaps = ~jnp.all(m.reshape(m.shape[0], -1), axis=1)
+    return GapRows(jnp.argsort(~gaps), jnp.sum(gaps))  # the sort is stable
+
+
+def spaced(n: int, count: int) -> np.ndarray:
+    """`count` of n row numbers, or all, evenly spaced: files may be sorted."""
+    return np.linspace(0, n - 1, min(n, count)).astype(np.int32)
+
 
 # (noise, x, x_obs, m), all [*dims], to the row's new values.
 Move = Callable[[Array, Array, Array, Array], Array]

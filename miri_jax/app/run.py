@@ -11,20 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image
 from scipy.special import entr
 
-from miri_jax import diagnostics, parallel, report, writers
+from miri_jax import report
+from miri_jax.app.fitting import fit
+from miri_jax.app.results import write_results
+from miri_jax.core import parallel
 from miri_jax.data import Dataset, ImageSet, load_dataset
 from miri_jax.data.images import mean_pixels
-from miri_jax.data.table_files import (
-    ending_of,
-    numbered,
-    write_table,
-)
-from miri_jax.diagnostics import Clock, Compilations
+from miri_jax.data.table_files import ending_of, numbered
 from miri_jax.exceptions import ConfigError, NonFiniteError
-from miri_jax.fitting import fit
 from miri_jax.imputers import draws as draw_set
 from miri_jax.imputers import make_imputer, redraw_outside
 from miri_jax.metrics import (
@@ -32,6 +28,8 @@ from miri_jax.metrics import (
     estimate_mutual_information,
     mutual_information,
 )
+from miri_jax.runtime import files, processes, progress, provenance, workdir
+from miri_jax.runtime.provenance import Clock, Compilations
 from miri_jax.types import Draw, Imputer, Masked
 
 
@@ -53,7 +51,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
-    for name, value in writers.flatten(config.to_dict()).items():
+    for name, value in workdir.flatten(config.to_dict()).items():
         if isinstance(value, float) and not np.isfinite(value):
             raise ConfigError(f"{name} is {value}; give a finite number")
     output = config.get("output")
@@ -61,28 +59,28 @@ def run(config: ConfigDict, workdir: str) -> Any:
         check_output(output, config)
     start_devices(config)
     folder = pathlib.Path(workdir)
-    with Compilations() as compiled, writers.WorkdirLock(folder) as lock:
+    with Compilations() as compiled, workdir.WorkdirLock(folder) as lock:
         return _run(config, folder, lock, compiled)
 
 
 def _run(
     config: ConfigDict,
     folder: pathlib.Path,
-    lock: writers.WorkdirLock,
+    lock: workdir.WorkdirLock,
     compiled: Compilations,
 ) -> Any:
     clock, output = Clock(), config.get("output")
     with clock("load"):
-        dataset = parallel.agree(lambda: load_dataset(**config.data.to_dict()))
+        dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
         settings = settings_of(config)
         imputer = make_imputer(config.method, **settings)
         data = parallel.spread(dataset.masked(), len(dataset.m))
         # Refuses, before a file is written, what does not fit the data.
         like = jax.eval_shape(imputer.init, jax.random.key(0), data)
-        resumed = parallel.agree(lambda: _claim(folder, lock, config, dataset))
+        resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
     for note in dataset.table.notes if dataset.table else ():
-        writers.say(note)
-    writers.say(
+        progress.say(note)
+    progress.say(
         f"{config.method}: {_extent(dataset)} missing,"
         f" on {jax.devices()[0].device_kind}"
     )
@@ -92,7 +90,7 @@ def _run(
     )
     trace, notes = [], []
     if dataset.m.all():
-        writers.say("nothing is missing: the table is returned as it is")
+        progress.say("nothing is missing: the table is returned as it is")
         state, draws = None, [dataset.values] * config.draws
     else:
         with clock("fit"):
@@ -114,34 +112,36 @@ def _run(
             )
     with clock("evaluate"):
         final = _evaluate_draws(key_final, dataset, draws)
-    if not parallel.writes():
+    if not processes.writes():
         return state
     with clock("write"):
         results = write_results(folder, dataset, draws, output)
     page = pathlib.Path(config.get("report") or folder / "report.html")
-    full = diagnostics.memory_note()
+    full = provenance.memory_note()
     if full:
         notes.append(full)
-        writers.say(full)
+        progress.say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
     with clock("report"):
         report.write_report(folder, dataset, draws, trace, summary)
         if page != folder / "report.html":
             text = (folder / "report.html").read_text("utf-8")
-            writers.write_atomically(page, lambda p: _write_text(p, text))
+            files.write_atomically(
+                page, lambda p: pathlib.Path(p).write_text(text, "utf-8")
+            )
     summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
     summary["compiled"] = {
         "programs": compiled.programs,
         "from_cache": compiled.cached,
         "seconds": round(compiled.seconds, 3),
     }
-    summary["peak_bytes"] = diagnostics.peak_memory()
-    writers.write_json(folder / "summary.json", summary)
+    summary["peak_bytes"] = provenance.peak_memory()
+    files.write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
-    writers.say(f"done: {shown}")
+    progress.say(f"done: {shown}")
     for path in results:
-        writers.say(f"result: {path}")
-    writers.say(f"report: {page.absolute().as_uri()}")
+        progress.say(f"result: {path}")
+    progress.say(f"report: {page.absolute().as_uri()}")
     return state
 
 
@@ -152,27 +152,27 @@ def start_devices(config: ConfigDict) -> None:
         try:
             jax.config.update("jax_num_cpu_devices", count)
         except RuntimeError:
-            writers.say(
+            progress.say(
                 f"JAX has started already: cpu_devices={count} is not used"
             )
     if others.pop("initialize") or others["coordinator_address"]:
-        parallel.join(**others)
+        processes.join(**others)
 
 
 def _claim(
     folder: pathlib.Path,
-    lock: writers.WorkdirLock,
+    lock: workdir.WorkdirLock,
     config: ConfigDict,
     dataset: Dataset | ImageSet,
 ) -> bool:
-    """`writers.claim_workdir`, with what decides a run's results."""
-    if not parallel.writes():
+    """`workdir.claim_workdir`, with what decides a run's results."""
+    if not processes.writes():
         return False
     # Where a run goes on may have another number of devices or processes.
     settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
     settings["data_digest"] = _digest(dataset)
     lock.take()
-    return writers.claim_workdir(folder, settings)
+    return workdir.claim_workdir(folder, settings)
 
 
 def check_output(output: str, config: ConfigDict) -> None:
@@ -221,8 +221,8 @@ def _summary(
         "metrics": metrics,
         "results": [os.path.relpath(path, page_folder) for path in results],
         "notes": [*(dataset.table.notes if dataset.table else ()), *notes],
-        "versions": diagnostics.versions(),
-        "revision": diagnostics.revision(),
+        "versions": provenance.versions(),
+        "revision": provenance.revision(),
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
         "machine": f"{platform.machine()}, {platform.system()}",
     }
@@ -237,64 +237,6 @@ def settings_of(config: ConfigDict) -> dict[str, Any]:
     model = {**defaults.get("model", {}), **model}
     given = {**defaults, **given}
     return {**given, "model": model} if model else given
-
-
-def write_results(
-    folder: pathlib.Path,
-    dataset: Dataset,
-    draws: list[np.ndarray],
-    output: str | None = None,
-) -> list[pathlib.Path]:
-    """Writes the filled tables: as they came, or as imputed.npz.
-
-    Args:
-      folder: where to.
-      dataset: the table with gaps.
-      draws: filled tables `[n, d]`, raw scale.
-      output: the table's file, or None for one in `folder`.
-
-    Returns:
-      The files.
-    """
-    if isinstance(dataset, ImageSet):
-        return _write_images(folder, dataset, draws)
-    if dataset.table is None:
-        path = folder / "imputed.npz"
-        writers.write_arrays(
-            path, x=np.stack(draws), m=dataset.m, truth=dataset.truth
-        )
-        return [path]
-    output = output or str(folder / f"imputed{dataset.table.ending}")
-    paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
-    for path, draw in zip(paths, draws, strict=True):
-        writers.write_atomically(
-            path, lambda p: write_table(p, dataset.table, draw)
-        )
-    return paths
-
-
-def _write_images(
-    folder: pathlib.Path, dataset: ImageSet, draws: list[np.ndarray]
-) -> list[pathlib.Path]:
-    """All draws and their mean as .npz; images with own gaps as .png too."""
-    path, mean = folder / "imputed.npz", mean_pixels(draws)
-    truth = {} if dataset.truth is None else {"truth": dataset.truth}
-    writers.write_arrays(
-        path, x=np.stack(draws), mean=mean, m=dataset.m, **truth
-    )
-    if truth:
-        return [path]
-    (folder / "imputed").mkdir(exist_ok=True)
-    for k, images in enumerate((mean, *draws)):
-        kind = f"draw{k}" if k else "mean"
-        for name, image in zip(dataset.names, images):
-            file = folder / "imputed" / f"{pathlib.Path(name).stem}_{kind}.png"
-            writers.write_atomically(file, Image.fromarray(image).save)
-    return [path, folder / "imputed"]
-
-
-def _write_text(path: str, text: str) -> None:
-    pathlib.Path(path).write_text(text, "utf-8")
 
 
 def _draw(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import jax
 
-from miri_jax import interrupt
+from miri_jax.runtime import interrupt
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
 # Share of the memory from which on a run is said to be bound by it.

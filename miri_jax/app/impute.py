@@ -16,22 +16,18 @@ from typing import Never
 
 import ml_collections
 
-from miri_jax import interrupt
-from miri_jax.command_line import call, fail
-from miri_jax.config import table_config
+from miri_jax.app.command_line import call, fail
+from miri_jax.app.config import table_config
+from miri_jax.app.run import check_output, run, settings_of
 from miri_jax.data import column_settings
 from miri_jax.data.columns import KINDS
-from miri_jax.data.table_files import (
-    ENDINGS,
-    ending_of,
-    numbered,
-    stem_of,
-)
+from miri_jax.data.table_files import ENDINGS, ending_of, numbered, stem_of
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.runner import check_output, run, settings_of
+from miri_jax.runtime import interrupt
+from miri_jax.runtime.progress import say
+from miri_jax.runtime.workdir import flatten
 from miri_jax.settings import did_you_mean
-from miri_jax.writers import flatten, say
 
 
 class _Parser(argparse.ArgumentParser):
@@ -179,8 +175,8 @@ def stream(given: argparse.Namespace) -> None:
       MiriError: see its subclasses; nothing that was there is lost.
     """
     # Not above: scikit-learn takes seconds that no other table need wait for.
+    from miri_jax.app.streaming import impute_parquet
     from miri_jax.estimator import MIRIImputer
-    from miri_jax.streaming import impute_parquet
 
     output = pathlib.Path(given.output)
     for path in (given.input, given.output):

@@ -1,0 +1,1 @@
+"""The two commands: their settings, a run, its results."""

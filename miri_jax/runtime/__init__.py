@@ -1,0 +1,1 @@
+"""What a program that runs needs: files, folders, processes, signals."""

@@ -1,0 +1,1 @@
+"""Where a flow starts on the missing entries: one file a source."""
