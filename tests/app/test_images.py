@@ -257,7 +257,7 @@ def _gathered():
 DEVICES = """
 import json, jax
 jax.config.update("jax_num_cpu_devices", 8)
-from tests.test_images import _first_losses, _gathered
+from tests.app.test_images import _first_losses, _gathered
 print(json.dumps([*_first_losses(), _gathered()]))
 """
 

@@ -112,7 +112,7 @@ def test_a_half_written_folder_is_ignored(tmp_path, state):
 
 
 # A checkpoint that version 1 of the format has written; never to be changed.
-FIXTURE = pathlib.Path(__file__).parent / "data" / "checkpoint_format_1"
+FIXTURE = pathlib.Path(__file__).with_name("checkpoint_format_1")
 
 
 def saved_fit():

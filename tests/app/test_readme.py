@@ -12,7 +12,7 @@ from miri_jax.app import impute
 from miri_jax.app.config import table_config
 from miri_jax.runtime.workdir import flatten
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 # errors.md shows commands that are wrong.
 DOCS = [f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))]

@@ -18,7 +18,7 @@ from miri_jax.runtime.checkpoint import CheckpointStore
 from miri_jax.runtime.workdir import WorkdirLock
 from tests.conftest import load_config
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
