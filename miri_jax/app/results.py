@@ -8,7 +8,7 @@ from PIL import Image
 from miri_jax.data import Dataset, ImageSet
 from miri_jax.data.images import mean_pixels
 from miri_jax.data.table_files import numbered, write_table
-from miri_jax.runtime import files
+from miri_jax.runtime.files import write_arrays, write_atomically
 
 
 def write_results(
@@ -32,16 +32,12 @@ def write_results(
         return _write_images(folder, dataset, draws)
     if dataset.table is None:
         path = folder / "imputed.npz"
-        files.write_arrays(
-            path, x=np.stack(draws), m=dataset.m, truth=dataset.truth
-        )
+        write_arrays(path, x=np.stack(draws), m=dataset.m, truth=dataset.truth)
         return [path]
     output = output or str(folder / f"imputed{dataset.table.ending}")
     paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
     for path, draw in zip(paths, draws, strict=True):
-        files.write_atomically(
-            path, lambda p: write_table(p, dataset.table, draw)
-        )
+        write_atomically(path, lambda p: write_table(p, dataset.table, draw))
     return paths
 
 
@@ -51,7 +47,7 @@ def _write_images(
     """All draws and their mean as .npz; images with own gaps as .png too."""
     path, mean = folder / "imputed.npz", mean_pixels(draws)
     truth = {} if dataset.truth is None else {"truth": dataset.truth}
-    files.write_arrays(path, x=np.stack(draws), mean=mean, m=dataset.m, **truth)
+    write_arrays(path, x=np.stack(draws), mean=mean, m=dataset.m, **truth)
     if truth:
         return [path]
     (folder / "imputed").mkdir(exist_ok=True)
@@ -59,7 +55,7 @@ def _write_images(
         kind = f"draw{k}" if k else "mean"
         for name, image in zip(dataset.names, images):
             file = folder / "imputed" / f"{pathlib.Path(name).stem}_{kind}.png"
-            files.write_atomically(file, Image.fromarray(image).save)
+            write_atomically(file, Image.fromarray(image).save)
     return [path, folder / "imputed"]
 
 

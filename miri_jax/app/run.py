@@ -28,8 +28,11 @@ from miri_jax.metrics import (
     estimate_mutual_information,
     mutual_information,
 )
-from miri_jax.runtime import files, processes, progress, provenance, workdir
+from miri_jax.runtime import processes, provenance
+from miri_jax.runtime.files import write_atomically, write_json
+from miri_jax.runtime.progress import say
 from miri_jax.runtime.provenance import Clock, Compilations
+from miri_jax.runtime.workdir import WorkdirLock, claim_workdir, flatten
 from miri_jax.types import Draw, Imputer, Masked
 
 
@@ -51,7 +54,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
-    for name, value in workdir.flatten(config.to_dict()).items():
+    for name, value in flatten(config.to_dict()).items():
         if isinstance(value, float) and not np.isfinite(value):
             raise ConfigError(f"{name} is {value}; give a finite number")
     output = config.get("output")
@@ -59,14 +62,14 @@ def run(config: ConfigDict, workdir: str) -> Any:
         check_output(output, config)
     start_devices(config)
     folder = pathlib.Path(workdir)
-    with Compilations() as compiled, workdir.WorkdirLock(folder) as lock:
+    with Compilations() as compiled, WorkdirLock(folder) as lock:
         return _run(config, folder, lock, compiled)
 
 
 def _run(
     config: ConfigDict,
     folder: pathlib.Path,
-    lock: workdir.WorkdirLock,
+    lock: WorkdirLock,
     compiled: Compilations,
 ) -> Any:
     clock, output = Clock(), config.get("output")
@@ -79,8 +82,8 @@ def _run(
         like = jax.eval_shape(imputer.init, jax.random.key(0), data)
         resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
     for note in dataset.table.notes if dataset.table else ():
-        progress.say(note)
-    progress.say(
+        say(note)
+    say(
         f"{config.method}: {_extent(dataset)} missing,"
         f" on {jax.devices()[0].device_kind}"
     )
@@ -90,7 +93,7 @@ def _run(
     )
     trace, notes = [], []
     if dataset.m.all():
-        progress.say("nothing is missing: the table is returned as it is")
+        say("nothing is missing: the table is returned as it is")
         state, draws = None, [dataset.values] * config.draws
     else:
         with clock("fit"):
@@ -120,13 +123,13 @@ def _run(
     full = provenance.memory_note()
     if full:
         notes.append(full)
-        progress.say(full)
+        say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
     with clock("report"):
         report.write_report(folder, dataset, draws, trace, summary)
         if page != folder / "report.html":
             text = (folder / "report.html").read_text("utf-8")
-            files.write_atomically(
+            write_atomically(
                 page, lambda p: pathlib.Path(p).write_text(text, "utf-8")
             )
     summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
@@ -136,12 +139,12 @@ def _run(
         "seconds": round(compiled.seconds, 3),
     }
     summary["peak_bytes"] = provenance.peak_memory()
-    files.write_json(folder / "summary.json", summary)
+    write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
-    progress.say(f"done: {shown}")
+    say(f"done: {shown}")
     for path in results:
-        progress.say(f"result: {path}")
-    progress.say(f"report: {page.absolute().as_uri()}")
+        say(f"result: {path}")
+    say(f"report: {page.absolute().as_uri()}")
     return state
 
 
@@ -152,27 +155,25 @@ def start_devices(config: ConfigDict) -> None:
         try:
             jax.config.update("jax_num_cpu_devices", count)
         except RuntimeError:
-            progress.say(
-                f"JAX has started already: cpu_devices={count} is not used"
-            )
+            say(f"JAX has started already: cpu_devices={count} is not used")
     if others.pop("initialize") or others["coordinator_address"]:
         processes.join(**others)
 
 
 def _claim(
     folder: pathlib.Path,
-    lock: workdir.WorkdirLock,
+    lock: WorkdirLock,
     config: ConfigDict,
     dataset: Dataset | ImageSet,
 ) -> bool:
-    """`workdir.claim_workdir`, with what decides a run's results."""
+    """`claim_workdir`, with what decides a run's results."""
     if not processes.writes():
         return False
     # Where a run goes on may have another number of devices or processes.
     settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
     settings["data_digest"] = _digest(dataset)
     lock.take()
-    return workdir.claim_workdir(folder, settings)
+    return claim_workdir(folder, settings)
 
 
 def check_output(output: str, config: ConfigDict) -> None:
