@@ -28,7 +28,8 @@ from miri_jax.core import flow, pairs, parallel, train
 from miri_jax.data import load_dataset
 from miri_jax.models import velocity_network
 from miri_jax.runtime.provenance import peak_memory
-from miri_jax.sources.harmonic import fit_errors, harmonic_draw
+from miri_jax.sources import by_mask
+from miri_jax.sources.smooth import fit_errors, harmonic_draw
 from miri_jax.types import Cond, Masked
 
 FLAGS = flags.FLAGS
@@ -69,12 +70,11 @@ def first_step(
     errors = fit_errors(jax.random.key(2), data)
     sample_batch = partial(
         pairs.draw_batch,
-        x=data.x,
-        m=data.m,
+        rows=pairs.bank(*data),
         batch_size=size,
-        imputed_weight=0.0,
-        base=lambda noise, x, m: harmonic_draw(noise, x, m, errors),
-        thin=True,
+        choose=pairs.thinned(),
+        base=by_mask(lambda z, x, m: harmonic_draw(z, x, m, errors)),
+        weight=pairs.where_moved,
     )
     apply_fn = lambda params, *args: network.apply(params, *args)
     step = partial(

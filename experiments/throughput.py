@@ -34,7 +34,7 @@ import numpy as np
 from absl import app, flags
 
 from experiments import records
-from miri_jax.core import flow, pairs, rows, train
+from miri_jax.core import flow, pairs, train
 from miri_jax.models import VelocityMLP
 from miri_jax.types import Array, Cond, PyTree
 
@@ -81,9 +81,8 @@ def make_train(key: Array, x: Array, m: Array, steps: int) -> Stretch:
 
     @partial(jax.jit, donate_argnums=1)
     def iteration(key: Array, state: PyTree, x: Array, m: Array) -> PyTree:
-        gaps = rows.gap_rows(m)
         draw = partial(
-            pairs.draw_batch, x=x, m=m, batch_size=BATCH_SIZE, gaps=gaps
+            pairs.draw_batch, rows=pairs.bank(x, m), batch_size=BATCH_SIZE
         )
         return train.fit(
             key, state, draw, steps, loss_fn=loss_fn, optimizer=optimizer

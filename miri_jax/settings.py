@@ -8,6 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
+class Range(typing.NamedTuple):
+    """What a number lies between."""
+
+    low: float
+    high: float = math.inf
+
+
 def misfit(
     value: Any, hint: Any, low: float = 0, high: float = math.inf
 ) -> str:
@@ -23,6 +30,8 @@ def misfit(
     Returns:
       What it must be, for a message; "" where it is.
     """
+    if "Literal" in str(hint):
+        return ""
     kinds = typing.get_args(hint) or (hint,)
     plain = not isinstance(value, bool)
     whole = isinstance(value, numbers.Integral) and plain

@@ -6,12 +6,13 @@ M; the DiffPuter papers use the opposite).
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
 Array = jax.Array
 PyTree = Any
+Info = dict[str, Array]
 
 
 class Masked(NamedTuple):
@@ -89,32 +90,86 @@ class FlowBatch(NamedTuple):
     cond: Cond
 
 
-class Imputer(NamedTuple):
-    """The one interface of every method: pure functions and a count.
+class State(Protocol):
+    """What the next step of a method needs: a NamedTuple with these fields.
 
-    A `State` is a NamedTuple that holds what the next step needs. Two of its
-    fields are public: `iteration` (int32 scalar, finished OUTER iterations) and
-    `x` (`[n, *dims]`, the filled table X(iteration), observed entries
-    untouched). A fit that may end before `num_iterations` has a third, `done`
-    (bool scalar). `Info` is a dict of arrays that are only logged; any
-    non-finite value in it stops a run.
+    A fit that may end before `Imputer.num_iterations` has a third public one,
+    `done` (bool scalar).
 
     Attributes:
-      init: `(key, data: Masked) -> State`.
-      step: `(key, state, data) -> (State, Info)`. One outer iteration, or one
-        of its `num_slices` equal parts where the method has slices; the key is
-        the iteration's and the same for all its parts. The old state's buffers
-        may be donated.
-      impute: `(key, state, data, draw=None) -> x [n, *dims]`, a fresh draw for
-        any rows, also rows never seen in fitting. With the same key and
-        `Draw(0, K) ... Draw(K - 1, K)`, a set of K draws: each is distributed
-        as a single one, and methods may spread them, see `imputers.draws`.
-      num_iterations: outer iterations after which the fit is complete.
-      sample: `(key, state, shape) -> x`, only where a method generates rows.
+      iteration: int32 scalar, finished OUTER iterations.
+      x: `[n, *dims]` float32, the filled table X(iteration), observed entries
+        untouched.
     """
 
-    init: Callable[..., Any]
-    step: Callable[..., Any]
-    impute: Callable[..., Array]
+    iteration: Array
+    x: Array
+
+
+class InitFn(Protocol):
+    """The state before the first iteration."""
+
+    def __call__(self, key: Array, data: Masked) -> Any:
+        """From a PRNG key and the rows with gaps."""
+
+
+class StepFn(Protocol):
+    """One outer iteration, or one of its equal parts.
+
+    The key is the iteration's and the same for all its parts. The old state's
+    buffers may be donated. `Info` is only logged; any value in it that is not
+    finite stops a fit.
+    """
+
+    def __call__(
+        self, key: Array, state: Any, data: Masked
+    ) -> tuple[Any, Info]:
+        """The state after it, and what is logged of it."""
+
+
+class ImputeFn(Protocol):
+    """A fresh draw `[n, *dims]` for any rows, also rows never seen in fitting.
+
+    With the same key and `Draw(0, K) ... Draw(K - 1, K)`, a set of K draws:
+    each is distributed as a single one, and methods may spread them, see
+    `engine.draws`.
+    """
+
+    def __call__(
+        self, key: Array, state: Any, data: Masked, draw: Draw | None = None
+    ) -> Array:
+        """Observed entries are those of `data`, bit for bit."""
+
+
+class SampleFn(Protocol):
+    """Whole rows, where a method generates."""
+
+    def __call__(self, key: Array, state: Any, shape: tuple[int, ...]) -> Array:
+        """Rows of a `shape` (k, *dims), standardised."""
+
+
+class Imputer(NamedTuple):
+    """The one interface of every method: pure functions over a state.
+
+    Attributes:
+      init: see `InitFn`.
+      step: see `StepFn`.
+      impute: see `ImputeFn`.
+      num_iterations: outer iterations after which the fit is complete.
+      sample: see `SampleFn`, only where a method generates rows.
+      redraws: whether `impute` draws the rows of the fit again as well as the
+        fit did. Where it is False, X(T) is the fit's one imputation.
+      slowed: the same imputer with its learning rate times a factor, for a fit
+        that diverged; None where there is no learning rate.
+      host: whether parts of it work on the host, so that no function of it can
+        be traced or compiled as a whole.
+    """
+
+    init: InitFn
+    step: StepFn
+    impute: ImputeFn
     num_iterations: int
-    sample: Callable[..., Array] | None = None
+    sample: SampleFn | None = None
+    redraws: bool = True
+    slowed: Callable[[float], "Imputer"] | None = None
+    host: bool = False

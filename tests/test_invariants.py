@@ -22,7 +22,7 @@ from miri_jax.metrics import errors, mmd
 from miri_jax.metrics.images import psnr, sliced_wasserstein, ssim
 from miri_jax.pooling import pool
 from miri_jax.runtime.checkpoint import CheckpointStore
-from miri_jax.sources.harmonic import harmonic_fill
+from miri_jax.sources.smooth import harmonic_fill
 from miri_jax.types import Draw
 
 # As many in the long run: FUZZ=10000 pytest tests/test_invariants.py

@@ -169,11 +169,10 @@ def image_config(scale: str) -> ConfigDict:
             "dtype": "float32" if scale else "bfloat16",
         },
     }
-    miri = {"source": "harmonic", "thin": True, **_IMAGE_FITS[scale]}
     networks = ("miri_paper", "gain", "missdiff", "tabcsdi")
     # What `imputer` and `model` leave open.
     config.method_defaults = {
-        "miri": {**every, **miri},
+        "miri": {**every, **_IMAGE_FITS[scale]},
         **{name: every for name in networks},
     }
     config.eval_every = 0

@@ -1,15 +1,58 @@
-"""Pairs of rows that a velocity is learnt from (Algorithm 1, lines 5-7)."""
+"""Pairs of rows that a velocity is learnt from (Algorithm 1, lines 5-7).
 
-from typing import Any, NamedTuple
+Rows and masks are chosen first (`of_table`, `of_source`), then the source is
+drawn for them (`start`), which may happen outside a compiled program, then
+pairs are interpolated (`make_batch`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from miri_jax.core.flow import interpolate, merge
-from miri_jax.core.rows import GapRows
+from miri_jax.core.rows import GapRows, gap_rows
 from miri_jax.types import Array, Base, Cond, FlowBatch
 
 START_CHUNK = 512  # pairs started at a time
+
+
+class Bank(NamedTuple):
+    """What the pairs of an iteration are drawn from.
+
+    Attributes:
+      x: `[r, *dims]`, rows of the filled table X(t-1).
+      m: `[r, *dims]` bool, True = observed.
+      targets: `[r, *dims]` bool, what counts as observed in a target: m, or
+        less where entries are held out.
+      gaps: the rows of `m` with gaps.
+    """
+
+    x: Array
+    m: Array
+    targets: Array
+    gaps: GapRows
+
+
+class Choice(NamedTuple):
+    """Rows and masks of b pairs whose source is still to be drawn.
+
+    Attributes:
+      x0: `[b, *dims]`, the rows that the masks belong to, where the source is
+        the filled table itself; else None.
+      x1: `[b, *dims]`, from the marginal of the filled table.
+      m1: `[b, *dims]` bool, which targets were really observed.
+      m0: `[c, *dims]` bool, c dividing b: masks, each of b / c pairs.
+      noise: `[b, *dims]`, standard normal, for a source; None beside an x0.
+    """
+
+    x0: Array | None
+    x1: Array
+    m1: Array
+    m0: Array
+    noise: Array | None
 
 
 class Pairs(NamedTuple):
@@ -28,64 +71,68 @@ class Pairs(NamedTuple):
     cond: Cond
 
 
-def draw_pair(
-    key: Array,
-    x: Array,
-    m: Array,
-    *,
-    batch_size: int,
-    base: Base | None = None,
-    gaps: GapRows | None = None,
-    targets: Array | None = None,
-    share: int = 1,
-    thin: bool = False,
-) -> Pairs:
-    """Draws (x0, m0) from the joint and x1 from the marginal (Algorithm 1).
+# (key, bank, how many pairs) to their rows and masks.
+Choose = Callable[[Array, Bank, int], Choice]
+# (m0, m1), [b, *dims] each, to the weights of coordinates in the loss.
+Weight = Callable[[Array, Array], Array]
 
-    With `base=None` ("previous") the source is the filled table itself: x0 and
-    m0 are one row, x1 another, drawn independently with replacement.
 
-    With a `base`, any imputer that samples q(x_mis | x_obs) will do (Prop. 2),
-    so the source is built on x1's own observed part: x0 = x1 where m0, and
-    base(noise, m0 * x1, m0) elsewhere. Rows without gaps teach such a flow
-    nothing, so m0 may then be drawn from the rows in `gaps` only.
+def bank(x: Array, m: Array, targets: Array | None = None) -> Bank:
+    """A `Bank` of the rows `[r, *dims]` of a filled table and their masks."""
+    return Bank(x, m, m if targets is None else targets, gap_rows(m))
 
-    With `thin`, such a source rests on what is really observed of x1 alone, and
-    a random share of what m0 misses is shown: m0 becomes m1 and (m0 or U < u),
+
+def of_table(key: Array, rows: Bank, count: int) -> Choice:
+    """(x0, m0) and x1 from the filled table, drawn apart (Algorithm 1).
+
+    Args:
+      key: PRNG key.
+      rows: what to draw from, with replacement.
+      count: number b of pairs.
+    """
+    key0, key1, _ = jax.random.split(key, 3)
+    x1, m1 = _targets(key1, rows, count)
+    n = len(rows.x)
+    rows0 = jax.random.randint(key0, (count,), 0, n, jnp.int32)
+    return Choice(rows.x[rows0], x1, m1, rows.m[rows0], None)
+
+
+def of_source(
+    key: Array, rows: Bank, count: int, *, share: int = 1, thin: bool = False
+) -> Choice:
+    """x1 and masks m0 for a source that is drawn given x1's own observed part.
+
+    Any imputer that samples q(x_mis | x_obs) is a lawful source (Prop. 2). Rows
+    without gaps teach such a flow nothing, so m0 comes from rows with gaps.
+
+    With `thin`, the source rests on what is really observed of x1 alone, and a
+    random share of what m0 misses is shown: m0 becomes m1 and (m0 or U < u),
     with u uniform on (0, 1) for each pair. A convolution could otherwise read a
     hidden pixel from the imputed ones beside it, which were made from it.
 
     Args:
       key: PRNG key.
-      x: `[n, *dims]`, the filled table X(t-1).
-      m: `[n, *dims]` bool, True = observed.
-      batch_size: number b of pairs.
-      base: None, or the start of the flow on the missing entries.
-      gaps: None, or the rows m0 is drawn from where there is a `base`.
-      targets: `[n, *dims]` bool, what counts as observed in m1; None for `m`.
-      share: how many pairs share a mask m0 where there is a `base`; must divide
-        `batch_size`, and be 1 with `thin`.
+      rows: what to draw from, with replacement.
+      count: number b of pairs.
+      share: how many pairs share a mask; must divide `count`, and be 1 with
+        `thin`.
       thin: see above.
-
-    Returns:
-      `Pairs` of `batch_size` examples.
     """
     key0, key1, key_noise = jax.random.split(key, 3)
-    n = x.shape[0]
-    rows1 = jax.random.randint(key1, (batch_size,), 0, n, jnp.int32)
-    count = jnp.maximum(gaps.count, 1) if base and gaps else n
-    masks = batch_size // share if base else batch_size
-    rows0 = jax.random.randint(key0, (masks,), 0, count, jnp.int32)
-    x1, m1 = x[rows1], (m if targets is None else targets)[rows1]
-    if base is None:
-        x0, m0 = x[rows0], m[rows0]
-        cond = Cond(jnp.where(m0, x0, 0), jnp.where(m0, x1, 0), m0)
-        return Pairs(x0, x1, m1, cond)
-    m0 = m[gaps.order[rows0] if gaps else rows0]
+    x1, m1 = _targets(key1, rows, count)
+    most = jnp.maximum(rows.gaps.count, 1)
+    rows0 = jax.random.randint(key0, (count // share,), 0, most, jnp.int32)
+    m0 = rows.m[rows.gaps.order[rows0]]
     if thin:
         key_noise, key_shown = jax.random.split(key_noise)
         m0 = m1 & (m0 | shown(key_shown, m0))
-    return pairs_from_base(key_noise, x1, m1, m0, base)
+    noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
+    return Choice(None, x1, m1, m0, noise)
+
+
+def _targets(key: Array, rows: Bank, count: int) -> tuple[Array, Array]:
+    chosen = jax.random.randint(key, (count,), 0, len(rows.x), jnp.int32)
+    return rows.x[chosen], rows.targets[chosen]
 
 
 def shown(key: Array, m: Array) -> Array:
@@ -105,104 +152,128 @@ def shown(key: Array, m: Array) -> Array:
     return jnp.where(together, own[..., :1], own) < share
 
 
-def pairs_from_base(
-    key: Array, x1: Array, m1: Array, m0: Array, base: Base
-) -> Pairs:
-    """Pairs whose source is drawn given x1's own observed part.
+def start(choice: Choice, base: Base | None) -> Pairs:
+    """Draws the source of chosen pairs, in memory bounded in their number.
 
     Args:
-      key: PRNG key.
-      x1: `[b, *dims]`, rows of the filled table.
-      m1: `[b, *dims]` bool, which of their entries count as observed.
-      m0: `[c, *dims]` bool, c dividing b: False where the flow starts from
-        `base`, for b / c rows of x1 each.
-      base: the start.
+      choice: b pairs.
+      base: the source, traceable; None where the choice has its x0.
     """
-    group = lambda a: a.reshape(len(m0), -1, *a.shape[1:])
-    noise = jax.random.normal(key, x1.shape, x1.dtype)
+    if base is None:
+        return _joined(choice, choice.x0, None)
+    b, c = len(choice.x1), len(choice.m0)
+    group = lambda a: a.reshape(c, -1, *a.shape[1:])
 
-    def start(noise: Array, x1: Array, m: Array) -> tuple[Array, Cond]:
-        x1_m = jnp.where(m, x1, 0)
-        x0, mean = base(noise, x1_m, m)
-        m0 = jnp.broadcast_to(m, x1.shape)
-        return merge(x1, x0, m), Cond(x1_m, x1_m, m0, mean)
+    def one(noise: Array, x1: Array, m: Array) -> tuple[Array, Array | None]:
+        return base(noise, jnp.where(m, x1, 0), m[None])
 
-    started = jax.lax.map(
-        lambda args: start(*args),
-        (group(noise), group(x1), m0),
-        batch_size=max(START_CHUNK * len(m0) // len(x1), 1),
+    z0, mean = jax.lax.map(
+        lambda args: one(*args),
+        (group(choice.noise), group(choice.x1), choice.m0),
+        batch_size=max(START_CHUNK * c // b, 1),
     )
-    x0, cond = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), started)
-    return Pairs(x0, x1, m1, cond)
+    flat = lambda a: a.reshape(-1, *a.shape[2:])
+    mean = None if mean is None else flat(mean)
+    return _joined(choice, flat(z0), mean)
+
+
+def start_on_host(choice: Choice, base: Base) -> Pairs:
+    """As `start`, by a source that works on the host, on all pairs at once."""
+    m0 = _masks(choice)
+    x1_m = jnp.where(m0, choice.x1, 0)
+    z0, mean = base(choice.noise, x1_m, m0)
+    return _joined(choice, jnp.asarray(z0, choice.x1.dtype), mean)
+
+
+def _masks(choice: Choice) -> Array:
+    """`[b, *dims]`."""
+    return jnp.repeat(choice.m0, len(choice.x1) // len(choice.m0), axis=0)
+
+
+def _joined(choice: Choice, z0: Array, mean: Array | None) -> Pairs:
+    x1, m0 = choice.x1, _masks(choice)
+    x1_m = jnp.where(m0, x1, 0)
+    if choice.x0 is not None:
+        cond = Cond(jnp.where(m0, choice.x0, 0), x1_m, m0)
+        return Pairs(choice.x0, x1, choice.m1, cond)
+    return Pairs(merge(x1, z0, m0), x1, choice.m1, Cond(x1_m, x1_m, m0, mean))
+
+
+def everywhere(m0: Array, m1: Array) -> Array:
+    """The paper's loss: all coordinates count alike (eq. 6)."""
+    del m0
+    return jnp.ones(m1.shape, jnp.float32)
+
+
+def where_moved(m0: Array, m1: Array, *, imputed: float = 0.0) -> Array:
+    """Only coordinates that the ODE moves count (m0 = 0).
+
+    Args:
+      m0: `[b, *dims]` bool.
+      m1: `[b, *dims]` bool.
+      imputed: weight in [0, 1] of targets that are themselves imputed (m1 = 0);
+        with 0 only values really observed teach, which is unbiased where the
+        drivers of missingness are always observed.
+    """
+    return jnp.where(m1, jnp.float32(1), imputed) * (~m0)
 
 
 def make_batch(
-    tau: Array, pairs: Pairs, imputed_weight: float | None = None
+    tau: Array, pairs: Pairs, weight: Weight = everywhere
 ) -> FlowBatch:
     """Interpolates pairs at times tau (Algorithm 1, lines 6-7).
 
     Args:
       tau: `[b]`, in [0, 1].
       pairs: b pairs.
-      imputed_weight: None for the paper's loss over all coordinates. A number
-        in [0, 1] restricts the loss to the coordinates the ODE moves (m0 = 0)
-        and gives this weight to targets that are themselves imputed (m1 = 0):
-        0 learns only from values really observed.
+      weight: of each coordinate, see `everywhere`.
 
     Returns:
       A `FlowBatch` of b examples.
     """
     x0, x1, m1, cond = pairs
-    if imputed_weight is None:
-        weight = jnp.ones_like(x1)
-    else:
-        weight = jnp.where(m1, jnp.float32(1), imputed_weight) * (~cond.m0)
     x_tau = jax.vmap(interpolate)(x0, x1, tau)
-    return FlowBatch(tau, x_tau, x1 - x0, weight, cond)
+    return FlowBatch(tau, x_tau, x1 - x0, weight(cond.m0, m1), cond)
 
 
 def draw_batch(
     key: Array,
-    x: Array,
-    m: Array,
+    rows: Bank,
     *,
     batch_size: int,
-    imputed_weight: float | None = None,
-    **settings: Any,
+    choose: Choose = of_table,
+    base: Base | None = None,
+    weight: Weight = everywhere,
 ) -> FlowBatch:
     """Draws one training batch (Algorithm 1, lines 5-7).
 
     Args:
       key: PRNG key.
-      x: `[n, *dims]`, the filled table.
-      m: `[n, *dims]` bool, True = observed.
+      rows: the filled table, see `bank`.
       batch_size: number of pairs.
-      imputed_weight: see `make_batch`.
-      **settings: see `draw_pair`.
+      choose: `of_table`, or `of_source` beside a `base`.
+      base: the source; None for the filled table itself.
+      weight: of each coordinate, see `everywhere`.
 
     Returns:
       A `FlowBatch` of `batch_size` examples.
     """
     key_pair, key_tau = jax.random.split(key)
-    pairs = draw_pair(key_pair, x, m, batch_size=batch_size, **settings)
-    tau = jax.random.uniform(key_tau, (batch_size,), x.dtype)
-    return make_batch(tau, pairs, imputed_weight)
+    pairs = start(choose(key_pair, rows, batch_size), base)
+    tau = jax.random.uniform(key_tau, (batch_size,), rows.x.dtype)
+    return make_batch(tau, pairs, weight)
 
 
 def draw_from_pool(
-    key: Array,
-    pool: Pairs,
-    *,
-    batch_size: int,
-    imputed_weight: float | None = None,
+    key: Array, pool: Pairs, *, batch_size: int, weight: Weight = everywhere
 ) -> FlowBatch:
-    """As `draw_batch`, with pairs drawn earlier, at times of their own.
+    """As `draw_batch`, with pairs drawn earlier, at new times.
 
     Args:
       key: PRNG key.
       pool: pairs to choose from, with replacement.
       batch_size: number of pairs.
-      imputed_weight: see `make_batch`.
+      weight: of each coordinate, see `everywhere`.
 
     Returns:
       A `FlowBatch` of `batch_size` examples.
@@ -213,4 +284,9 @@ def draw_from_pool(
     )
     pairs = jax.tree.map(lambda a: a[chosen], pool)
     tau = jax.random.uniform(key_tau, (batch_size,), pool.x1.dtype)
-    return make_batch(tau, pairs, imputed_weight)
+    return make_batch(tau, pairs, weight)
+
+
+def thinned() -> Choose:
+    """`of_source` for convolutions, see there."""
+    return partial(of_source, thin=True)

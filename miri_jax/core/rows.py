@@ -71,6 +71,16 @@ def normal_noise(
     return jax.scipy.special.ndtri(jnp.clip(quantile, _EDGE, 1 - _EDGE))
 
 
+def all_noise(
+    key: Array, shape: tuple[int, ...], draw: Draw | None = None
+) -> Array:
+    """`normal_noise` for rows `[n, *dims]`, as `move_rows` has it for each."""
+    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(
+        jnp.arange(shape[0], dtype=jnp.int32)
+    )
+    return jax.vmap(lambda key: normal_noise(key, shape[1:], draw))(keys)
+
+
 def move_rows(
     key: Array,
     x: Array,
@@ -110,7 +120,7 @@ def draw_starts(
 
     def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
         del x  # the old filling
-        return base(noise[None], x_obs[None], m)[0][0]
+        return base(noise[None], x_obs[None], m[None])[0][0]
 
     return move_rows(key, data.x, data, gap_rows(data.m), move, chunk, draw)
 

@@ -7,11 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core import flow
-from miri_jax.core.pairs import make_batch, pairs_from_base
-from miri_jax.types import Array, Base, PyTree
+from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
+from miri_jax.types import Array, PyTree
 
 NUM_ROWS = 4096
 NUM_PAIRS = 4096
+
+
+class Stop(NamedTuple):
+    """When a fit ends before its last iteration.
+
+    Attributes:
+      share: of the observed entries (of at most `NUM_ROWS` rows) that no loss
+        sees, in (0, 1).
+      patience: iterations that the loss on them may fail to fall.
+    """
+
+    share: float
+    patience: int
 
 
 class HeldOut(NamedTuple):
@@ -66,39 +79,49 @@ def hold_out(
     )
 
 
-def validate(
-    held_out: HeldOut,
-    params: PyTree,
-    apply_fn: flow.ApplyFn,
-    x: Array,
-    m: Array,
-    base: Base,
-) -> HeldOut:
-    """Compares parameters with the best so far.
+def choose(held_out: HeldOut, x: Array, m: Array) -> tuple[Choice, Array]:
+    """What a velocity is asked for to compare parameters, and when.
 
-    The velocity is asked for the held-out entries of a row from what else is
-    known of it, under masks of other rows in which they are missing too. Rows,
-    masks, noise and times are the same whenever this is called.
+    The held-out entries of a row from what else is known of it, under masks of
+    other rows in which they are missing too. Rows, masks, noise and times are
+    the same whenever this is called.
 
     Args:
-      held_out: the best so far.
-      params: parameters to compare.
-      apply_fn: the velocity.
+      held_out: the entries.
       x: `[n, *dims]`, the filled table.
       m: `[n, *dims]` bool, True = observed.
-      base: the start of the flow.
+
+    Returns:
+      `NUM_PAIRS` pairs whose source is still to be drawn, and times.
     """
     key = jax.random.wrap_key_data(held_out.key)
     key_rows, key_noise, key_tau = jax.random.split(key, 3)
     rows = jnp.resize(held_out.rows, NUM_PAIRS)
     x1, entries = x[rows], m[rows] & ~held_out.targets[rows]
-    m0 = (
-        m[jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m), jnp.int32)]
-        & ~entries
-    )
-    pairs = pairs_from_base(key_noise, x1, entries, m0, base)
+    masks = jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m), jnp.int32)
+    noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
     tau = jax.random.uniform(key_tau, (NUM_PAIRS,), x.dtype)
-    loss, aux = flow.flow_loss(params, apply_fn, make_batch(tau, pairs, 0.0))
+    return Choice(None, x1, entries, m[masks] & ~entries, noise), tau
+
+
+def judge(
+    held_out: HeldOut,
+    params: PyTree,
+    apply_fn: flow.ApplyFn,
+    pairs: Pairs,
+    tau: Array,
+) -> HeldOut:
+    """Compares parameters with the best so far.
+
+    Args:
+      held_out: the best so far.
+      params: parameters to compare.
+      apply_fn: the velocity.
+      pairs: those of `choose`, started.
+      tau: likewise.
+    """
+    batch = make_batch(tau, pairs, where_moved)
+    loss, aux = flow.flow_loss(params, apply_fn, batch)
     loss /= jnp.maximum(aux["zero"], 1e-12)
     better = loss < held_out.loss
     choose = lambda new, old: jnp.where(better, new, old)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from miri_jax.sources.gaussian import draw_rows, em_round, fitted, init_state
+from miri_jax.sources.normal import draw_rows, em_round, fitted, init_state
 from miri_jax.types import Imputer
 
 

@@ -1,485 +1,52 @@
 """MIRI: mutual information reducing iterations with rectified flows.
 
-One imputer, two presets. `make_miri_paper` is Algorithm 1 as printed.
-`make_miri` changes three things, each a field of its own, that Proposition 2
-permits because any imputer that samples q(x_mis | x_obs) meets it:
+Three recipes of one imputer. `PAPER` is Algorithm 1 as printed. `FAST` differs
+in three things, each of which may be had without the others:
 
-- `warm_start`: one network lives on through many short iterations, and draws
-  come from an exponential moving average of its weights;
-- `source`: where the flow starts on the missing entries;
-- `imputed_weight`: weight in the loss of targets that are themselves imputed.
+- one network lives on through many short iterations, and draws come from an
+  exponential moving average of its weights;
+- the flow starts from a source that samples q(x_mis | x_obs), which is all that
+  Proposition 2 asks of an imputation to start from;
+- targets that are themselves imputed have no weight in the loss. That is exact
+  where entries are missing completely at random, or depend on columns that are
+  always observed; elsewhere it is biased (`imputed_weight`).
+
+`IMAGES` is `FAST` for images. `make_miri` turns the words of a config into a
+recipe, `_recipe.miri` a recipe into an imputer.
 """
 
-import dataclasses
+import functools
 import math
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from miri_jax.core import flow, ode, train
-from miri_jax.core.pairs import Pairs, draw_batch, draw_from_pool, draw_pair
-from miri_jax.core.parallel import split_examples
-from miri_jax.core.rows import (
-    GapRows,
-    draw_starts,
-    gap_rows,
-    move_rows,
-    spaced,
-)
-from miri_jax.core.statistics import observed_mean, observed_median
+from miri_jax import sources
+from miri_jax.core import ode, pairs
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import _early_stopping
-from miri_jax.metrics.mutual_information import estimate_mutual_information
-from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
-from miri_jax.sources.gaussian import (
-    Gaussian,
-    conditional_base,
-    draw_rows,
-    fit_gaussian,
+from miri_jax.imputers._early_stopping import Stop
+from miri_jax.imputers._recipe import (
+    ALL_ROWS,
+    SGD,
+    Memory,
+    MIRIState,
+    Network,
+    Recipe,
+    miri,
 )
-from miri_jax.sources.harmonic import fit_errors, harmonic_draw
-from miri_jax.types import Array, Base, Cond, Draw, Imputer, Masked, PyTree
+from miri_jax.metrics.mutual_information import estimate_mutual_information
+from miri_jax.models import velocity_network
+from miri_jax.settings import Range
+from miri_jax.sources import Source
+from miri_jax.sources.plain import Initial
+from miri_jax.types import Array, Imputer, Info, Masked
 
-SOURCES = ("previous", "noise", "gaussian", "harmonic")
-INITIALS = ("normal", "uniform", "mean", "median")
 MAX_ITERATIONS = 20
 # Iterations between two looks at MI with `num_iterations="auto"`.
 MI_EVERY = 4
-
-
-class MIRIState(NamedTuple):
-    """See `types.Imputer`.
-
-    Attributes:
-      iteration: int32 scalar, finished outer iterations t.
-      x: `[n, *dims]`, X(t).
-      done: bool scalar, whether the fit is complete.
-      slice: int32 scalar, finished slices of the iteration under way.
-      train: the network under way, see `train.TrainState`.
-      order: `[n]`, the rows in random order, for tables of more than
-        `max_rows` rows; else ().
-      kept: velocity parameters of every iteration, stacked `[T, ...]`, where
-        they are kept; else ().
-      start: what the source needs: the `Gaussian` where `source="gaussian"`,
-        `harmonic.Errors` where it is "harmonic"; else ().
-      held_out: where the fit stops early; else ().
-      mi: scalar, MI(X, M) in nats when it was last looked at; at first inf.
-    """
-
-    iteration: Array
-    x: Array
-    done: Array
-    slice: Array
-    train: train.TrainState
-    order: Any
-    kept: PyTree
-    start: Any
-    held_out: Any
-    mi: Array
-
-
-class _Bank(NamedTuple):
-    """What the pairs of an iteration are drawn from.
-
-    Attributes:
-      x: `[r, *dims]`, filled rows.
-      m: `[r, *dims]` bool, True = observed.
-      targets: `[r, *dims]` bool, the observed entries that a loss may see.
-      start: see `MIRIState`.
-    """
-
-    x: Array
-    m: Array
-    targets: Array
-    start: Any
-
-
-def initial_fill(key: Array, data: Masked, initial: str) -> Array:
-    """X(0): a filled table to start from (section 3.3).
-
-    Args:
-      key: PRNG key.
-      data: rows `[n, *dims]`, standardised.
-      initial: "normal" N(0, 1) or "uniform" U(0, 1) draws (the paper's choice),
-        or the columns' "mean" or "median".
-
-    Returns:
-      `[n, *dims]`.
-    """
-    if initial == "normal":
-        fill = jax.random.normal(key, data.x.shape, data.x.dtype)
-    elif initial == "uniform":
-        fill = jax.random.uniform(key, data.x.shape, data.x.dtype)
-    else:
-        column = {"mean": observed_mean, "median": observed_median}[initial]
-        fill = jnp.broadcast_to(column(data.x, data.m), data.x.shape)
-    return flow.merge(data.x, fill, data.m)
-
-
-@dataclasses.dataclass(frozen=True)
-class _MIRI:
-    """The functions of one MIRI imputer; fields as `make_miri` takes them."""
-
-    num_iterations: int
-    num_steps: int | None
-    num_slices: int
-    batch_size: int
-    pair_reuse: int
-    learning_rate: float
-    warm_start: bool
-    source: str
-    imputed_weight: float | None
-    ema_decay: float
-    initial: str
-    solver: str
-    ode_steps: int
-    keep_velocities: bool
-    held_out: float
-    patience: int
-    max_rows: int
-    gaussian_rounds: int
-    shrinkage: float
-    chunk: int
-    thin: bool
-    model: Mapping[str, Any]
-
-    def network(self, shape: tuple[int, ...]) -> VelocityMLP | VelocityUNet:
-        """The network for a table of `shape` (n, d), or images (n, h, w, c)."""
-        defaults = dict(zero_output=self.zero_output)
-        if len(shape) == 2:
-            defaults |= dict(depth=1, residual=True, width=auto_width(shape))
-        return velocity_network(shape, {**defaults, **self.model})
-
-    @property
-    def zero_output(self) -> bool:
-        """Whether the source is near enough for a flow that starts at rest."""
-        return self.source in ("gaussian", "harmonic")
-
-    def steps(self, shape: tuple[int, ...]) -> int:
-        """SGD steps of an iteration on a table of `shape` (n, *dims)."""
-        if self.num_steps is not None:
-            return self.num_steps
-        return self.num_slices * -(-auto_steps(shape) // self.num_slices)
-
-    def optimizer(self, shape: tuple[int, ...]) -> optax.GradientTransformation:
-        """Adam whose cosine spans the life of the network."""
-        life = self.steps(shape)
-        life *= self.num_iterations if self.warm_start else 1
-        return train.cosine_adam(self.learning_rate, life)
-
-    def apply_fn(self, shape: tuple[int, ...]) -> flow.ApplyFn:
-        """The velocity of one example of a fit to a table of `shape`."""
-        network = self.network(shape)
-
-        def velocity(
-            params: PyTree, x_tau: Array, cond: Cond, tau: Array
-        ) -> Array:
-            v = network.apply({"params": params}, x_tau, cond, tau)
-            if cond.mean is None:
-                return v
-            return v + flow.normal_velocity(x_tau, cond.mean, tau)
-
-        return velocity
-
-    def fresh(self, key: Array, data: Masked) -> train.TrainState:
-        """A network before its first step (Algorithm 1, line 3)."""
-        x, m = data.x[0], data.m[0]
-        cond = Cond(x, x, m, x if self.zero_output else None)
-        network = self.network(data.x.shape)
-        params = network.init(key, x, cond, jnp.float32(0))["params"]
-        return train.init_train_state(params, self.optimizer(data.x.shape))
-
-    def base(self, start: Any) -> Base | None:
-        """The start of the flow; None where it is the previous imputation."""
-        if self.source == "previous":
-            return None
-        if self.source == "noise":
-            return lambda noise, x, m: (flow.merge(x, noise, m), None)
-        if self.source == "harmonic":
-            return lambda noise, x, m: harmonic_draw(noise, x, m, start)
-        return conditional_base(start)
-
-    def init(self, key: Array, data: Masked) -> MIRIState:
-        """The state before the first iteration, with X(0)."""
-        if self.source == "harmonic" and data.x.ndim != 4:
-            raise ConfigError(
-                "source='harmonic' is for images; use 'gaussian' or 'noise'"
-            )
-        key_net, key_fill, key_order, key_held = jax.random.split(key, 4)
-        train_state = self.fresh(key_net, data)
-        n = len(data.x)
-        start, kept, order, held_out = (), (), (), ()
-        if n > self.max_rows:
-            every = jnp.arange(n, dtype=jnp.int32)
-            order = jax.random.permutation(key_order, every)
-        if self.source == "gaussian":
-            start, x = self.fit_gaussian(key_fill, data, order)
-        elif self.source == "harmonic":
-            key_fill, key_errors = jax.random.split(key_fill)
-            start = fit_errors(key_errors, data)
-            x = draw_starts(key_fill, data, self.base(start), self.chunk)
-        else:
-            x = initial_fill(key_fill, data, self.initial)
-        if self.keep_velocities:
-            kept = jax.tree.map(
-                lambda p: jnp.zeros((self.num_iterations, *p.shape), p.dtype),
-                train_state.params,
-            )
-        if self.held_out:
-            few = _early_stopping.NUM_ROWS
-            rows = order[:few] if n > self.max_rows else spaced(n, few)
-            held_out = _early_stopping.hold_out(
-                key_held,
-                data.m,
-                rows,
-                self.held_out,
-                train_state.params,
-            )
-        state = MIRIState(
-            iteration=jnp.int32(0),
-            x=x,
-            done=jnp.bool_(False),
-            slice=jnp.int32(0),
-            train=train_state,
-            order=order,
-            kept=kept,
-            start=start,
-            held_out=held_out,
-            mi=jnp.float32(jnp.inf),
-        )
-        if self.held_out:
-            # The flow before its first step is the one to beat.
-            state = state._replace(held_out=self.validate(state, data))
-        return state
-
-    def fit_gaussian(
-        self, key: Array, data: Masked, order: Any
-    ) -> tuple[Gaussian, Array]:
-        """The Gaussian of at most `max_rows` rows, and all rows' draws."""
-        fit = partial(
-            fit_gaussian,
-            num_rounds=self.gaussian_rounds,
-            shrinkage=self.shrinkage,
-            chunk=self.chunk,
-        )
-        if len(data.x) <= self.max_rows:
-            return fit(key, data)
-        key_fit, key_draw = jax.random.split(key)
-        rows = order[: self.max_rows]
-        gaussian, _ = fit(key_fit, Masked(data.x[rows], data.m[rows]))
-        return gaussian, draw_rows(key_draw, data, gaussian, self.chunk)
-
-    def step(
-        self, key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, dict[str, Array]]:
-        """One outer iteration, or one of its slices."""
-        key_net, key_sgd, key_ode = jax.random.split(key, 3)
-        state = self.begin(key_net, state, data)
-        state, losses = self.descend(key_sgd, state, data)
-        state = self.end(key_ode, state, data)
-        return state, self.info(state, losses)
-
-    def info(self, state: MIRIState, losses: Array) -> dict[str, Array]:
-        """What is logged of a step."""
-        info = {"loss": losses}
-        if self.held_out:
-            info["held_out_loss"] = state.held_out.loss
-        return info
-
-    def begin(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
-        """A fresh network for a new iteration, where that is wanted."""
-        if self.warm_start:
-            return state
-        network = jax.lax.cond(
-            state.slice == 0,
-            lambda: self.fresh(key, data),
-            lambda: state.train,
-        )
-        return state._replace(train=network)
-
-    def end(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
-        """After a slice: ends the iteration if it was the last."""
-        return jax.lax.cond(
-            state.slice == self.num_slices,
-            lambda s: self.finish(key, s, data),
-            lambda s: s,
-            state,
-        )
-
-    def rows(self, state: MIRIState, data: Masked) -> Array | None:
-        """The rows that this iteration learns from; None for all."""
-        n = len(data.x)
-        if n <= self.max_rows:
-            return None
-        first = state.iteration * self.max_rows
-        return state.order[(first + jnp.arange(self.max_rows)) % n]
-
-    def descend(
-        self, key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, Array]:
-        """The SGD steps of one slice (lines 4-9), and their losses."""
-        shape, bank = data.x.shape, self.bank(state, data)
-        num_steps = self.steps(shape) // self.num_slices
-        key_pool, key_fit = jax.random.split(key)
-        pool = None
-        if self.pair_reuse > 1 and len(shape) == 2:
-            key_pool = jax.random.fold_in(key_pool, state.slice)
-            size = -(-num_steps * self.batch_size // self.pair_reuse)
-            share = 1 if self.thin else auto_share(shape)
-            size = share * -(-size // share)
-            pool = draw_pair(
-                key_pool, batch_size=size, share=share, **self.pairs(bank)
-            )
-        sgd = self.sgd(shape, bank, pool)
-        network, losses = train.fit(
-            key_fit, state.train, num_steps=num_steps, **sgd
-        )
-        return state._replace(train=network, slice=state.slice + 1), losses
-
-    def bank(self, state: MIRIState, data: Masked) -> _Bank:
-        """What the pairs of an iteration are drawn from."""
-        rows = self.rows(state, data)
-        targets = state.held_out.targets if self.held_out else data.m
-        take = lambda a: a if rows is None else split_examples(a[rows])
-        return _Bank(take(state.x), take(data.m), take(targets), state.start)
-
-    def pairs(self, bank: _Bank) -> dict[str, Any]:
-        """The arguments of `pairs.draw_pair`."""
-        return dict(
-            x=bank.x,
-            m=bank.m,
-            targets=bank.targets,
-            base=self.base(bank.start),
-            gaps=gap_rows(bank.m),
-            thin=self.thin,
-        )
-
-    def sgd(
-        self,
-        shape: tuple[int, ...],
-        bank: _Bank,
-        pool: Pairs | None = None,
-    ) -> dict[str, Any]:
-        """The arguments of `train.fit`, with pairs drawn ahead or anew."""
-        apply_fn = self.apply_fn(shape)
-        if pool is None:
-            draw = partial(draw_batch, **self.pairs(bank))
-        else:
-            draw = partial(draw_from_pool, pool=pool)
-        return dict(
-            sample_batch=partial(
-                draw,
-                batch_size=self.batch_size,
-                imputed_weight=self.imputed_weight,
-            ),
-            loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
-            optimizer=self.optimizer(shape),
-            ema_decay=self.ema_decay,
-        )
-
-    def finish(self, key: Array, state: MIRIState, data: Masked) -> MIRIState:
-        """Ends iteration t: solves the ODE (line 10), keeps the velocity."""
-        if self.keep_velocities:
-            kept = jax.tree.map(
-                lambda bank, p: bank.at[state.iteration].set(p),
-                state.kept,
-                state.train.ema,
-            )
-            state = state._replace(kept=kept)
-        if self.held_out:
-            state = state._replace(held_out=self.validate(state, data))
-        state = state._replace(
-            iteration=state.iteration + 1, slice=jnp.zeros_like(state.slice)
-        )
-        done = state.iteration >= self.num_iterations
-        params = state.train.ema
-        if self.held_out:
-            done |= state.held_out.since >= self.patience
-            params = jax.tree.map(
-                lambda best, last: jnp.where(done, best, last),
-                state.held_out.best,
-                params,
-            )
-        rows, some = gap_rows(data.m), self.rows(state, data)
-        if some is not None:
-            # Until the end only what the next iteration learns from moves.
-            rest = len(data.x) - self.max_rows
-            rows = GapRows(
-                jnp.where(done, rows.order, jnp.pad(some, (0, rest))),
-                jnp.where(done, rows.count, self.max_rows),
-            )
-        x = self.moved(key, state, params, state.x, data, rows)
-        return state._replace(x=x, done=done)
-
-    def validate(
-        self, state: MIRIState, data: Masked
-    ) -> _early_stopping.HeldOut:
-        """The held-out loss of the averaged weights, and the best so far."""
-        return _early_stopping.validate(
-            state.held_out,
-            state.train.ema,
-            self.apply_fn(state.x.shape),
-            state.x,
-            data.m,
-            self.base(state.start),
-        )
-
-    def moved(
-        self,
-        key: Array,
-        state: MIRIState,
-        params: PyTree,
-        x: Array,
-        data: Masked,
-        rows: GapRows,
-        draw: Draw | None = None,
-    ) -> Array:
-        """Solves eq. 7 (Algorithm 2) for some rows, from x or the source."""
-        base = self.base(state.start)
-        velocity = flow.imputation_velocity(self.apply_fn(state.x.shape))
-        solve = ode.SOLVERS[self.solver]
-
-        def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
-            z, mean = x, None
-            if base is not None:
-                one = base(noise[None], x_obs[None], m)
-                z, mean = jax.tree.map(lambda a: a[0], one)
-            args = (params, x_obs, m, mean)
-            return solve(velocity, z, args, num_steps=self.ode_steps)
-
-        return move_rows(key, x, data, rows, move, self.chunk, draw)
-
-    def impute(
-        self,
-        key: Array,
-        state: MIRIState,
-        data: Masked,
-        draw: Draw | None = None,
-    ) -> Array:
-        """A fresh draw: by the last network, or by all kept ones in order."""
-        rows = gap_rows(data.m)
-        if self.source != "previous":
-            params = state.held_out.best if self.held_out else state.train.ema
-            return self.moved(key, state, params, data.x, data, rows, draw)
-        if not self.keep_velocities:
-            raise ConfigError(
-                "source='previous' can draw again or impute new rows only with"
-                " keep_velocities=True, and this fit kept none"
-            )
-
-        def one_iteration(x: Array, params: PyTree) -> tuple[Array, None]:
-            # The source is x itself: no noise is drawn.
-            return self.moved(key, state, params, x, data, rows), None
-
-        if draw is not None:
-            key = jax.random.fold_in(key, draw.index)
-        x = initial_fill(key, data, self.initial)
-        return jax.lax.scan(one_iteration, x, state.kept)[0]
 
 
 def auto_width(shape: tuple[int, ...]) -> int:
@@ -501,6 +68,75 @@ def auto_share(shape: tuple[int, ...]) -> int:
     return max(math.prod(shape[1:]) // 32, 1) ** 2
 
 
+def network(**model: Any) -> Network:
+    """Velocities whose fields are given, the others following the table.
+
+    Args:
+      **model: fields of `VelocityMLP`, whose width is else `auto_width` of the
+        table, or of images of `VelocityUNet`.
+    """
+
+    def make(shape: tuple[int, ...], zero_output: bool) -> Any:
+        fields: dict[str, Any] = dict(zero_output=zero_output)
+        if len(shape) == 2:
+            fields |= dict(depth=1, residual=True, width=auto_width(shape))
+        return velocity_network(shape, {**fields, **model})
+
+    return make
+
+
+def sharing(key: Array, rows: pairs.Bank, count: int) -> pairs.Choice:
+    """`pairs.of_source` where `auto_share` pairs have one mask.
+
+    Their number is `count`, or the next that the share divides: for pairs that
+    are drawn ahead.
+    """
+    share = auto_share(rows.x.shape)
+    size = share * -(-count // share)
+    return pairs.of_source(key, rows, size, share=share)
+
+
+PAPER_NETWORK = dict(
+    width=256,
+    depth=3,
+    residual=False,
+    zero_output=False,
+    num_frequencies=2,
+    activation="relu",
+)
+PAPER = Recipe(
+    source=sources.previous("normal"),
+    pairs=pairs.of_table,
+    reuse=1,
+    weight=pairs.everywhere,
+    network=network(**PAPER_NETWORK),
+    sgd=SGD(lambda shape: 1000, 512, 2e-3, ema_decay=0.0),
+    memory=Memory(network=False, velocities=True),
+    stop=None,
+    solve=partial(ode.euler, num_steps=100),
+    max_rows=ALL_ROWS,
+    num_iterations=10,
+    chunk=4096,
+)
+FAST = Recipe(
+    source=sources.gaussian(),
+    pairs=sharing,
+    reuse=4,
+    weight=pairs.where_moved,
+    network=network(),
+    sgd=SGD(auto_steps, 512, 4e-3, ema_decay=0.995),
+    memory=Memory(network=True, velocities=False),
+    stop=Stop(share=0.05, patience=8),
+    solve=partial(ode.heun, num_steps=10),
+    max_rows=32768,
+    num_iterations=MAX_ITERATIONS,
+    chunk=4096,
+)
+IMAGES = FAST._replace(
+    source=sources.harmonic(), pairs=pairs.thinned(), reuse=1, stop=None
+)
+
+
 def make_miri(
     *,
     num_iterations: int | str = MAX_ITERATIONS,
@@ -508,25 +144,25 @@ def make_miri(
     num_slices: int = 1,
     batch_size: int = 512,
     pair_reuse: int = 4,
-    learning_rate: float = 4e-3,
+    learning_rate: Annotated[float, Range(1e-12)] = 4e-3,
     warm_start: bool = True,
-    source: str = "gaussian",
-    imputed_weight: float | None = 0.0,
-    ema_decay: float = 0.995,
-    initial: str = "normal",
-    solver: str = "heun",
+    source: Literal["previous", "noise", "gaussian", "harmonic"] | None = None,
+    imputed_weight: Annotated[float | None, Range(0, 1)] = 0.0,
+    ema_decay: Annotated[float, Range(0, 1)] = 0.995,
+    initial: Initial = "normal",
+    solver: Literal["euler", "heun"] = "heun",
     ode_steps: int = 10,
     keep_velocities: bool | None = None,
-    held_out: float = 0.05,
+    held_out: Annotated[float, Range(0, 0.9)] = 0.05,
     patience: int = 8,
     max_rows: int = 32768,
     gaussian_rounds: int = 60,
     shrinkage: float = 0.3,
     chunk: int = 4096,
-    thin: bool = False,
+    thin: bool | None = None,
     model: Mapping[str, Any] | None = None,
 ) -> Imputer:
-    """The fast preset: many short iterations of one network.
+    """The fast preset: `FAST` on tables, `IMAGES` on images, in words.
 
     Args:
       num_iterations: outer iterations T; "auto" for `MAX_ITERATIONS` or fewer,
@@ -546,23 +182,26 @@ def make_miri(
         imputation (Algorithm 1); "noise": N(0, 1); "gaussian": a draw of the
         conditional Gaussian fitted to the incomplete table, so that the flow
         carries only what is not Gaussian; "harmonic": of images, a smooth
-        filling with noise as large as its errors, see `harmonic`.
+        filling with noise as large as its errors, see `sources.smooth`. None:
+        "gaussian" for tables, "harmonic" for images.
       imputed_weight: weight in [0, 1] in the loss of targets that are
         themselves imputed, the loss then being over the coordinates the ODE
-        moves; None for the paper's loss over all coordinates.
+        moves; None for the paper's loss over all coordinates. With 0, which
+        learns only from values really observed, a fit is unbiased where gaps
+        are completely at random or depend on columns that are always observed;
+        where a driver of the gaps has gaps too, means and correlations of what
+        it hides are biased.
       ema_decay: of the average of weights that draws come from; 0 for none.
-      initial: X(0), see `initial_fill`; the Gaussian source has its own.
+      initial: X(0), see `sources.first_filling`; other sources have their own.
       solver: "euler" (Algorithm 2) or "heun".
       ode_steps: solver steps.
       keep_velocities: keep the parameters of every iteration; only then can
-        `source="previous"` impute new rows or draw again. None: where it is the
-        source.
-      held_out: share of the observed entries (of at most
-        `_early_stopping.NUM_ROWS` rows) that no loss sees; draws come from the
-        weights with the smallest loss on them, and the fit stops when that has
-        not fallen for `patience` iterations. 0 for no early stopping, and
-        none with `source="previous"`, where no network stands for itself, nor
-        with `thin`.
+        `source="previous"` impute new rows. None: where it is the source.
+      held_out: share of the observed entries (of at most 4096 rows) that no
+        loss sees; draws come from the weights with the smallest loss on them,
+        and the fit stops when that has not fallen for `patience` iterations. 0
+        for no early stopping, and none with `source="previous"`, where no
+        network stands for itself, nor with `thin`.
       patience: see `held_out`.
       max_rows: rows that one iteration learns from and moves; a larger table
         takes turns, and all its rows move after the last iteration.
@@ -570,7 +209,7 @@ def make_miri(
       shrinkage: strength of the Gaussian's shrinkage.
       chunk: rows of the ODE solved at a time.
       thin: let a flow that does not start from the previous imputation rest on
-        what was really observed alone, see `pairs.draw_pair`; for images.
+        what was really observed alone, see `pairs.of_source`. None: of images.
       model: overrides of the fields of `VelocityMLP`, whose width is else
         `auto_width` of the table, or of images of `VelocityUNet`.
 
@@ -578,114 +217,52 @@ def make_miri(
       The imputer, see `types.Imputer`.
 
     Raises:
-      ConfigError: on a setting outside its range.
+      ConfigError: on settings that do not go together.
     """
-    _check(source, initial, solver, num_steps, num_slices, imputed_weight)
     auto = num_iterations == "auto"
-    if auto:
-        num_iterations = MAX_ITERATIONS
-    elif isinstance(num_iterations, str):
+    if isinstance(num_iterations, str) and not auto:
         raise ConfigError(
             f"num_iterations is {num_iterations!r}; use a whole number from 1"
             " on, or 'auto'"
         )
-    miri = _MIRI(
-        num_iterations=num_iterations,
-        num_steps=num_steps,
-        num_slices=num_slices,
-        batch_size=batch_size,
-        pair_reuse=pair_reuse,
-        learning_rate=learning_rate,
-        warm_start=warm_start,
-        source=source,
-        imputed_weight=imputed_weight,
-        ema_decay=ema_decay,
-        initial=initial,
-        solver=solver,
-        ode_steps=ode_steps,
-        keep_velocities=(
-            source == "previous" if keep_velocities is None else keep_velocities
-        ),
-        held_out=0.0 if source == "previous" or thin else held_out,
-        patience=patience,
-        max_rows=sys.maxsize if source == "previous" else max_rows,
-        gaussian_rounds=gaussian_rounds,
-        shrinkage=shrinkage,
-        chunk=chunk,
-        thin=thin,
-        model=model or {},
-    )
-    step = _make_step(miri)
-    impute = jax.jit(miri.impute)
-    return Imputer(
-        init=jax.jit(miri.init),
-        step=partial(_step_and_look, step, impute) if auto else step,
-        impute=impute,
-        num_iterations=num_iterations,
+    if num_steps is not None and num_steps % num_slices:
+        raise ConfigError(
+            f"num_slices={num_slices} does not divide num_steps={num_steps}"
+        )
+    sgd = SGD(
+        _sliced(num_steps, num_slices),
+        batch_size,
+        learning_rate,
+        ema_decay,
+        num_slices,
     )
 
+    def recipe(images: bool) -> Recipe:
+        name = source or ("harmonic" if images else "gaussian")
+        own = name != "previous"
+        thinned = own and (images if thin is None else thin)
+        choose = pairs.thinned() if thinned else pairs.of_source
+        if pair_reuse > 1 and not thinned and not images:
+            choose = sharing
+        kept = not own if keep_velocities is None else keep_velocities
+        stops = held_out and own and not thinned
+        return Recipe(
+            source=_source(name, initial, gaussian_rounds, shrinkage, chunk),
+            pairs=choose if own else pairs.of_table,
+            reuse=1 if images else pair_reuse,
+            weight=_weight(imputed_weight),
+            network=network(**(model or {})),
+            sgd=sgd,
+            memory=Memory(warm_start, kept),
+            stop=Stop(held_out, patience) if stops else None,
+            solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
+            max_rows=max_rows if own else ALL_ROWS,
+            num_iterations=MAX_ITERATIONS if auto else num_iterations,
+            chunk=chunk,
+        )
 
-def _make_step(miri: _MIRI) -> Any:
-    """`miri.step` as one program, or of images on a CPU as one of each part.
-
-    XLA's CPU programs take the gradients of convolutions many times slower
-    inside a loop than outside it.
-    """
-    whole = jax.jit(miri.step, donate_argnums=1)
-    begin, bank = jax.jit(miri.begin), jax.jit(miri.bank)
-    end = jax.jit(miri.end, donate_argnums=1)
-
-    @partial(jax.jit, donate_argnums=1, static_argnums=3)
-    def sgd_step(
-        key: Array,
-        network: train.TrainState,
-        bank: _Bank,
-        shape: tuple[int, ...],
-    ) -> tuple[train.TrainState, Array]:
-        return train.sgd_step(key, network, **miri.sgd(shape, bank))
-
-    def parts(
-        key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, dict[str, Array]]:
-        key_net, key_sgd, key_ode = jax.random.split(key, 3)
-        state = begin(key_net, state, data)
-        drawn, shape = bank(state, data), data.x.shape
-        _, key_fit = jax.random.split(key_sgd)
-        network, losses = state.train, []
-        for _ in range(miri.steps(shape) // miri.num_slices):
-            network, loss = sgd_step(key_fit, network, drawn, shape)
-            losses.append(loss)
-        state = state._replace(train=network, slice=state.slice + 1)
-        state = end(key_ode, state, data)
-        return state, miri.info(state, jnp.stack(losses))
-
-    def step(
-        key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, dict[str, Array]]:
-        in_parts = data.x.ndim == 4 and jax.default_backend() == "cpu"
-        return (parts if in_parts else whole)(key, state, data)
-
-    return step
-
-
-def _step_and_look(
-    step: Any, impute: Any, key: Array, state: MIRIState, data: Masked
-) -> tuple[MIRIState, dict[str, Array]]:
-    """A step that ends the fit when mutual information stops falling."""
-    key_step, key_mi, key_draw = jax.random.split(key, 3)
-    before = float(state.mi)
-    state, info = step(key_step, state, data)
-    if state.slice or state.iteration % MI_EVERY:
-        return state, info
-    found = estimate_mutual_information(key_mi, state.x, data.m)
-    if not state.done and (
-        found.nats <= found.error or found.nats > before - found.error
-    ):
-        # Some rows may not have moved yet, and none by the best weights.
-        x = impute(key_draw, state, data)
-        state = state._replace(x=x, done=jnp.bool_(True))
-    state = state._replace(mi=jnp.float32(found.nats))
-    return state, {**info, "mi": jnp.float32(found.nats)}
+    imputer = _of_rows_or_images(recipe, redraws=source != "previous")
+    return _ended_by_mutual_information(imputer) if auto else imputer
 
 
 def make_miri_paper(
@@ -694,15 +271,15 @@ def make_miri_paper(
     num_steps: int = 1000,
     num_slices: int = 1,
     batch_size: int = 512,
-    learning_rate: float = 2e-3,
-    initial: str = "normal",
-    solver: str = "euler",
+    learning_rate: Annotated[float, Range(1e-12)] = 2e-3,
+    initial: Initial = "normal",
+    solver: Literal["euler", "heun"] = "euler",
     ode_steps: int = 100,
     keep_velocities: bool = True,
     chunk: int = 4096,
     model: Mapping[str, Any] | None = None,
 ) -> Imputer:
-    """Algorithm 1 as printed, with the ODE of Algorithm 2.
+    """Algorithm 1 as printed, with the ODE of Algorithm 2: `PAPER` in words.
 
     A fresh network each iteration, started from the previous imputation, loss
     over all coordinates, 100 Euler steps, the last weights and no average. The
@@ -710,21 +287,14 @@ def make_miri_paper(
     supplement, which is not to be had. Here they are an MLP of 3 x 256 and
     Adam, chosen on masks of the toy other than those that are reported.
 
-    The fit's own X(T) is its imputation. `impute` runs the kept velocities in
-    order from a new X(0): each was learned on the one table that went before,
-    so on few rows what it has not seen drives it off (768 rows: MMD 0.026 of
-    X(T), 0.54 of a fresh draw; 6000 rows of the toy: no difference).
+    X(T) is the imputation of a fit, and the only one: the imputer does not
+    redraw. `impute` fills new rows by the kept velocities in order, from a new
+    X(0). Each was learned on the one table that went before, so on few rows
+    what it has not seen drives it off (768 rows: MMD 0.026 of X(T), 0.54 where
+    the same rows are imputed so; 6000 rows of the toy: no difference).
 
     Args: see `make_miri`.
     """
-    defaults = dict(
-        width=256,
-        depth=3,
-        residual=False,
-        zero_output=False,
-        num_frequencies=2,
-        activation="relu",
-    )
     return make_miri(
         num_iterations=num_iterations,
         num_steps=num_steps,
@@ -741,30 +311,79 @@ def make_miri_paper(
         keep_velocities=keep_velocities,
         pair_reuse=1,
         held_out=0.0,
-        max_rows=sys.maxsize,
         chunk=chunk,
-        model={**defaults, **(model or {})},
+        model={**PAPER_NETWORK, **(model or {})},
     )
 
 
-def _check(
-    source: str,
-    initial: str,
-    solver: str,
-    num_steps: int | None,
-    num_slices: int,
-    imputed_weight: float | None,
-) -> None:
-    for name, value, known in (
-        ("source", source, SOURCES),
-        ("initial", initial, INITIALS),
-        ("solver", solver, tuple(ode.SOLVERS)),
-    ):
-        if value not in known:
-            raise ConfigError(
-                f"{name} is {value!r}; use one of {', '.join(known)}"
-            )
-    if num_steps is not None and num_steps % num_slices:
-        raise ConfigError(
-            f"num_slices={num_slices} does not divide num_steps={num_steps}"
-        )
+def _sliced(
+    num_steps: int | None, num_slices: int
+) -> Callable[[tuple[int, ...]], int]:
+    """SGD steps by the shape of a table, as a multiple of the slices."""
+    if num_steps is not None:
+        return lambda shape: num_steps
+    return lambda shape: num_slices * -(-auto_steps(shape) // num_slices)
+
+
+def _source(
+    name: str, initial: Initial, rounds: int, shrinkage: float, chunk: int
+) -> Source:
+    if name == "gaussian":
+        return sources.gaussian(rounds=rounds, shrinkage=shrinkage, chunk=chunk)
+    if name == "harmonic":
+        return sources.harmonic(chunk=chunk)
+    return getattr(sources, name)(initial)
+
+
+def _weight(imputed_weight: float | None) -> pairs.Weight:
+    if imputed_weight is None:
+        return pairs.everywhere
+    return partial(pairs.where_moved, imputed=imputed_weight)
+
+
+def _of_rows_or_images(
+    recipe: Callable[[bool], Recipe], *, redraws: bool
+) -> Imputer:
+    """An imputer whose recipe is chosen when it sees the data.
+
+    Args:
+      recipe: whether the data are images to their recipe.
+      redraws: see `Imputer`.
+    """
+    of = functools.cache(lambda images: miri(recipe(images)))
+    pick = lambda data: of(data.x.ndim == 4)
+    return Imputer(
+        init=lambda key, data: pick(data).init(key, data),
+        step=lambda key, state, data: pick(data).step(key, state, data),
+        impute=lambda key, state, data, draw=None: pick(data).impute(
+            key, state, data, draw
+        ),
+        num_iterations=recipe(False).num_iterations,
+        redraws=redraws,
+    )
+
+
+def _ended_by_mutual_information(imputer: Imputer) -> Imputer:
+    """Ends a fit when mutual information stops falling."""
+
+    def step(
+        key: Array, state: MIRIState, data: Masked
+    ) -> tuple[MIRIState, Info]:
+        key_step, key_mi, key_draw = jax.random.split(key, 3)
+        before = float(state.mi)
+        state, info = imputer.step(key_step, state, data)
+        if state.slice or state.iteration % MI_EVERY:
+            return state, info
+        found = estimate_mutual_information(key_mi, state.x, data.m)
+        if not state.done and (
+            found.nats <= found.error or found.nats > before - found.error
+        ):
+            # Some rows may not have moved yet, or by other weights.
+            x = state.x
+            if imputer.redraws:
+                x = imputer.impute(key_draw, state, data)
+            state = state._replace(x=x, done=jnp.bool_(True))
+        state = state._replace(mi=jnp.float32(found.nats))
+        return state, {**info, "mi": jnp.float32(found.nats)}
+
+    return imputer._replace(step=step)

@@ -14,13 +14,13 @@ from PIL import Image
 
 from miri_jax.app.config import image_config
 from miri_jax.app.run import run
-from miri_jax.core.pairs import draw_batch, draw_pair
+from miri_jax.core import pairs
 from miri_jax.core.parallel import split_examples, spread
 from miri_jax.data.images import load_images, mean_pixels, random_shapes
 from miri_jax.exceptions import DataError
 from miri_jax.imputers import iterate, make_imputer
 from miri_jax.models import VelocityUNet
-from miri_jax.sources.harmonic import fit_errors, harmonic_draw, harmonic_fill
+from miri_jax.sources.smooth import fit_errors, harmonic_draw, harmonic_fill
 from miri_jax.types import Cond, Masked
 
 MIRI = dict(
@@ -112,22 +112,18 @@ def test_starts_are_as_far_off_as_the_filling():
 
 
 def test_thinned_masks_show_only_what_was_observed(bank):
-    pairs = draw_pair(
-        jax.random.key(0),
-        bank.x + 5 * ~bank.m,  # what is imputed can be told
-        bank.m,
-        batch_size=64,
-        base=lambda noise, x, m: (noise, x),
-        thin=True,
-    )
-    m0 = np.asarray(pairs.cond.m0)
-    assert (pairs.m1 | ~m0).all()
+    # What is imputed can be told.
+    rows = pairs.bank(bank.x + 5 * ~bank.m, bank.m)
+    chosen = pairs.of_source(jax.random.key(0), rows, 64, thin=True)
+    found = pairs.start(chosen, lambda noise, x, m: (noise, x))
+    m0 = np.asarray(found.cond.m0)
+    assert (found.m1 | ~m0).all()
     assert (m0 == m0[..., :1]).all()
     # A half is observed, of that a half by the other mask and u of the rest.
     assert m0.mean() == pytest.approx(0.5 * (0.5 + 0.5 * 0.5), abs=0.04)
-    shares = m0.mean(axis=(1, 2, 3)) / np.mean(pairs.m1, axis=(1, 2, 3))
+    shares = m0.mean(axis=(1, 2, 3)) / np.mean(found.m1, axis=(1, 2, 3))
     assert shares.min() < 0.6 and shares.max() > 0.9
-    np.testing.assert_array_equal(pairs.cond.mean, pairs.cond.x1_m)
+    np.testing.assert_array_equal(found.cond.mean, found.cond.x1_m)
 
 
 def test_the_network_of_images():
@@ -247,8 +243,8 @@ def _gathered():
     assert len(data.x.addressable_shards[0].data) == 200
 
     def batch(key, x, m):
-        pairs = draw_batch(key, x, m, batch_size=64)
-        return split_examples(pairs)
+        drawn = pairs.draw_batch(key, pairs.bank(x, m), batch_size=64)
+        return split_examples(drawn)
 
     program = jax.jit(batch).lower(jax.random.key(0), *data).compile()
     return re.findall(r"= \S*\[(.*?)\]\S* all-gather", program.as_text())

@@ -1,5 +1,7 @@
 """The MIRI algebra: pairs, interpolation, eq. 6 and eq. 7."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +31,8 @@ def _numbered_rows(n=50, d=3):
 def test_pair_is_joint_and_marginal(key):
     """(x0, m0) is one row with its mask; x1 another row, independent of it."""
     x, m = _numbered_rows()
-    x0, x1, m1, cond = pairs.draw_pair(key, x, m, batch_size=4000)
+    chosen = pairs.of_table(key, pairs.bank(x, m), 4000)
+    x0, x1, m1, cond = pairs.start(chosen, None)
     rows0, rows1 = x0[:, 0].astype(int), x1[:, 0].astype(int)
     np.testing.assert_array_equal(cond.m0, m[rows0])
     np.testing.assert_array_equal(m1, m[rows1])
@@ -43,7 +46,8 @@ def test_pair_is_joint_and_marginal(key):
 
 def test_cond_holds_only_what_is_observed(key):
     x, m = _numbered_rows()
-    x0, x1, _, cond = pairs.draw_pair(key, x, m, batch_size=64)
+    chosen = pairs.of_table(key, pairs.bank(x, m), 64)
+    x0, x1, _, cond = pairs.start(chosen, None)
     np.testing.assert_array_equal(cond.x0_m, np.where(cond.m0, x0, 0))
     np.testing.assert_array_equal(cond.x1_m, np.where(cond.m0, x1, 0))
 
@@ -51,9 +55,8 @@ def test_cond_holds_only_what_is_observed(key):
 def test_based_pair_starts_on_the_target_s_observed_part(key):
     x, m = _numbered_rows()
     base = lambda noise, x_obs, m0: (1000 + noise + x_obs.sum(), None)
-    x0, x1, _, cond = pairs.draw_pair(
-        key, x, m, batch_size=256, base=base, gaps=gap_rows(m)
-    )
+    chosen = pairs.of_source(key, pairs.bank(x, m), 256)
+    x0, x1, _, cond = pairs.start(chosen, base)
     np.testing.assert_array_equal(
         np.where(cond.m0, x0, 0), np.where(cond.m0, x1, 0)
     )
@@ -65,15 +68,27 @@ def test_pairs_that_share_a_mask_differ_in_all_else(key):
     x, m = _numbered_rows()
     m = m.at[:, 0].set(False)
     base = lambda noise, x_obs, m0: (noise, x_obs)
-    x0, x1, _, cond = pairs.draw_pair(
-        key, x, m, batch_size=240, base=base, share=8
-    )
+    chosen = pairs.of_source(key, pairs.bank(x, m), 240, share=8)
+    x0, x1, _, cond = pairs.start(chosen, base)
     groups = np.asarray(cond.m0).reshape(30, 8, 3)
     assert np.all(groups == groups[:, :1])
     assert len(np.unique(groups[:, 0], axis=0)) > 2
     assert len(np.unique(x0[:, 0])) == 240  # noise
     assert len(np.unique(x1[:, 0])) > 40  # rows, of 50
     np.testing.assert_array_equal(cond.mean, np.where(cond.m0, x1, 0))
+
+
+def test_a_source_on_the_host_sees_what_a_traced_one_sees(key):
+    x, m = _numbered_rows()
+    base = lambda noise, x_obs, m0: (noise + x_obs, None)
+    chosen = pairs.of_source(key, pairs.bank(x, m), 240, share=8)
+    host = pairs.start_on_host(
+        jax.device_get(chosen), lambda *a: (np.add(*a[:2]), None)
+    )
+    for one, other in zip(
+        jax.tree.leaves(pairs.start(chosen, base)), jax.tree.leaves(host)
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_gap_rows_finds_rows_with_gaps():
@@ -86,8 +101,11 @@ def test_gap_rows_finds_rows_with_gaps():
 @pytest.mark.parametrize("imputed_weight", [None, 0.0, 0.25, 1.0])
 def test_weights_of_the_batch(key, imputed_weight):
     x, m = _numbered_rows()
+    weight = pairs.everywhere
+    if imputed_weight is not None:
+        weight = partial(pairs.where_moved, imputed=imputed_weight)
     batch = pairs.draw_batch(
-        key, x, m, batch_size=128, imputed_weight=imputed_weight
+        key, pairs.bank(x, m), batch_size=128, weight=weight
     )
     m0 = np.asarray(batch.cond.m0)
     if imputed_weight is None:
@@ -101,7 +119,7 @@ def test_weights_of_the_batch(key, imputed_weight):
 
 def test_batch_lies_on_the_line(key):
     x, m = _numbered_rows()
-    batch = pairs.draw_batch(key, x, m, batch_size=32)
+    batch = pairs.draw_batch(key, pairs.bank(x, m), batch_size=32)
     x0 = batch.x_tau - batch.tau[:, None] * batch.target
     np.testing.assert_allclose(x0, np.round(x0, 1), atol=1e-4)
     assert 0 <= batch.tau.min() and batch.tau.max() < 1
@@ -127,7 +145,7 @@ def test_loss_equals_numpy(key):
 
 def test_loss_without_any_weight_is_zero_not_nan(key):
     x, m = _numbered_rows()
-    batch = pairs.draw_batch(key, x, m, batch_size=8)
+    batch = pairs.draw_batch(key, pairs.bank(x, m), batch_size=8)
     batch = batch._replace(weight=jnp.zeros_like(batch.weight))
     loss, _ = flow.flow_loss(0.0, lambda p, z, cond, t: z, batch)
     assert float(loss) == 0.0

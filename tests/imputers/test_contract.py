@@ -19,7 +19,7 @@ from miri_jax.imputers import (
     make_imputer,
     miri,
 )
-from miri_jax.sources import gaussian
+from miri_jax.sources import normal as gaussian
 from miri_jax.types import Draw, Masked
 
 # Small enough for seconds; every method takes those it knows.

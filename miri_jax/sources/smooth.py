@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.core.flow import merge
-from miri_jax.core.rows import spaced
+from miri_jax.core.rows import draw_starts, spaced
+from miri_jax.exceptions import ConfigError
+from miri_jax.sources._source import Source, by_mask
 from miri_jax.types import Array, Masked
 
 NUM_SWEEPS = 24
@@ -146,3 +148,33 @@ def fit_errors(key: Array, data: Masked) -> Errors:
     values, vectors = jnp.linalg.eigh(cov)
     cov = (vectors * jnp.maximum(values, 0)[None]) @ vectors.T
     return Errors(floor, jnp.linalg.cholesky(cov + jnp.diag(ridge)))
+
+
+def harmonic(*, chunk: int = 4096) -> Source:
+    """A smooth filling of images with noise as large as its errors.
+
+    Args:
+      chunk: images drawn at a time.
+    """
+
+    def fit(
+        key: Array, data: Masked, rows: Array | None
+    ) -> tuple[Errors, Array]:
+        del rows  # `fit_errors` looks at few images anyhow.
+        if data.x.ndim != 4:
+            raise ConfigError(
+                "source='harmonic' is for images; use 'gaussian' or 'noise'"
+            )
+        key_fill, key_errors = jax.random.split(key)
+        start = fit_errors(key_errors, data)
+        base = lambda noise, x, m: draw(start, noise, x, m)
+        return start, draw_starts(key_fill, data, base, chunk)
+
+    def draw(
+        start: Errors, noise: Array, x: Array, m: Array
+    ) -> tuple[Array, Array]:
+        return by_mask(lambda noise, x, m: harmonic_draw(noise, x, m, start))(
+            noise, x, m
+        )
+
+    return Source(fit, draw, near=True)

@@ -15,6 +15,7 @@ from jax.scipy.sparse.linalg import cg
 
 from miri_jax.core.flow import merge
 from miri_jax.core.rows import draw_starts
+from miri_jax.sources._source import Source, by_mask
 from miri_jax.types import Array, Base, Draw, Masked
 
 
@@ -153,8 +154,8 @@ def draw_rows(
 def conditional_base(gaussian: Gaussian) -> Base:
     """`conditional_draw` as the start of a flow."""
     max_steps = 20 + 2 * gaussian.mean.size
-    return lambda noise, x, m: conditional_draw(
-        noise, x, m, gaussian, max_steps
+    return by_mask(
+        lambda noise, x, m: conditional_draw(noise, x, m, gaussian, max_steps)
     )
 
 
@@ -248,3 +249,35 @@ def fit_gaussian(
     state = init_state(key_init, data)
     state, _ = jax.lax.scan(one_round, state, jnp.arange(num_rounds))
     return fitted(state, shrinkage), state.x
+
+
+def gaussian(
+    *, rounds: int = 60, shrinkage: float = 0.3, chunk: int = 4096
+) -> Source:
+    """The conditional Gaussian fitted to the table, as a source.
+
+    The flow then carries only what is not Gaussian.
+
+    Args:
+      rounds: of the fit.
+      shrinkage: strength of the covariance's shrinkage, see `from_moments`.
+      chunk: rows drawn at a time.
+    """
+    settings = dict(num_rounds=rounds, shrinkage=shrinkage, chunk=chunk)
+
+    def fit(
+        key: Array, data: Masked, rows: Array | None
+    ) -> tuple[Gaussian, Array]:
+        if rows is None:
+            return fit_gaussian(key, data, **settings)
+        key_fit, key_draw = jax.random.split(key)
+        some = Masked(data.x[rows], data.m[rows])
+        fitted, _ = fit_gaussian(key_fit, some, **settings)
+        return fitted, draw_rows(key_draw, data, fitted, chunk)
+
+    def draw(
+        start: Gaussian, noise: Array, x: Array, m: Array
+    ) -> tuple[Array, Array]:
+        return conditional_base(start)(noise, x, m)
+
+    return Source(fit, draw, near=True)

@@ -1,0 +1,490 @@
+"""The one path of every imputation: `fit`, then `draw`.
+
+    keys = seed_keys(0)
+    state = fit(keys.fit, imputer, data)
+    x = draw(keys.draw, imputer, state, data)
+
+Scripts, both commands and the estimator come through here, so that all of them
+give the same values for the same seed and table.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from miri_jax.core.parallel import spread, to_host
+from miri_jax.exceptions import ConfigError, DataError, NonFiniteError
+from miri_jax.types import Array, Bounds, Draw, Imputer, Info, Masked
+
+# What the learning rate is multiplied by where a fit diverged, and how often.
+SHRINK, RETRIES = 0.25, 3
+# How often a cell outside its bounds is drawn again.
+ROUNDS = 10
+# Rows are drawn in these numbers at least, so that few shapes are compiled.
+LEAST_ROWS, MOST_PADDING = 128, 8192
+
+
+class Keys(NamedTuple):
+    """PRNG keys of a whole imputation, from one seed.
+
+    Attributes:
+      fit: of `fit`.
+      draw: of `draw` and `draws`.
+      measure: of what is measured on the way.
+      other: of what else is random, such as which rows are resampled.
+    """
+
+    fit: Array
+    draw: Array
+    measure: Array
+    other: Array
+
+
+def seed_keys(seed: int) -> Keys:
+    """The keys that a seed stands for, in scripts, commands and estimator."""
+    return Keys(*jax.random.split(jax.random.key(seed), 4))
+
+
+class Snapshot(NamedTuple):
+    """Where a fit is.
+
+    Attributes:
+      step: steps taken.
+      state: of the imputer.
+      scale: factor of the learning rate, below 1 after the fit diverged.
+    """
+
+    step: int
+    state: Any
+    scale: float = 1.0
+
+
+class Watch:
+    """Looks on while a fit goes on; a subclass saves, logs, shows and stops."""
+
+    def resume(self, imputer: Imputer, data: Masked) -> Snapshot | None:
+        """What was saved last; None where a fit begins at its start."""
+        del imputer, data
+
+    def begin(self, now: Snapshot, imputer: Imputer) -> None:
+        """Called before the first step, and after each way back."""
+
+    def step(self, now: Snapshot, info: Info, *, last: bool) -> None:
+        """Called after each step whose values are finite.
+
+        Args:
+          now: where the fit is; its buffers may be gone after the next step.
+          info: what the step logs.
+          last: whether the fit is complete.
+        """
+
+    def diverged(self, sentence: str) -> None:
+        """Called where the fit goes back; the sentence is for people."""
+
+    def kept(self) -> str:
+        """What a diverged fit can go back to, in words."""
+        return "the start"
+
+    def end(self) -> None:
+        """Called at the end, also after an error."""
+
+
+def fit(
+    key: Array,
+    imputer: Imputer,
+    data: Masked,
+    *,
+    watch: Watch | None = None,
+    retries: int = RETRIES,
+) -> Any:
+    """Fits an imputer to a table with gaps.
+
+    A step that leaves a value that is not finite is undone: the fit goes back
+    to what `watch` has saved, or to its start, with `SHRINK` times the learning
+    rate, `retries` times at most.
+
+    Args:
+      key: PRNG key of the whole fit. Iteration t uses a key folded with t, so
+        that a fit which goes on from a saved state draws the numbers that it
+        would have drawn.
+      imputer: the method.
+      data: the table with gaps, see `Masked`.
+      watch: what looks on; None for nothing.
+      retries: how often a diverged fit goes back.
+
+    Returns:
+      The final state, see `types.State`; its `x` is X(T).
+
+    Raises:
+      DataError: if the data are not as `Masked` says.
+      NonFiniteError: with iteration and step, where smaller steps do not help.
+    """
+    check_data(data)
+    watch, scale, tries = watch or Watch(), 1.0, 0
+    key_init, key_steps = jax.random.split(key)
+    try:
+        while True:
+            now = watch.resume(imputer, data)
+            if now is None:
+                state = imputer.init(jax.random.clone(key_init), data)
+                now = Snapshot(0, state, scale)
+            scale = min(scale, now.scale)
+            tries = round(np.log(scale) / np.log(SHRINK))
+            try:
+                return _steps(key_steps, imputer, data, now, scale, watch)
+            except NonFiniteError as error:
+                if imputer.slowed is None:
+                    raise
+                if tries >= retries:
+                    raise NonFiniteError(
+                        f"{error}; going back with {SHRINK:g} times the"
+                        f" learning rate did not help, {tries} times; try"
+                        " another learning_rate, or look for extreme values"
+                    ) from None
+                scale *= SHRINK
+                watch.diverged(
+                    f"{error}; going back to it with {scale:g} times the"
+                    " learning rate"
+                )
+    finally:
+        watch.end()
+
+
+def fit_many(
+    key: Array,
+    imputer: Imputer,
+    data: Masked,
+    count: int,
+    *,
+    bootstrap: Array | None = None,
+    watches: Iterator[Watch] | None = None,
+    retries: int = RETRIES,
+) -> Iterator[Any]:
+    """Several fits to one table, the first of them `fit`'s.
+
+    Args:
+      key: PRNG key; the first fit is that of `fit` with it.
+      imputer: the method.
+      data: the table with gaps.
+      count: how many fits.
+      bootstrap: PRNG key, for fits to rows drawn with replacement, the first of
+        them too; None for fits that differ by their own chance alone.
+      watches: what looks on, one for each fit.
+      retries: see `fit`.
+
+    Yields:
+      `count` final states, one at a time.
+    """
+    later = [jax.random.fold_in(key, k) for k in range(1, count)]
+    for k, key_k in enumerate([key, *later]):
+        some = data
+        if bootstrap is not None:
+            rows = resample(jax.random.fold_in(bootstrap, k), data.m)
+            some = Masked(data.x[rows], data.m[rows])
+        watch = next(watches) if watches is not None else None
+        yield fit(key_k, imputer, some, watch=watch, retries=retries)
+
+
+def resample(key: Array, m: Array) -> np.ndarray:
+    """Rows `[n]` drawn with replacement, each column with an observed cell.
+
+    Args:
+      key: PRNG key.
+      m: `[n, *dims]` bool, True = observed.
+    """
+    n, m = len(m), np.asarray(m).reshape(len(m), -1)
+    for k in range(100):
+        rows = jax.random.randint(
+            jax.random.fold_in(key, k), (n,), 0, n, jnp.int32
+        )
+        rows = np.array(rows)
+        empty = ~m[rows].any(axis=0) & m.any(axis=0)
+        if not empty.any():
+            return rows
+    # Columns seen in a few rows only: one of each is put in.
+    for j in np.flatnonzero(empty):
+        rows[j % n] = np.flatnonzero(m[:, j])[0]
+    return rows
+
+
+def iterate(
+    key: Array, imputer: Imputer, data: Masked, state: Any
+) -> Iterator[tuple[Any, Info]]:
+    """Steps an imputer to its end, from any state, unchecked.
+
+    Args:
+      key: PRNG key of the steps.
+      imputer: the method.
+      data: the table with gaps.
+      state: from `imputer.init`, or a saved one. Its buffers may be donated.
+
+    Yields:
+      `(State, Info)` after each step.
+    """
+    while not finished(imputer, state):
+        step_key = jax.random.fold_in(key, int(state.iteration))
+        state, info = imputer.step(step_key, state, data)
+        yield state, info
+
+
+def finished(imputer: Imputer, state: Any) -> bool:
+    """Whether a state is its fit's last, by number or by its own judgement."""
+    if getattr(state, "done", False):
+        return True
+    return int(state.iteration) >= imputer.num_iterations
+
+
+def draw(
+    key: Array,
+    imputer: Imputer,
+    state: Any,
+    data: Masked,
+    *,
+    bounds: Bounds | None = None,
+) -> np.ndarray:
+    """One imputation of any rows, those of the fit or others.
+
+    The rows of a fit whose imputer does not redraw get X(T).
+
+    Args:
+      key: PRNG key.
+      imputer: the method.
+      state: its fit.
+      data: the rows with gaps.
+      bounds: what imputed entries have to lie between, on the scale of the
+        data; None for nothing.
+
+    Returns:
+      `[n, *dims]` float32 on the host, finite; observed entries are those of
+      `data`, bit for bit.
+
+    Raises:
+      DataError: if the data are not as `Masked` says.
+      NonFiniteError: if the draw is not finite.
+    """
+    (x,) = draws(key, imputer, state, data, 1, bounds=bounds)
+    return x
+
+
+def draws(
+    key: Array,
+    imputer: Imputer,
+    state: Any,
+    data: Masked,
+    count: int,
+    *,
+    bounds: Bounds | None = None,
+    spread_out: bool = True,
+) -> Iterator[np.ndarray]:
+    """Several imputations from one fit, one at a time.
+
+    Each is a fresh draw of the missing entries given the observed ones. Those
+    of methods that start from noise are spread out by Latin hypercube sampling
+    (`rows.normal_noise`): their mean over a few draws is then nearly that over
+    many, while the variance between draws comes out larger by a factor of up to
+    count / (count - 1) than between independent ones.
+
+    Args:
+      key: PRNG key of the set.
+      imputer: the method.
+      state: its fit.
+      data: the rows, those of the fit or others.
+      count: how many draws.
+      bounds: see `draw`.
+      spread_out: False for independent draws, the first of them `draw`'s.
+
+    Yields:
+      `[n, *dims]`, `count` times, as `draw` gives one.
+
+    Raises:
+      ConfigError: where an imputer that does not redraw is asked for several.
+      DataError: if the data are not as `Masked` says.
+      NonFiniteError: if a draw is not finite.
+    """
+    check_data(data)
+    if count > 1 and not imputer.redraws:
+        raise ConfigError(
+            "this method has one imputation a fit, X(T); for several, fit it"
+            " several times (`fit_many`), or use a method that draws again"
+        )
+    fixed = not imputer.redraws and _is_of_fit(state, data)
+    padded, n = _padded(data), len(data.x)
+    key_first, key_again = jax.random.split(key)
+    keys = [key_first] * count
+    if not spread_out:
+        later = [jax.random.fold_in(key_first, k) for k in range(1, count)]
+        keys = [key_first, *later]
+    for k in range(count):
+        which = None
+        if count > 1 and spread_out:
+            which = Draw(jnp.int32(k), count)
+        if fixed:
+            x = to_host(state.x)
+        else:
+            # The same key on purpose: the draws of a set share its noise.
+            one = jax.random.clone(keys[k])
+            x = to_host(imputer.impute(one, state, padded, which))
+        again = jax.random.fold_in(key_again, k)
+        if bounds is not None:
+            some = data if fixed else padded
+            x = _bounded(again, imputer, state, some, x, bounds, which)
+        x = x[:n]
+        chex.assert_shape(x, data.x.shape)
+        if not np.isfinite(x).all():
+            raise NonFiniteError(
+                "a draw is not finite; fit again with a smaller learning_rate,"
+                " or look for extreme values"
+            )
+        yield x
+
+
+def check_data(data: Masked) -> None:
+    """Refuses data that are not as `Masked` says, where a mistake is likely.
+
+    Raises:
+      DataError: naming what is wrong and the remedy.
+    """
+    x, m = data
+    if x.shape != m.shape or x.ndim < 2 or not x.size:
+        raise DataError(
+            f"x has shape {x.shape} and m {m.shape}; give both as [n, *dims],"
+            " with a row and a column at least"
+        )
+    if m.dtype != bool or x.dtype != jnp.float32:
+        raise DataError(
+            f"x is {x.dtype} and m is {m.dtype}; give float32, and bool that is"
+            " True where a value is observed"
+        )
+    if not _all_finite(x):
+        raise DataError(
+            "x holds values that are not finite; put 0 where m is False, as"
+            " data.transforms.standardise does"
+        )
+
+
+def _steps(
+    key: Array,
+    imputer: Imputer,
+    data: Masked,
+    now: Snapshot,
+    scale: float,
+    watch: Watch,
+) -> Any:
+    """Goes on to the end, or to a value that is not finite."""
+    if scale < 1:
+        imputer = imputer.slowed(scale)
+    step, state = now.step, now.state
+    chex.assert_equal_shape([state.x, data.x])
+    chex.assert_type(state.x, jnp.float32)
+    watch.begin(Snapshot(step, state, scale), imputer)
+    for state, info in iterate(key, imputer, data, state):
+        step += 1
+        _check_step(state, info, watch)
+        last = finished(imputer, state)
+        watch.step(Snapshot(step, state, scale), info, last=last)
+    return state
+
+
+def _check_step(state: Any, info: Info, watch: Watch) -> None:
+    """Stops at the first value that is not finite.
+
+    Raises:
+      NonFiniteError: with iteration, step and what can be gone back to.
+    """
+    iteration, kept = int(state.iteration), watch.kept()
+    for name, value in info.items():
+        bad = np.flatnonzero(~np.isfinite(np.ravel(value)))
+        if bad.size:
+            raise NonFiniteError(
+                f"{name} is not finite in iteration {iteration}, SGD step"
+                f" {bad[0]} of this call; the last good state is {kept}"
+            )
+    if not _all_finite(state.x):
+        raise NonFiniteError(
+            f"the filled table is not finite after iteration {iteration}; the"
+            f" last good state is {kept}"
+        )
+
+
+@jax.jit
+def _all_finite(x: Array) -> Array:
+    return jnp.isfinite(x).all()
+
+
+@jax.jit
+def _agree(one: Array, other: Array, m: Array) -> Array:
+    return jnp.all(jnp.where(m, one == other, True))
+
+
+def _is_of_fit(state: Any, data: Masked) -> bool:
+    """Whether rows are those that a state has filled, in their order."""
+    same = state.x.shape == data.x.shape
+    return same and bool(_agree(state.x, data.x, data.m))
+
+
+def _padded(data: Masked) -> Masked:
+    """Rows without gaps behind those of a table, up to one of few numbers.
+
+    What is drawn for a row does not depend on how many there are. On several
+    devices the rows stay as they are spread over them.
+    """
+    n = len(data.x)
+    rest = padded_rows(n) - n
+    if data.x.ndim != 2 or jax.device_count() > 1 or not rest:
+        return data
+    behind = ((0, rest), (0, 0))
+    x, m = (np.asarray(part) for part in data)
+    return Masked(
+        jnp.asarray(np.pad(x, behind)),
+        jnp.asarray(np.pad(m, behind, constant_values=True)),
+    )
+
+
+def padded_rows(n: int) -> int:
+    """The least of few numbers of rows that n rows fit into.
+
+    A power of two or 5/4, 3/2 or 7/4 of it; a multiple of `MOST_PADDING` above
+    that.
+    """
+    if n > MOST_PADDING:
+        return -(-n // MOST_PADDING) * MOST_PADDING
+    quarter = max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
+    return max(-(-n // quarter) * quarter, LEAST_ROWS)
+
+
+def _bounded(
+    key: Array,
+    imputer: Imputer,
+    state: Any,
+    data: Masked,
+    x: np.ndarray,
+    bounds: Bounds,
+    which: Draw | None,
+) -> np.ndarray:
+    """Brings imputed entries within bounds, given the rest of their row.
+
+    An entry outside is drawn again given all else of its row, observed and
+    imputed, until it lies inside: a draw of its conditional distribution
+    truncated at the bounds. What `ROUNDS` rounds do not bring inside, and what
+    an imputer that does not redraw leaves outside, goes to the nearest value
+    inside.
+    """
+    outside = ~to_host(data.m) & ((x < bounds.low) | (x > bounds.high))
+    for k in range(ROUNDS if imputer.redraws else 0):
+        if not outside.any():
+            return x
+        rest = Masked(
+            *(
+                spread(jnp.asarray(part), len(x))
+                for part in (np.where(outside, 0, x), ~outside)
+            )
+        )
+        key_k = jax.random.fold_in(key, k)
+        x = np.asarray(to_host(imputer.impute(key_k, state, rest, which)))
+        outside &= (x < bounds.low) | (x > bounds.high)
+    low, high = (np.asarray(bound, x.dtype) for bound in bounds)
+    return np.where(outside, np.clip(x, low, high), x)
