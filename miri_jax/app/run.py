@@ -28,8 +28,9 @@ from miri_jax.metrics import (
     estimate_mutual_information,
     mutual_information,
 )
-from miri_jax.runtime import files, processes, progress, provenance, workdir
+from miri_jax.runtime import files, processes, progress, provenance
 from miri_jax.runtime.provenance import Clock, Compilations
+from miri_jax.runtime.workdir import WorkdirLock, claim_workdir, flatten
 from miri_jax.types import Draw, Imputer, Masked
 
 
@@ -51,7 +52,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
-    for name, value in workdir.flatten(config.to_dict()).items():
+    for name, value in flatten(config.to_dict()).items():
         if isinstance(value, float) and not np.isfinite(value):
             raise ConfigError(f"{name} is {value}; give a finite number")
     output = config.get("output")
@@ -59,14 +60,14 @@ def run(config: ConfigDict, workdir: str) -> Any:
         check_output(output, config)
     start_devices(config)
     folder = pathlib.Path(workdir)
-    with Compilations() as compiled, workdir.WorkdirLock(folder) as lock:
+    with Compilations() as compiled, WorkdirLock(folder) as lock:
         return _run(config, folder, lock, compiled)
 
 
 def _run(
     config: ConfigDict,
     folder: pathlib.Path,
-    lock: workdir.WorkdirLock,
+    lock: WorkdirLock,
     compiled: Compilations,
 ) -> Any:
     clock, output = Clock(), config.get("output")
@@ -161,7 +162,7 @@ def start_devices(config: ConfigDict) -> None:
 
 def _claim(
     folder: pathlib.Path,
-    lock: workdir.WorkdirLock,
+    lock: WorkdirLock,
     config: ConfigDict,
     dataset: Dataset | ImageSet,
 ) -> bool:
@@ -172,7 +173,7 @@ def _claim(
     settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
     settings["data_digest"] = _digest(dataset)
     lock.take()
-    return workdir.claim_workdir(folder, settings)
+    return claim_workdir(folder, settings)
 
 
 def check_output(output: str, config: ConfigDict) -> None:
