@@ -4,7 +4,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from miri_jax.data.dataset import Dataset, from_table
+from miri_jax.data.dataset import (
+    AmputatedTable,
+    Dataset,
+    FileTable,
+    from_table,
+)
 from miri_jax.data.images import ImageSet, load_images
 from miri_jax.data.table_files import NA_VALUES, read_table
 from miri_jax.data.toy import load_toy
@@ -22,7 +27,7 @@ def load_table(
     orders: tuple[str, ...] = (),
     empty_value: float | None = None,
     **kinds: tuple[str, ...],
-) -> Dataset:
+) -> FileTable:
     """A file with gaps of its own, see `table_files.read_table`.
 
     Args:
@@ -112,7 +117,7 @@ SOURCES = {
 }
 
 
-def load_dataset(source: str, **settings: Any) -> Dataset | ImageSet:
+def load_dataset(source: str, **settings: Any) -> Dataset:
     """Loads a dataset by its source's name and settings.
 
     Raises:
@@ -128,7 +133,9 @@ def load_dataset(source: str, **settings: Any) -> Dataset | ImageSet:
 
 __all__ = [
     "SOURCES",
+    "AmputatedTable",
     "Dataset",
+    "FileTable",
     "ImageSet",
     "column_settings",
     "load_dataset",
