@@ -15,7 +15,8 @@ from miri_jax import report
 from miri_jax.app.fitting import fit
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
-from miri_jax.data.table_files import ending_of, numbered
+from miri_jax.data.readers import ending_of
+from miri_jax.data.writers import numbered
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.imputers import draws as draw_set
 from miri_jax.imputers import make_imputer, redraw_outside

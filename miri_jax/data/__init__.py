@@ -11,7 +11,7 @@ from miri_jax.data.dataset import (
     from_table,
 )
 from miri_jax.data.images import ImageSet, load_images
-from miri_jax.data.table_files import NA_VALUES, read_table
+from miri_jax.data.readers import NA_VALUES, read_table
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
 from miri_jax.exceptions import ConfigError, DataError
@@ -28,15 +28,15 @@ def load_table(
     empty_value: float | None = None,
     **kinds: tuple[str, ...],
 ) -> FileTable:
-    """A file with gaps of its own, see `table_files.read_table`.
+    """A file with gaps of its own, see `readers.read_table`.
 
     Args:
       path: the file; "beijing" is the table that the package ships, see
         beijing_pm25.md.
-      na_values: see `table_files.read_table`.
+      na_values: see `readers.read_table`.
       bounds: of columns, each "NAME=LOW:HIGH"; either may be left out.
       orders: of the levels of ordinal columns, each "NAME=LEVEL<LEVEL<...".
-      empty_value: see `table_files.read_table`.
+      empty_value: see `readers.read_table`.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`.
 
     Raises:
@@ -52,12 +52,12 @@ def load_table(
             BEIJING if path == "beijing" else path,
             na_values=na_values,
             empty_value=empty_value,
-            **column_settings(bounds, orders, **kinds),
+            **parse_settings(bounds, orders, **kinds),
         )
     )
 
 
-def column_settings(
+def parse_settings(
     bounds: Sequence[str], orders: Sequence[str], **kinds: Sequence[str]
 ) -> dict[str, Any]:
     """`bounds`, `orders` and `kinds` of columns as `read_table` takes them.
@@ -137,6 +137,6 @@ __all__ = [
     "Dataset",
     "FileTable",
     "ImageSet",
-    "column_settings",
+    "parse_settings",
     "load_dataset",
 ]

@@ -16,9 +16,9 @@ from scipy.special import entr
 
 from miri_jax.core.masks import amputate
 from miri_jax.data.columns import Column, limits
-from miri_jax.data.table_files import numbered, write_table
-from miri_jax.data.tables import Table, settle
+from miri_jax.data.tables import Table, settle_table
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
+from miri_jax.data.writers import numbered, write_table
 from miri_jax.exceptions import DataError
 from miri_jax.metrics import (
     errors,
@@ -125,7 +125,7 @@ class Dataset(Protocol):
         """
 
 
-class _Rows:
+class _AnyTable:
     """What both kinds of tables do alike."""
 
     def masked(self) -> Masked:
@@ -177,7 +177,7 @@ class _Rows:
 
 
 @dataclasses.dataclass(frozen=True)
-class AmputatedTable(_Rows):
+class AmputatedTable(_AnyTable):
     """A complete table with gaps made, so that the truth is known.
 
     Attributes:
@@ -244,7 +244,7 @@ class AmputatedTable(_Rows):
 
 
 @dataclasses.dataclass(frozen=True)
-class FileTable(_Rows):
+class FileTable(_AnyTable):
     """A file or frame with gaps, of columns of any types.
 
     Attributes:
@@ -292,10 +292,11 @@ class FileTable(_Rows):
     def restore(self, x: np.ndarray) -> np.ndarray:
         """See `Dataset`; `[n, d]` float64, encoded.
 
-        Imputed cells are as they will be written, see `tables.settle`: decimals
+        Imputed cells are as they will be written, see `settle_table`: decimals
         that no observed cell has would give them away.
         """
-        return settle(self.table, restore(x, self.values, self.m, self.scaler))
+        filled = restore(x, self.values, self.m, self.scaler)
+        return settle_table(self.table, filled)
 
     def compare(self, filled: np.ndarray) -> dict[str, float]:
         """Nothing, as the truth is unknown."""

@@ -34,7 +34,7 @@ def _draws(dataset, count, seed=0):
             gaps = np.flatnonzero(~dataset.m[:, low:high].any(axis=1))
             if high > low and len(gaps) and len(observed):
                 x[gaps, low:high] = x[rng.choice(observed, len(gaps)), low:high]
-        draws.append(tables.settle(dataset.table, x))
+        draws.append(tables.settle_table(dataset.table, x))
     return draws
 
 
