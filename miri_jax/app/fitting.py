@@ -17,8 +17,9 @@ from miri_jax.core import parallel
 from miri_jax.data import Dataset
 from miri_jax.exceptions import NonFiniteError
 from miri_jax.imputers import IMPUTERS, finished, iterate, make_imputer
-from miri_jax.runtime import interrupt, processes, progress
+from miri_jax.runtime import interrupt, processes
 from miri_jax.runtime.checkpoint import CheckpointStore
+from miri_jax.runtime.progress import MetricsWriter, SilentWriter, say
 from miri_jax.runtime.provenance import Compilations
 from miri_jax.types import Imputer, Masked
 
@@ -89,7 +90,7 @@ def fit(
         if resumed:
             where = f"after iteration {int(start.state.iteration)}"
             where = where if start.step else "anew"
-            progress.say(f"resuming in {folder}: {where}")
+            say(f"resuming in {folder}: {where}")
         while True:
             try:
                 state, trace = steps.take(start)
@@ -112,7 +113,7 @@ def fit(
                     f"{error}; going back to it with {scale:g} times the"
                     " learning rate"
                 )
-                progress.say(notes[-1])
+                say(notes[-1])
                 start = steps.start(imputer, like, settings, scale)
     finally:
         store.close()
@@ -166,7 +167,7 @@ class _Steps:
             saved, rows=len(self.dataset.m)
         )
         for note in damaged:
-            progress.say(note)
+            say(note)
         if found is not None:
             scale = min(scale, float(found["learning_rate_scale"]))
         if scale < 1:
@@ -185,11 +186,7 @@ class _Steps:
         evaluate = lambda now, x: self.dataset.trace(
             jax.random.fold_in(key_metrics, now), parallel.to_host(x)
         )
-        kind = (
-            progress.MetricsWriter
-            if processes.writes()
-            else progress.SilentWriter
-        )
+        kind = MetricsWriter if processes.writes() else SilentWriter
         metrics = kind(
             self.folder, first_step=step, num_iterations=imputer.num_iterations
         )

@@ -20,7 +20,9 @@ from miri_jax.data.writers import numbered
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.imputers import draws as draw_set
 from miri_jax.imputers import make_imputer, redraw_outside
-from miri_jax.runtime import files, processes, progress, provenance
+from miri_jax.runtime import processes, provenance
+from miri_jax.runtime.files import write_atomically, write_json
+from miri_jax.runtime.progress import say
 from miri_jax.runtime.provenance import Clock, Compilations
 from miri_jax.runtime.workdir import WorkdirLock, claim_workdir, flatten
 from miri_jax.types import Draw, Imputer, Masked
@@ -72,8 +74,8 @@ def _run(
         like = jax.eval_shape(imputer.init, jax.random.key(0), data)
         resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
     for note in dataset.notes:
-        progress.say(note)
-    progress.say(
+        say(note)
+    say(
         f"{config.method}: {dataset.extent()} missing,"
         f" on {jax.devices()[0].device_kind}"
     )
@@ -83,7 +85,7 @@ def _run(
     )
     trace, notes = [], []
     if dataset.m.all():
-        progress.say("nothing is missing: the table is returned as it is")
+        say("nothing is missing: the table is returned as it is")
         state, draws = None, [dataset.values] * config.draws
     else:
         with clock("fit"):
@@ -108,18 +110,18 @@ def _run(
     if not processes.writes():
         return state
     with clock("write"):
-        results = dataset.save(draws, folder, output, files.write_atomically)
+        results = dataset.save(draws, folder, output, write_atomically)
     page = pathlib.Path(config.get("report") or folder / "report.html")
     full = provenance.memory_note()
     if full:
         notes.append(full)
-        progress.say(full)
+        say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
     with clock("report"):
         report.write_report(folder, dataset, draws, trace, summary)
         if page != folder / "report.html":
             text = (folder / "report.html").read_text("utf-8")
-            files.write_atomically(
+            write_atomically(
                 page, lambda p: pathlib.Path(p).write_text(text, "utf-8")
             )
     summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
@@ -129,12 +131,12 @@ def _run(
         "seconds": round(compiled.seconds, 3),
     }
     summary["peak_bytes"] = provenance.peak_memory()
-    files.write_json(folder / "summary.json", summary)
+    write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
-    progress.say(f"done: {shown}")
+    say(f"done: {shown}")
     for path in results:
-        progress.say(f"result: {path}")
-    progress.say(f"report: {page.absolute().as_uri()}")
+        say(f"result: {path}")
+    say(f"report: {page.absolute().as_uri()}")
     return state
 
 
@@ -145,9 +147,7 @@ def start_devices(config: ConfigDict) -> None:
         try:
             jax.config.update("jax_num_cpu_devices", count)
         except RuntimeError:
-            progress.say(
-                f"JAX has started already: cpu_devices={count} is not used"
-            )
+            say(f"JAX has started already: cpu_devices={count} is not used")
     if others.pop("initialize") or others["coordinator_address"]:
         processes.join(**others)
 
@@ -158,7 +158,7 @@ def _claim(
     config: ConfigDict,
     dataset: Dataset,
 ) -> bool:
-    """`workdir.claim_workdir`, with what decides a run's results."""
+    """`claim_workdir`, with what decides a run's results."""
     if not processes.writes():
         return False
     # Where a run goes on may have another number of devices or processes.
