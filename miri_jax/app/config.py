@@ -8,7 +8,7 @@ import typing
 
 from ml_collections import ConfigDict, config_dict
 
-from miri_jax.data.table_files import NA_VALUES
+from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.models import VelocityMLP, VelocityUNet

@@ -14,10 +14,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from miri_jax.core import parallel
-from miri_jax.data import Dataset, ImageSet
+from miri_jax.data import Dataset
 from miri_jax.exceptions import NonFiniteError
 from miri_jax.imputers import IMPUTERS, finished, iterate, make_imputer
-from miri_jax.metrics import mutual_information
 from miri_jax.runtime import interrupt, processes
 from miri_jax.runtime.checkpoint import CheckpointStore
 from miri_jax.runtime.progress import MetricsWriter, SilentWriter, say
@@ -51,7 +50,7 @@ def fit(
     keys: tuple[jax.Array, jax.Array, jax.Array],
     imputer: Imputer,
     like: Any,
-    dataset: Dataset | ImageSet,
+    dataset: Dataset,
     data: Masked,
     config: ConfigDict,
     settings: Mapping[str, Any],
@@ -147,7 +146,7 @@ class _Steps:
     """Steps of one fit, up to its end or to a value that is not finite."""
 
     keys: tuple[jax.Array, jax.Array, jax.Array]
-    dataset: Dataset | ImageSet
+    dataset: Dataset
     data: Masked
     config: ConfigDict
     folder: pathlib.Path
@@ -184,8 +183,8 @@ class _Steps:
         """Goes on from there; the final state, and metrics.jsonl."""
         imputer, step, state, scale = start
         _, key_steps, key_metrics = self.keys
-        evaluate = lambda now, x: _evaluate(
-            jax.random.fold_in(key_metrics, now), self.dataset, x
+        evaluate = lambda now, x: self.dataset.trace(
+            jax.random.fold_in(key_metrics, now), parallel.to_host(x)
         )
         kind = MetricsWriter if processes.writes() else SilentWriter
         metrics = kind(
@@ -283,14 +282,3 @@ def _log_values(
 @jax.jit
 def _all_finite(x: jax.Array) -> jax.Array:
     return jnp.isfinite(x).all()
-
-
-def _evaluate(
-    key: jax.Array, dataset: Dataset | ImageSet, x: jax.Array
-) -> dict[str, float]:
-    """MI of filled table and mask; errors and MMD where the truth is known."""
-    filled = dataset.restore(parallel.to_host(x))
-    if isinstance(dataset, ImageSet):
-        return dataset.compare(filled)
-    mi = mutual_information(key, filled, dataset.m)
-    return {**dataset.compare(filled), "mi": mi}

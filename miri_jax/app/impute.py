@@ -19,9 +19,10 @@ import ml_collections
 from miri_jax.app.command_line import call, fail
 from miri_jax.app.config import table_config
 from miri_jax.app.run import check_output, run, settings_of
-from miri_jax.data import column_settings
+from miri_jax.data import parse_settings
 from miri_jax.data.columns import KINDS
-from miri_jax.data.table_files import ENDINGS, ending_of, numbered, stem_of
+from miri_jax.data.readers import ENDINGS, ending_of
+from miri_jax.data.writers import numbered, stem_of
 from miri_jax.exceptions import ConfigError, WorkdirError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runtime import interrupt
@@ -198,7 +199,7 @@ def stream(given: argparse.Namespace) -> None:
         empty_value=config.data.empty_value,
         unseen="missing",
         random_state=config.seed,
-        **column_settings(config.data.bounds, config.data.orders, **kinds),
+        **parse_settings(config.data.bounds, config.data.orders, **kinds),
     )
     try:
         impute_parquet(given.input, output, imputer, seed=config.seed, say=say)

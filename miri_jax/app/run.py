@@ -1,6 +1,5 @@
 """`run`: one fit from its config to its result files, resumable at any time."""
 
-import hashlib
 import math
 import os
 import pathlib
@@ -11,23 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from scipy.special import entr
 
 from miri_jax import report
 from miri_jax.app.fitting import fit
-from miri_jax.app.results import write_results
 from miri_jax.core import parallel
-from miri_jax.data import Dataset, ImageSet, load_dataset
-from miri_jax.data.images import mean_pixels
-from miri_jax.data.table_files import ending_of, numbered
+from miri_jax.data import Dataset, load_dataset
+from miri_jax.data.readers import ending_of
+from miri_jax.data.writers import numbered
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.imputers import draws as draw_set
 from miri_jax.imputers import make_imputer, redraw_outside
-from miri_jax.metrics import (
-    errors,
-    estimate_mutual_information,
-    mutual_information,
-)
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.files import write_atomically, write_json
 from miri_jax.runtime.progress import say
@@ -81,10 +73,10 @@ def _run(
         # Refuses, before a file is written, what does not fit the data.
         like = jax.eval_shape(imputer.init, jax.random.key(0), data)
         resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
-    for note in dataset.table.notes if dataset.table else ():
+    for note in dataset.notes:
         say(note)
     say(
-        f"{config.method}: {_extent(dataset)} missing,"
+        f"{config.method}: {dataset.extent()} missing,"
         f" on {jax.devices()[0].device_kind}"
     )
     root = jax.random.key(config.seed)
@@ -114,11 +106,11 @@ def _run(
                 key_draws, imputer, state, data, dataset, config.draws
             )
     with clock("evaluate"):
-        final = _evaluate_draws(key_final, dataset, draws)
+        final = dataset.score(key_final, draws)
     if not processes.writes():
         return state
     with clock("write"):
-        results = write_results(folder, dataset, draws, output)
+        results = dataset.save(draws, folder, output, write_atomically)
     page = pathlib.Path(config.get("report") or folder / "report.html")
     full = provenance.memory_note()
     if full:
@@ -164,14 +156,14 @@ def _claim(
     folder: pathlib.Path,
     lock: WorkdirLock,
     config: ConfigDict,
-    dataset: Dataset | ImageSet,
+    dataset: Dataset,
 ) -> bool:
     """`claim_workdir`, with what decides a run's results."""
     if not processes.writes():
         return False
     # Where a run goes on may have another number of devices or processes.
     settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
-    settings["data_digest"] = _digest(dataset)
+    settings["data_digest"] = dataset.digest()
     lock.take()
     return claim_workdir(folder, settings)
 
@@ -196,13 +188,6 @@ def check_output(output: str, config: ConfigDict) -> None:
         )
 
 
-def _extent(dataset: Dataset | ImageSet) -> str:
-    shape, share = dataset.gaps().shape, f"{dataset.gaps().mean():.1%}"
-    if isinstance(dataset, ImageSet):
-        return f"{shape[0]} images of {shape[1]} x {shape[2]}, {share}"
-    return f"{shape[0]} rows, {shape[1]} columns, {share} of the cells"
-
-
 def _summary(
     config: ConfigDict,
     dataset: Dataset,
@@ -221,7 +206,7 @@ def _summary(
         "draws": config.draws,
         "metrics": metrics,
         "results": [os.path.relpath(path, page_folder) for path in results],
-        "notes": [*(dataset.table.notes if dataset.table else ()), *notes],
+        "notes": [*dataset.notes, *notes],
         "versions": provenance.versions(),
         "revision": provenance.revision(),
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
@@ -262,50 +247,3 @@ def _draw(
             raise NonFiniteError("a draw is not finite; nothing was written")
         draws.append(dataset.restore(x))
     return draws
-
-
-def _evaluate_draws(
-    key: jax.Array, dataset: Dataset, draws: list[np.ndarray]
-) -> dict[str, float]:
-    """The metrics of a single draw, and errors of the mean of all draws.
-
-    `mi_entropy` and `mi_floor` say what `mi` is to be compared with: the
-    entropy of independent masks with the columns' rates, which filling with
-    the mean comes to; and what the columns without gaps tell about the mask by
-    themselves, which no imputation can change.
-    """
-    first, m = draws[0], dataset.m
-    if isinstance(dataset, ImageSet):
-        final = {**dataset.compare(first), **dataset.compare_sets(first)}
-        if len(draws) > 1:
-            of_mean = dataset.compare(mean_pixels(draws))
-            final |= {f"{k}_of_mean": v for k, v in of_mean.items()}
-        return final
-    key_first, key_floor = jax.random.split(key)
-    mi = estimate_mutual_information(key_first, first, m)
-    rate = m.mean(axis=0)
-    final = {
-        **dataset.compare(first),
-        "mi": mi.nats,
-        "mi_error": mi.error,
-        "mi_entropy": float(np.sum(entr(rate) + entr(1 - rate))),
-    }
-    if m.all(axis=0).any():
-        complete = np.where(m.all(axis=0), dataset.values, 0.0)
-        final["mi_floor"] = mutual_information(key_floor, complete, m)
-    if dataset.truth is not None and len(draws) > 1:
-        of_mean = errors(dataset.truth, np.mean(draws, axis=0), dataset.m)
-        final |= {f"{k}_of_mean": of_mean[k] for k in ("rmse", "mae")}
-    return final
-
-
-def _digest(dataset: Dataset) -> str:
-    """Changes with any observed value, so that a changed file is noticed."""
-    sha = hashlib.sha256(np.packbits(dataset.m).tobytes())
-    size = max(2**24 // max(dataset.m[:1].size, 1), 1)
-    zero = dataset.values.dtype.type(0)
-    for part in range(0, len(dataset.m), size):
-        rows = slice(part, part + size)
-        observed = np.where(dataset.m[rows], dataset.values[rows], zero)
-        sha.update(observed.tobytes())
-    return sha.hexdigest()

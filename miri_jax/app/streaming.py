@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from miri_jax.data import table_files
+from miri_jax.data.readers import NULLABLE
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError, NonFiniteError
 from miri_jax.runtime import interrupt
@@ -72,7 +72,7 @@ def impute_parquet(
 def _parts(file: pq.ParquetFile, part_rows: int) -> Iterator[pd.DataFrame]:
     for batch in file.iter_batches(part_rows, use_threads=False):
         interrupt.check()
-        yield batch.to_pandas(types_mapper=table_files.NULLABLE.get)
+        yield batch.to_pandas(types_mapper=NULLABLE.get)
 
 
 def _sample(

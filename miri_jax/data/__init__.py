@@ -4,9 +4,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from miri_jax.data.dataset import Dataset, from_table
+from miri_jax.data.dataset import (
+    AmputatedTable,
+    Dataset,
+    FileTable,
+    from_table,
+)
 from miri_jax.data.images import ImageSet, load_images
-from miri_jax.data.table_files import NA_VALUES, read_table
+from miri_jax.data.readers import NA_VALUES, read_table
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
 from miri_jax.exceptions import ConfigError, DataError
@@ -22,16 +27,16 @@ def load_table(
     orders: tuple[str, ...] = (),
     empty_value: float | None = None,
     **kinds: tuple[str, ...],
-) -> Dataset:
-    """A file with gaps of its own, see `table_files.read_table`.
+) -> FileTable:
+    """A file with gaps of its own, see `readers.read_table`.
 
     Args:
       path: the file; "beijing" is the table that the package ships, see
         beijing_pm25.md.
-      na_values: see `table_files.read_table`.
+      na_values: see `readers.read_table`.
       bounds: of columns, each "NAME=LOW:HIGH"; either may be left out.
       orders: of the levels of ordinal columns, each "NAME=LEVEL<LEVEL<...".
-      empty_value: see `table_files.read_table`.
+      empty_value: see `readers.read_table`.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`.
 
     Raises:
@@ -47,12 +52,12 @@ def load_table(
             BEIJING if path == "beijing" else path,
             na_values=na_values,
             empty_value=empty_value,
-            **column_settings(bounds, orders, **kinds),
+            **parse_settings(bounds, orders, **kinds),
         )
     )
 
 
-def column_settings(
+def parse_settings(
     bounds: Sequence[str], orders: Sequence[str], **kinds: Sequence[str]
 ) -> dict[str, Any]:
     """`bounds`, `orders` and `kinds` of columns as `read_table` takes them.
@@ -112,7 +117,7 @@ SOURCES = {
 }
 
 
-def load_dataset(source: str, **settings: Any) -> Dataset | ImageSet:
+def load_dataset(source: str, **settings: Any) -> Dataset:
     """Loads a dataset by its source's name and settings.
 
     Raises:
@@ -128,8 +133,10 @@ def load_dataset(source: str, **settings: Any) -> Dataset | ImageSet:
 
 __all__ = [
     "SOURCES",
+    "AmputatedTable",
     "Dataset",
+    "FileTable",
     "ImageSet",
-    "column_settings",
+    "parse_settings",
     "load_dataset",
 ]

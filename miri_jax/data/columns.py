@@ -14,15 +14,30 @@ largest of their numbers, or by the nearest bits among those of levels that
 exist, so that no value is ever made up.
 """
 
-import datetime
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
+from miri_jax.data import codes
+from miri_jax.data.cells import (
+    holds_dates,
+    integer_type,
+    is_logical,
+    is_text,
+    shown,
+    to_numbers,
+)
+from miri_jax.data.codes import LEVEL_KINDS
+from miri_jax.data.scores import (
+    Knots,
+    fit_knots,
+    from_scores,
+    has_heavy_tails,
+    to_scores,
+)
 from miri_jax.exceptions import DataError
 
 KINDS = (
@@ -34,31 +49,11 @@ KINDS = (
     "categorical",
     "id",
 )
-LEVEL_KINDS = ("ordinal", "boolean", "categorical")
-# Up to so many levels a category has a number for each, beyond it has bits
-# (analog bits: Chen, Zhang and Hinton, 2022).
-MAX_ONE_HOT = 24
-# Excess kurtosis from which numbers are taken by their normal scores, and the
-# share of one value that has the same effect. A normal column has 0.
-HEAVY_TAILS, POINT_MASS = 7.0, 0.2
-NUM_KNOTS = 512
 # Seconds of a day, an hour, a minute and a second: what times may be full of.
 STEPS = (86400, 3600, 60, 1)
-# Observed values below which tails cannot be told, and rows below which it is
-# no sign that all cells differ or that there are 0 and 1 only.
-MIN_VALUES, MIN_ROWS = 50, 20
-
-
-class Knots(NamedTuple):
-    """A distribution function, linear between its points, flat at atoms.
-
-    Attributes:
-      shares: ascending, from 0 to 1.
-      values: the quantiles there, ascending.
-    """
-
-    shares: tuple[float, ...]
-    values: tuple[float, ...]
+# Rows below which it is no sign that all cells differ or that there are 0 and 1
+# only.
+MIN_ROWS = 20
 
 
 class Column(NamedTuple):
@@ -86,9 +81,9 @@ class Column(NamedTuple):
 
     @property
     def one_hot(self) -> bool:
-        """Whether each level has a number of its own."""
-        return (
-            self.kind == "categorical" and 2 < len(self.levels) <= MAX_ONE_HOT
+        """Whether each level has a number to itself."""
+        return self.levels is not None and codes.is_one_hot(
+            self.kind, len(self.levels)
         )
 
     @property
@@ -96,11 +91,9 @@ class Column(NamedTuple):
         """How many numeric columns imputers see for it."""
         if self.kind == "id":
             return 0
-        if self.kind not in ("categorical", "boolean"):
+        if self.levels is None:
             return 1
-        if self.one_hot:
-            return len(self.levels)
-        return max((len(self.levels) - 1).bit_length(), 1)
+        return codes.code_width(self.kind, len(self.levels))
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
@@ -136,9 +129,9 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
         return "real"
     if holds_dates(observed):
         return "datetime"
-    if _is_logical(observed):
+    if is_logical(observed):
         return "boolean"
-    if _is_text(observed):
+    if is_text(observed):
         return (
             "id"
             if not missing.any()
@@ -258,14 +251,14 @@ def encode(
     if column.levels is None:
         numbers = to_numbers(column.name, values, missing)
         if column.knots is not None:
-            numbers = np.where(missing, 0, scores(column.knots, numbers))
+            numbers = np.where(missing, 0, to_scores(column.knots, numbers))
         return numbers[:, None], none
-    codes = pd.Index(column.levels, dtype=object).get_indexer(
+    ranks = pd.Index(column.levels, dtype=object).get_indexer(
         pd.Index(values.astype(object))
     )
-    codes = np.where(missing, -1, codes)
-    known = codes >= 0
-    numbers = _code_book(column)[codes] * known[:, None]
+    ranks = np.where(missing, -1, ranks)
+    known = ranks >= 0
+    numbers = _book(column)[ranks] * known[:, None]
     return numbers, ~known & ~missing
 
 
@@ -284,12 +277,11 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
     if column.levels is not None:
         levels = np.empty(len(column.levels), object)
         levels[:] = column.levels
-        return levels[_nearest_level(column, numbers)]
+        return levels[_nearest(column, numbers)]
     values = numbers[:, 0]
     if column.knots is not None:
-        shares = ndtr(values)
-        values = np.interp(shares, column.knots.shares, column.knots.values)
-    values = mirror(values, column.low, column.high)
+        values = from_scores(column.knots, values)
+    values = codes.mirror(values, column.low, column.high)
     if column.decimals is not None:
         # Adding 0 turns -0.0, which would be written "-0", into 0.0.
         values = np.round(values, column.decimals) + 0.0
@@ -298,15 +290,15 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
     return np.clip(values, column.low, column.high)
 
 
-def settle(column: Column, numbers: np.ndarray) -> np.ndarray:
+def settle_column(column: Column, numbers: np.ndarray) -> np.ndarray:
     """The numbers `[n, width]` of what imputed numbers `[n, width]` become."""
     if column.kind == "id":
         return numbers
     if column.levels is not None:
-        return _code_book(column)[_nearest_level(column, numbers)]
+        return _book(column)[_nearest(column, numbers)]
     values = decode(column, numbers)
     if column.knots is not None:
-        values = scores(column.knots, values)
+        values = to_scores(column.knots, values)
     return values[:, None]
 
 
@@ -317,15 +309,15 @@ def average(column: Column, draws: Sequence[np.ndarray]) -> np.ndarray:
     mean on their own scale, which normal scores are not.
     """
     if column.levels is not None and column.kind != "ordinal":
-        ranks = [_nearest_level(column, numbers) for numbers in draws]
+        ranks = [_nearest(column, numbers) for numbers in draws]
         count = np.apply_along_axis(
             np.bincount, 0, np.array(ranks), minlength=len(column.levels)
         )
-        return _code_book(column)[np.argmax(count, axis=0)]
+        return _book(column)[np.argmax(count, axis=0)]
     if column.knots is None:
         return np.mean(draws, axis=0)
     values = np.mean([decode(column, numbers) for numbers in draws], axis=0)
-    return scores(column.knots, values)[:, None]
+    return to_scores(column.knots, values)[:, None]
 
 
 def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
@@ -347,133 +339,7 @@ def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(low), np.array(high)
 
 
-def mirror(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Reflects values at both bounds until they lie between them."""
-    if not low < high:
-        return np.full_like(values, low)
-    if math.isfinite(low) and math.isfinite(high):
-        # Halves, as a difference or a sum could overflow.
-        width = high / 2 - low / 2
-        turn = np.mod((values / 2 - low / 2) / width, 2)
-        inside = (values >= low) & (values <= high)
-        folded = 2 * (low / 2 + width * np.minimum(turn, 2 - turn))
-        return np.where(inside, values, folded)
-    if math.isfinite(low):
-        return low + np.abs(values - low)
-    return high - np.abs(high - values) if math.isfinite(high) else values
-
-
-def has_heavy_tails(numbers: np.ndarray) -> bool:
-    """Whether numbers `[n]` are far from normal in their tails, or pile up."""
-    if len(numbers) < MIN_VALUES:
-        return False
-    _, counts = np.unique(numbers, return_counts=True)
-    if len(counts) < 10:
-        return False
-    largest = np.max(np.abs(numbers))
-    centred = numbers / largest - np.mean(numbers / largest)
-    variance = np.mean(centred**2)
-    kurtosis = np.mean(centred**4) / max(variance**2, 1e-300) - 3
-    return kurtosis > HEAVY_TAILS or counts.max() > POINT_MASS * len(numbers)
-
-
-def fit_knots(numbers: np.ndarray, low: float, high: float) -> Knots:
-    """The distribution function of numbers `[n]` on [low, high].
-
-    Values that are a hundredth of all or more are atoms: all shares within
-    them have the same quantile.
-    """
-    values, counts = np.unique(numbers, return_counts=True)
-    above = np.cumsum(counts) / len(numbers)
-    below = above - counts / len(numbers)
-    atom = counts >= max(0.01 * len(numbers), 2)
-    middle = np.flatnonzero(~atom)
-    if len(middle) > NUM_KNOTS:
-        places = np.linspace(0, len(middle) - 1, NUM_KNOTS).round()
-        middle = middle[places.astype(int)]
-    points = [
-        *zip(below[atom], values[atom]),
-        *zip(above[atom], values[atom]),
-        *zip((below + above)[middle] / 2, values[middle]),
-        # Without a bound, quantiles end at what was observed.
-        (0.0, values[0] if np.isinf(low) else low),
-        (1.0, values[-1] if np.isinf(high) else high),
-    ]
-    shares, quantiles = zip(*sorted((float(u), float(v)) for u, v in points))
-    return Knots(shares, quantiles)
-
-
-def scores(knots: Knots, numbers: np.ndarray) -> np.ndarray:
-    """Normal scores of numbers `[n]`: an atom's are in its middle."""
-    shares, values = np.array(knots.shares), np.array(knots.values)
-    # The last point of equal values from the left, the first from the right.
-    first = np.searchsorted(values, numbers, "left")
-    last = np.searchsorted(values, numbers, "right") - 1
-    atom = (first < len(values)) & (last > first)
-    at = np.clip(first, 0, len(values) - 1), np.clip(last, 0, len(values) - 1)
-    middle = (shares[at[0]] + shares[at[1]]) / 2
-    unique, index = np.unique(values, return_index=True)
-    between = np.interp(numbers, unique, shares[index])
-    share = np.where(atom, middle, between)
-    return ndtri(np.clip(share, 1e-6, 1 - 1e-6))
-
-
-def to_numbers(
-    name: Hashable, values: pd.Series, missing: np.ndarray
-) -> np.ndarray:
-    """Numbers, or seconds since 1970, `[n]` float64, 0 where missing.
-
-    Raises:
-      DataError: naming the column and the first cell that is no number.
-    """
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    if holds_dates(values[~missing]):
-        stamps = np.full(len(values), "NaT", "datetime64[us]")
-        stamps[~missing] = values[~missing].to_numpy("datetime64[us]")
-        values = pd.Series(stamps, values.index)
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        if values.dt.tz is not None:
-            values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-        # Whole microseconds: float64 holds them exactly for 280 years.
-        micro = values.astype("datetime64[us]").to_numpy().astype(np.int64)
-        return np.where(missing, 0, micro / 1e6)
-    observed = values[~missing]
-    numbers = np.zeros(len(values))
-    if pd.api.types.is_complex_dtype(values.dtype):
-        raise DataError(
-            f"column {name!r} holds complex numbers; give their real and"
-            " imaginary parts as two columns"
-        )
-    if pd.api.types.is_timedelta64_dtype(values.dtype):
-        raise DataError(
-            f"column {name!r} holds durations; give them as numbers, such as"
-            " .dt.total_seconds()"
-        )
-    try:
-        parsed = pd.to_numeric(observed, errors="coerce")
-        parsed = parsed.to_numpy(np.float64, na_value=np.nan)
-    except (TypeError, ValueError, OverflowError):
-        parsed = np.full(len(observed), np.nan)
-    rows = np.flatnonzero(~missing)
-    for k in np.flatnonzero(~np.isfinite(parsed))[:1]:
-        cell = observed.iloc[k]
-        where = f"({_shown(cell)} in row {rows[k] + 1})"
-        if isinstance(cell, float | np.floating) or is_number(cell):
-            raise DataError(
-                f"column {name!r} holds an infinite value {where}; correct it,"
-                " or name it among the values that mean missing"
-            )
-        what = "text" if isinstance(cell, str) else type(cell).__name__
-        raise DataError(
-            f"column {name!r} holds {what} {where}; name it among the values"
-            " that mean missing, or call the column categorical"
-        )
-    numbers[~missing] = parsed
-    return numbers
-
-
-def column_settings(
+def by_column(
     what: str, given: Mapping[Hashable, Any] | None, names: Sequence[Hashable]
 ) -> dict[Hashable, Any]:
     """A setting by column, checked for columns that do not exist.
@@ -518,13 +384,13 @@ def _fit_levels(
         for k, level in enumerate(levels):
             if level in levels[:k]:
                 raise DataError(
-                    f"column {name!r} has {_shown(level)} twice in its order of"
+                    f"column {name!r} has {shown(level)} twice in its order of"
                     " levels; name each once"
                 )
         for level in found:
             if level not in levels:
                 raise DataError(
-                    f"column {name!r} holds {_shown(level)}, which is not in"
+                    f"column {name!r} holds {shown(level)}, which is not in"
                     " its order of levels; add it there"
                 )
     if kind == "boolean" and len(levels) > 2:
@@ -575,7 +441,7 @@ def _whole_bounds(
             f"no whole number lies between the bounds of column {name!r}; widen"
             " them, or call it real"
         )
-    plain = _integer_type(dtype)
+    plain = integer_type(dtype)
     for bound in (low, high) if plain is not None else ():
         span = np.iinfo(plain)
         if np.isfinite(bound) and not span.min <= bound <= span.max + 1:
@@ -584,23 +450,6 @@ def _whole_bounds(
                 f" {dtype}; give another, or the column a wider type"
             )
     return low, high
-
-
-def _integer_type(dtype: Any) -> np.dtype | None:
-    """NumPy's type of a column of integers, pandas' nullable ones too."""
-    plain = getattr(dtype, "numpy_dtype", dtype)
-    return plain if getattr(plain, "kind", "") in ("i", "u") else None
-
-
-def whole(values: np.ndarray, dtype: Any) -> np.ndarray:
-    """Whole numbers `[n]` of float64 in an integer type, int64 by default."""
-    plain = _integer_type(dtype)
-    plain = np.dtype(np.int64) if plain is None else plain
-    span = np.iinfo(plain)
-    # The largest whole number of 64 bits is no float64, but rounds up to one.
-    last = float(span.max)
-    last = np.nextafter(last, 0) if int(last) > span.max else last
-    return np.clip(values, float(span.min), last).astype(plain)
 
 
 def _decimals(numbers: np.ndarray) -> int | None:
@@ -612,29 +461,6 @@ def _decimals(numbers: np.ndarray) -> int | None:
     return None
 
 
-def _code_book(column: Column) -> np.ndarray:
-    """The numbers `[levels, width]` of each level."""
-    count = len(column.levels)
-    ranks = np.arange(count)
-    if column.kind == "ordinal":
-        return ranks[:, None].astype(np.float64)
-    if column.one_hot:
-        return np.eye(count)
-    bits = np.arange(column.width)
-    return (ranks[:, None] >> bits & 1).astype(np.float64)
-
-
-def _nearest_level(column: Column, numbers: np.ndarray) -> np.ndarray:
-    """The level whose code is nearest to numbers `[n, width]`: `[n]`."""
-    book = _code_book(column)
-    if column.kind == "ordinal":
-        ranks = mirror(numbers[:, 0], -0.5, len(book) - 0.5)
-        return np.clip(np.round(ranks), 0, len(book) - 1).astype(int)
-    # |a - b|^2 without |a|^2, which is the same for all levels.
-    distance = np.sum(book**2, axis=1) - 2 * numbers @ book.T
-    return np.argmin(distance, axis=1)
-
-
 def _sorted(levels: list[Any]) -> list[Any]:
     try:
         return sorted(levels)
@@ -642,41 +468,11 @@ def _sorted(levels: list[Any]) -> list[Any]:
         return sorted(levels, key=lambda x: (type(x).__name__, str(x)))
 
 
-def _is_logical(observed: pd.Series) -> bool:
-    if pd.api.types.is_bool_dtype(observed.dtype):
-        return True
-    return holds(observed, bool, np.bool_)
+def _book(column: Column) -> np.ndarray:
+    """The numbers `[levels, width]` of a column's levels."""
+    return codes.code_book(column.kind, len(column.levels))
 
 
-def holds(observed: pd.Series, *kinds: type) -> bool:
-    """Whether a column is of objects, and all of them of some kinds."""
-    if observed.dtype != object or not len(observed):
-        return False
-    return all(isinstance(x, kinds) for x in observed)
-
-
-def holds_dates(observed: pd.Series) -> bool:
-    """Whether a column's objects are all dates, or times without a zone."""
-    return holds(observed, datetime.date) and not any(
-        getattr(x, "tzinfo", None) is not None for x in observed
-    )
-
-
-def _is_text(observed: pd.Series) -> bool:
-    """Whether a column is text: mixed with numbers it is not."""
-    return isinstance(observed.dtype, pd.StringDtype) or holds(observed, str)
-
-
-def is_number(cell: Any) -> bool:
-    """Whether a cell is a number or the text of one."""
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _shown(cell: Any) -> str:
-    """A cell as a message shows it, on one line and not too long."""
-    text = repr(cell.item() if isinstance(cell, np.generic) else cell)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _nearest(column: Column, numbers: np.ndarray) -> np.ndarray:
+    """The ranks `[n]` of the levels nearest to numbers `[n, width]`."""
+    return codes.nearest_code(column.kind, len(column.levels), numbers)

@@ -1,89 +1,332 @@
-"""What a loader hands over: gaps, truth where it is known, the way back."""
+"""What a loader hands over: gaps, truth where it is known, the way back.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+`Dataset` is the one face that runs, reports and scripts see. Behind it are
+`AmputatedTable`, `FileTable` and `images.ImageSet`.
+"""
 
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self
+
+import jax
 import numpy as np
+from scipy.special import entr
 
 from miri_jax.core.masks import amputate
 from miri_jax.data.columns import Column, limits
-from miri_jax.data.tables import Table, settle
+from miri_jax.data.tables import Table, settle_table
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
+from miri_jax.data.writers import numbered, write_table
 from miri_jax.exceptions import DataError
-from miri_jax.metrics import errors, median_distance, mmd
+from miri_jax.metrics import (
+    errors,
+    estimate_mutual_information,
+    median_distance,
+    mmd,
+    mutual_information,
+)
 from miri_jax.metrics.errors import column_scale
 from miri_jax.types import Bounds, Masked
 
+# (path, fill): lets `fill` write a file, whose name it is given, that becomes
+# `path` once it is whole.
+Write = Callable[[pathlib.Path, Callable[[str], None]], None]
 
-class Dataset(NamedTuple):
-    """A table with gaps.
+
+class Dataset(Protocol):
+    """Rows with gaps, and all that differs between kinds of data.
 
     Attributes:
-      columns: names of the d numeric columns that imputers see.
-      values: `[n, d]` float64, raw scale; undefined where missing.
-      m: `[n, d]` bool, True = observed.
+      values: `[n, *dims]`, raw scale; undefined where missing.
+      m: `[n, *dims]` bool, True = observed.
       scaler: from raw to standardised.
-      truth: `[n, d]` float64, the complete table, where it is known.
-      mmd_scale: `[d]` and
-      mmd_bandwidth: the kernel's scale, where the truth is known.
-      table: the file as it came, where there is one.
+      truth: `[n, *dims]`, the complete rows, where they are known.
+      notes: sentences about the data that a reader should know.
     """
 
-    columns: tuple[str, ...]
     values: np.ndarray
     m: np.ndarray
     scaler: Scaler
-    truth: np.ndarray | None = None
-    mmd_scale: np.ndarray | None = None
-    mmd_bandwidth: float | None = None
-    table: Table | None = None
-
-    def take(self, rows: slice | np.ndarray) -> "Dataset":
-        """Some of the rows, on the same scale."""
-        return self._replace(
-            values=self.values[rows],
-            m=self.m[rows],
-            truth=None if self.truth is None else self.truth[rows],
-            table=None if self.table is None else self.table.take(rows),
-        )
+    truth: np.ndarray | None
+    notes: tuple[str, ...]
 
     def masked(self) -> Masked:
-        """The table as imputers take it."""
-        return standardise(self.values, self.m, self.scaler)
+        """The rows as imputers take them."""
 
     def gaps(self) -> np.ndarray:
-        """The gaps `[n, c]` of the file's own columns, or of the table's."""
-        return ~self.m if self.table is None else self.table.missing
+        """The gaps, True where a cell is missing, as the user counts them."""
 
     def bounds(self) -> Bounds | None:
         """What imputed entries, standardised, have to lie between, if any."""
-        if self.table is None:
-            return None
-        return standardised_limits(self.table.columns, self.scaler)
+
+    def extent(self) -> str:
+        """How many rows and columns there are, and the share of gaps."""
 
     def restore(self, x: np.ndarray) -> np.ndarray:
-        """A filled, standardised table `[n, d]` back on the raw scale.
+        """Filled, standardised rows `[n, *dims]` back on the raw scale.
 
-        Where there is a file, imputed cells are as they will be written, see
-        `tables.settle`: decimals that no observed cell has would give them
-        away.
+        Observed entries are as they came, imputed ones as they will be written.
         """
-        raw = restore(x, self.values, self.m, self.scaler)
-        return raw if self.table is None else settle(self.table, raw)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Some of the rows, on the same scale."""
 
     def compare(self, filled: np.ndarray) -> dict[str, float]:
-        """Errors and MMD of a filled table on the raw scale, given the truth.
+        """How far filled rows, raw scale, are from the truth.
 
-        Returns an empty dict where the truth is unknown.
+        Returns:
+          Metrics by name; none where the truth is unknown.
         """
-        if self.truth is None:
-            return {}
+
+    def trace(self, key: jax.Array, x: np.ndarray) -> dict[str, float]:
+        """The metrics that are followed over the iterations.
+
+        Args:
+          key: PRNG key.
+          x: `[n, *dims]`, filled, standardised.
+        """
+
+    def score(
+        self, key: jax.Array, draws: Sequence[np.ndarray]
+    ) -> dict[str, float]:
+        """The metrics of the first draw, and errors of the mean of all draws.
+
+        Args:
+          key: PRNG key.
+          draws: `[n, *dims]` each, filled, raw scale.
+        """
+
+    def save(
+        self,
+        draws: Sequence[np.ndarray],
+        folder: pathlib.Path,
+        output: str | None,
+        write: Write,
+    ) -> list[pathlib.Path]:
+        """Writes filled rows: as they came, or as imputed.npz.
+
+        Args:
+          draws: `[n, *dims]` each, filled, raw scale.
+          folder: where to.
+          output: the name of a table's file; None for one in `folder`.
+          write: writes one file; see `Write`.
+
+        Returns:
+          The files.
+        """
+
+    def digest(self) -> str:
+        """Changes with any observed value, so that a changed file is noticed.
+
+        Returns:
+          A SHA-256 in hexadecimal.
+        """
+
+
+class _AnyTable:
+    """What both kinds of tables do alike."""
+
+    def masked(self) -> Masked:
+        """See `Dataset`."""
+        return standardise(self.values, self.m, self.scaler)
+
+    def extent(self) -> str:
+        """See `Dataset`."""
+        (n, columns), share = self.gaps().shape, self.gaps().mean()
+        return f"{n} rows, {columns} columns, {share:.1%} of the cells"
+
+    def trace(self, key: jax.Array, x: np.ndarray) -> dict[str, float]:
+        """MI of filled table and mask; errors and MMD given the truth."""
+        filled = self.restore(x)
+        mi = mutual_information(key, filled, self.m)
+        return {**self.compare(filled), "mi": mi}
+
+    def score(
+        self, key: jax.Array, draws: Sequence[np.ndarray]
+    ) -> dict[str, float]:
+        """See `Dataset`.
+
+        `mi_entropy` and `mi_floor` are what `mi` is to be compared with: the
+        entropy of independent masks with the columns' rates, which filling with
+        the mean comes to; and what the columns without gaps tell about the mask
+        by themselves, which no imputation can change.
+        """
+        first, m = draws[0], self.m
+        key_first, key_floor = jax.random.split(key)
+        mi = estimate_mutual_information(key_first, first, m)
+        rate = m.mean(axis=0)
+        found = {
+            **self.compare(first),
+            "mi": mi.nats,
+            "mi_error": mi.error,
+            "mi_entropy": float(np.sum(entr(rate) + entr(1 - rate))),
+        }
+        if m.all(axis=0).any():
+            complete = np.where(m.all(axis=0), self.values, 0.0)
+            found["mi_floor"] = mutual_information(key_floor, complete, m)
+        if self.truth is not None and len(draws) > 1:
+            of_mean = errors(self.truth, np.mean(draws, axis=0), m)
+            found |= {f"{k}_of_mean": of_mean[k] for k in ("rmse", "mae")}
+        return found
+
+    def digest(self) -> str:
+        """See `Dataset`."""
+        return digest_of(self.values, self.m)
+
+
+@dataclasses.dataclass(frozen=True)
+class AmputatedTable(_AnyTable):
+    """A complete table with gaps made, so that the truth is known.
+
+    Attributes:
+      columns: names of the d numeric columns.
+      truth: `[n, d]` float64, raw scale, complete.
+      m: `[n, d]` bool, True = observed.
+      scaler: from raw to standardised, by the observed entries.
+      mmd_scale: `[d]` and
+      mmd_bandwidth: the scale of the MMD's kernel.
+      notes: none.
+    """
+
+    columns: tuple[str, ...]
+    truth: np.ndarray
+    m: np.ndarray
+    scaler: Scaler
+    mmd_scale: np.ndarray
+    mmd_bandwidth: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> np.ndarray:
+        """The truth, which nobody reads in the gaps."""
+        return self.truth
+
+    def take(self, rows: slice | np.ndarray) -> Self:
+        """See `Dataset`."""
+        return dataclasses.replace(self, truth=self.truth[rows], m=self.m[rows])
+
+    def gaps(self) -> np.ndarray:
+        """The gaps `[n, d]`."""
+        return ~self.m
+
+    def bounds(self) -> Bounds | None:
+        """None: the values have no types."""
+        return None
+
+    def restore(self, x: np.ndarray) -> np.ndarray:
+        """See `Dataset`; `[n, d]` float64."""
+        return restore(x, self.truth, self.m, self.scaler)
+
+    def compare(self, filled: np.ndarray) -> dict[str, float]:
+        """Errors and MMD of a filled table on the raw scale."""
         distance = mmd(
             self.truth / self.mmd_scale,
             filled / self.mmd_scale,
             self.mmd_bandwidth,
         )
         return {"mmd": distance, **errors(self.truth, filled, self.m)}
+
+    def save(
+        self,
+        draws: Sequence[np.ndarray],
+        folder: pathlib.Path,
+        output: str | None,
+        write: Write,
+    ) -> list[pathlib.Path]:
+        """Writes all draws, the mask and the truth as imputed.npz."""
+        del output
+        arrays = dict(x=np.stack(draws), m=self.m, truth=self.truth)
+        path = folder / "imputed.npz"
+        write(path, lambda name: np.savez_compressed(name, **arrays))
+        return [path]
+
+
+@dataclasses.dataclass(frozen=True)
+class FileTable(_AnyTable):
+    """A file or frame with gaps, of columns of any types.
+
+    Attributes:
+      table: as it came, and encoded.
+      scaler: from the encoded numbers to standardised ones.
+      truth: None, as nobody knows it.
+    """
+
+    table: Table
+    scaler: Scaler
+    truth: None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the d numeric columns that imputers see."""
+        return self.table.encoded_columns()
+
+    @property
+    def values(self) -> np.ndarray:
+        """`[n, d]` float64, the columns encoded."""
+        return self.table.values
+
+    @property
+    def m(self) -> np.ndarray:
+        """`[n, d]` bool, True = observed."""
+        return self.table.m
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed when the table was read."""
+        return self.table.notes
+
+    def take(self, rows: slice | np.ndarray) -> Self:
+        """See `Dataset`."""
+        return dataclasses.replace(self, table=self.table.take(rows))
+
+    def gaps(self) -> np.ndarray:
+        """The gaps `[n, c]` of the file's own columns."""
+        return self.table.missing
+
+    def bounds(self) -> Bounds | None:
+        """See `Dataset`; `[d]` each."""
+        return standardised_limits(self.table.columns, self.scaler)
+
+    def restore(self, x: np.ndarray) -> np.ndarray:
+        """See `Dataset`; `[n, d]` float64, encoded.
+
+        Imputed cells are as they will be written, see `settle_table`: decimals
+        that no observed cell has would give them away.
+        """
+        filled = restore(x, self.values, self.m, self.scaler)
+        return settle_table(self.table, filled)
+
+    def compare(self, filled: np.ndarray) -> dict[str, float]:
+        """Nothing, as the truth is unknown."""
+        del filled
+        return {}
+
+    def save(
+        self,
+        draws: Sequence[np.ndarray],
+        folder: pathlib.Path,
+        output: str | None,
+        write: Write,
+    ) -> list[pathlib.Path]:
+        """Writes each draw as a file like the one that came."""
+        output = output or str(folder / f"imputed{self.table.ending}")
+        paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
+        for path, draw in zip(paths, draws, strict=True):
+            write(path, lambda name: write_table(name, self.table, draw))
+        return paths
+
+
+def digest_of(values: np.ndarray, m: np.ndarray) -> str:
+    """SHA-256 of a mask and of the values `[n, *dims]` where it is True."""
+    sha = hashlib.sha256(np.packbits(m).tobytes())
+    size = max(2**24 // max(m[:1].size, 1), 1)
+    zero = values.dtype.type(0)
+    for part in range(0, len(m), size):
+        rows = slice(part, part + size)
+        sha.update(np.where(m[rows], values[rows], zero).tobytes())
+    return sha.hexdigest()
 
 
 def standardised_limits(columns: Sequence[Column], scaler: Scaler) -> Bounds:
@@ -94,15 +337,9 @@ def standardised_limits(columns: Sequence[Column], scaler: Scaler) -> Bounds:
         return Bounds((low - mean) / deviation, (high - mean) / deviation)
 
 
-def from_table(table: Table) -> Dataset:
-    """A `Dataset` of a file with gaps of its own."""
-    return Dataset(
-        table.encoded_columns(),
-        table.values,
-        table.m,
-        fit_scaler(table.values, table.m),
-        table=table,
-    )
+def from_table(table: Table) -> FileTable:
+    """A table with gaps, and the scale that imputers see it on."""
+    return FileTable(table, fit_scaler(table.values, table.m))
 
 
 def amputated(
@@ -114,7 +351,7 @@ def amputated(
     rate: float,
     allow_empty_rows: bool,
     bandwidth: float | None = None,
-) -> Dataset:
+) -> AmputatedTable:
     """A complete table with gaps made by `masks.amputate`.
 
     Args:
@@ -152,4 +389,4 @@ def amputated(
             f" {rate}; lower data.rate or change data.mask_seed"
         )
     scaler = fit_scaler(truth, m)
-    return Dataset(columns, truth, m, scaler, truth, scale, bandwidth)
+    return AmputatedTable(columns, truth, m, scaler, scale, bandwidth)

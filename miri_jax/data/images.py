@@ -1,13 +1,17 @@
 """Images with gaps, and the way back to pixels."""
 
+import dataclasses
+import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Self
 
 import jax
 import numpy as np
+from PIL import Image
 
 from miri_jax.core.masks import pixels
 from miri_jax.core.rows import spaced
+from miri_jax.data.dataset import Write, digest_of
 from miri_jax.data.image_files import Images, read_images
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.exceptions import DataError
@@ -17,8 +21,9 @@ from miri_jax.types import Bounds, Masked
 MAX_COMPARED = 1000
 
 
-class ImageSet(NamedTuple):
-    """Images with gaps; what a `Dataset` is for tables.
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Images with gaps; a `dataset.Dataset`.
 
     Attributes:
       values: `[n, h, w, 3]` uint8; undefined where missing.
@@ -26,6 +31,7 @@ class ImageSet(NamedTuple):
       scaler: of the channels, from [0, 1] to standardised.
       names: n names, of files where they are files.
       truth: `[n, h, w, 3]` uint8, the complete images, where they are known.
+      notes: none.
     """
 
     values: np.ndarray
@@ -33,11 +39,12 @@ class ImageSet(NamedTuple):
     scaler: Scaler
     names: tuple[str, ...]
     truth: np.ndarray | None = None
-    table: None = None
+    notes: tuple[str, ...] = ()
 
-    def take(self, rows: np.ndarray) -> "ImageSet":
+    def take(self, rows: np.ndarray) -> Self:
         """Some of the images, on the same scale."""
-        return self._replace(
+        return dataclasses.replace(
+            self,
             values=self.values[rows],
             m=self.m[rows],
             names=tuple(self.names[i] for i in rows),
@@ -55,6 +62,11 @@ class ImageSet(NamedTuple):
     def bounds(self) -> Bounds | None:
         """None: pixels are clipped to [0, 1], which hides nothing of note."""
         return None
+
+    def extent(self) -> str:
+        """How many images there are, their size, and the share of gaps."""
+        n, height, width, _ = self.m.shape
+        return f"{n} images of {height} x {width}, {self.gaps().mean():.1%}"
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Filled, standardised images as pixels `[n, h, w, 3]` uint8."""
@@ -99,6 +111,50 @@ class ImageSet(NamedTuple):
         if min(self.truth.shape[1:3]) < PATCH:
             return {}
         return {"swd": sliced_wasserstein(0, *self._compared(filled))}
+
+    def trace(self, key: jax.Array, x: np.ndarray) -> dict[str, float]:
+        """`compare` of filled, standardised images."""
+        del key
+        return self.compare(self.restore(x))
+
+    def score(
+        self, key: jax.Array, draws: Sequence[np.ndarray]
+    ) -> dict[str, float]:
+        """Metrics of the first draw `[n, h, w, 3]` and of the mean of all."""
+        del key
+        found = {**self.compare(draws[0]), **self.compare_sets(draws[0])}
+        if len(draws) > 1:
+            of_mean = self.compare(mean_pixels(draws))
+            found |= {f"{k}_of_mean": v for k, v in of_mean.items()}
+        return found
+
+    def save(
+        self,
+        draws: Sequence[np.ndarray],
+        folder: pathlib.Path,
+        output: str | None,
+        write: Write,
+    ) -> list[pathlib.Path]:
+        """Writes all draws and their mean; images with own gaps as .png too."""
+        del output
+        path, mean = folder / "imputed.npz", mean_pixels(draws)
+        arrays = dict(x=np.stack(draws), mean=mean, m=self.m)
+        if self.truth is not None:
+            arrays["truth"] = self.truth
+        write(path, lambda name: np.savez_compressed(name, **arrays))
+        if self.truth is not None:
+            return [path]
+        (folder / "imputed").mkdir(exist_ok=True)
+        for k, images in enumerate((mean, *draws)):
+            kind = f"draw{k}" if k else "mean"
+            for name, image in zip(self.names, images):
+                file = f"{pathlib.Path(name).stem}_{kind}.png"
+                write(folder / "imputed" / file, Image.fromarray(image).save)
+        return [path, folder / "imputed"]
+
+    def digest(self) -> str:
+        """See `dataset.Dataset`."""
+        return digest_of(self.values, self.m)
 
     def _compared(self, filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         some = spaced(len(self.truth), MAX_COMPARED)

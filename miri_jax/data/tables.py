@@ -2,8 +2,8 @@
 
 Observed cells never change: of a text file every cell is kept as the text it
 came as, of a typed file or a frame as its value, and only gaps are written,
-in the style of their column. How a column becomes numbers, and how its kind is
-found, says `miri_jax.data.columns`.
+in the style of their column. See `miri_jax.data.columns` for how a column
+becomes numbers and how its kind is found.
 """
 
 import datetime
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from miri_jax.data import cells
 from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
 from miri_jax.exceptions import DataError
@@ -79,7 +80,7 @@ def make_table(
       parsed: the columns' values, where they are not those of the frame;
         emptied on the way.
       styles: formats of columns of text, see `Table`.
-      kinds: see `table_files.read_table`, as are the others.
+      kinds: see `readers.read_table`, as are the others.
       bounds: likewise.
       orders: likewise.
       empty_value: likewise.
@@ -88,9 +89,9 @@ def make_table(
       DataError: naming the column or setting at fault and the remedy.
     """
     names = list(frame.columns)
-    kinds = cols.column_settings("kinds", kinds, names)
-    bounds = cols.column_settings("bounds", bounds, names)
-    orders = cols.column_settings("orders", orders, names)
+    kinds = cols.by_column("kinds", kinds, names)
+    bounds = cols.by_column("bounds", bounds, names)
+    orders = cols.by_column("orders", orders, names)
     styles, found, notes = dict(styles or {}), [], []
     filled: dict[int, float] = {}
     for j, name in enumerate(names):
@@ -178,7 +179,7 @@ def split(
     return list(zip(columns, np.split(values, ends, axis=1)))
 
 
-def settle(table: Table, values: np.ndarray) -> np.ndarray:
+def settle_table(table: Table, values: np.ndarray) -> np.ndarray:
     """The nearest table that a file can hold: what imputed cells come to.
 
     Args:
@@ -192,7 +193,7 @@ def settle(table: Table, values: np.ndarray) -> np.ndarray:
     parts = zip(split(table.columns, values), split(table.columns, table.m))
     for (column, block), (_, m) in parts:
         gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
-        block[gaps] = cols.settle(column, block[gaps])
+        block[gaps] = cols.settle_column(column, block[gaps])
     return values
 
 
@@ -220,8 +221,8 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
         if column.kind == "datetime":
             zone = getattr(getattr(series, "dt", None), "tz", None)
             new = _place_times(times(new, zone), series[~gaps], style)
-        elif cols.holds(series[~gaps], decimal.Decimal):
-            new = _decimals(new, series[~gaps])
+        elif cells.holds(series[~gaps], decimal.Decimal):
+            new = _as_decimals(new, series[~gaps])
         elif style is not None:
             new = np.array([format(x, style) for x in new], object)
         elif column.kind == "integer" or (
@@ -229,7 +230,7 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
             and pd.api.types.is_integer_dtype(series.dtype)
             and column.decimals == 0
         ):
-            new = cols.whole(new, series.dtype)
+            new = cells.whole(new, series.dtype)
         filled[j] = _put(series, gaps, new)
     out = pd.DataFrame(filled, index=table.frame.index)
     out.columns = table.frame.columns
@@ -243,7 +244,7 @@ def missing_cells(
     missing = np.array(frame.isna())
     given = list(na_values)
     # -99 of a command line means the number where a column holds numbers.
-    numbers = [float(x) for x in given if cols.is_number(x)]
+    numbers = [float(x) for x in given if cells.is_number(x)]
     numbers = [x for x in numbers if np.isfinite(x)]
     for j in range(frame.shape[1] if given else 0):
         series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
@@ -303,14 +304,14 @@ def _place_times(
     """Times as the cells of a column are: text, dates or times."""
     if style is not None:
         return stamps.dt.strftime(style).to_numpy(object)
-    if cols.holds_dates(observed):
+    if cells.holds_dates(observed):
         with_time = any(isinstance(x, datetime.datetime) for x in observed)
         made = stamps.dt.to_pydatetime() if with_time else stamps.dt.date
         return np.array(list(made), object)
     return stamps.array
 
 
-def _decimals(numbers: np.ndarray, observed: pd.Series) -> np.ndarray:
+def _as_decimals(numbers: np.ndarray, observed: pd.Series) -> np.ndarray:
     """Numbers as decimals with as many digits as those observed have."""
     digits = max(max(-x.as_tuple().exponent, 0) for x in observed)
     made = [decimal.Decimal(format(x, f".{digits}f")) for x in numbers]

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from miri_jax.data.dataset import Dataset, amputated
+from miri_jax.data.dataset import AmputatedTable, amputated
 from miri_jax.types import Array
 
 
@@ -31,7 +31,7 @@ def load_toy(
     rate: float = 0.3,
     mask_seed: int = 0,
     allow_empty_rows: bool = True,
-) -> Dataset:
+) -> AmputatedTable:
     """The toy with gaps; the paper's mask may empty a row.
 
     Args:

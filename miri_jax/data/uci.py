@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from miri_jax.data.dataset import Dataset, amputated
+from miri_jax.data.dataset import AmputatedTable, amputated
 from miri_jax.exceptions import DataError
 
 NAMES = (
@@ -56,7 +56,7 @@ def load_uci(
     rate: float = 0.6,
     mask_seed: int = 0,
     allow_empty_rows: bool = False,
-) -> Dataset:
+) -> AmputatedTable:
     """A UCI table with gaps; arguments as `read_uci` and `amputated`."""
     truth = read_uci(name, folder)
     return amputated(

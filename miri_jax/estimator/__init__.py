@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import tqdm
@@ -26,9 +25,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax.data import columns as cols
-from miri_jax.data import tables
-from miri_jax.data.columns import Column, Knots
+from miri_jax.data import frames, tables
+from miri_jax.data.columns import Column
 from miri_jax.data.dataset import from_table, standardised_limits
+from miri_jax.data.scores import Knots
 from miri_jax.data.transforms import Scaler, standardise, unscale
 from miri_jax.exceptions import ConfigError, DataError, WorkdirError
 from miri_jax.imputers import iterate, make_imputer, redraw_outside
@@ -278,7 +278,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
                 )
             series = pd.Series(made)
             if dtype not in ("category", "object"):
-                series = _cast(series, dtype)
+                series = frames.cast(series, dtype)
             columns[j] = series
         frame = pd.DataFrame(columns)
         frame.columns = names
@@ -498,15 +498,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         """X as a pandas frame, and the way back."""
         if not reset:
             check_is_fitted(self)
-        if isinstance(X, pd.DataFrame):
-            frame, back = X, lambda filled: filled
-        elif nw.dependencies.is_into_dataframe(X):
-            outer = nw.from_native(X, eager_only=True)
-            frame = outer.to_pandas()
-            back = lambda filled: _to_native(
-                filled, tables.missing_cells(frame, self.missing_values), outer
-            )
-        else:
+        if not frames.is_frame(X):
             X = validate_data(
                 self,
                 X,
@@ -515,7 +507,13 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
                 ensure_all_finite=False,
                 ensure_min_samples=1,
             )
-            return self._array_frame(X, reset)
+            frame, back = frames.from_array(X)
+            if reset:
+                self._framed = False
+            if hasattr(self, "columns_") and hasattr(self, "feature_names_in_"):
+                frame.columns = self._names()
+            return frame, back
+        frame, back = frames.from_frame(X, self.missing_values)
         if not len(frame) or not frame.shape[1]:
             raise DataError(
                 f"the table has {len(frame)} row(s) and {frame.shape[1]}"
@@ -536,24 +534,6 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         # A frame may follow an array that had no names.
         if named or frame.shape[1] != self.n_features_in_:
             validate_data(self, frame, reset=reset, skip_check_array=True)
-        return frame, back
-
-    def _array_frame(
-        self, X: np.ndarray, reset: bool
-    ) -> tuple[pd.DataFrame, Any]:
-        frame = pd.DataFrame(X)
-        if reset:
-            self._framed = False
-        if X.dtype == object:
-            frame = frame.infer_objects()
-        if hasattr(self, "columns_") and hasattr(self, "feature_names_in_"):
-            frame.columns = self._names()
-        kind = X.dtype if X.dtype.kind == "f" else None
-
-        def back(filled: pd.DataFrame) -> np.ndarray:
-            out = filled.to_numpy()
-            return out.astype(kind) if kind is not None else out
-
         return frame, back
 
     def _encode(self, frame: pd.DataFrame) -> tables.Table:
@@ -705,37 +685,8 @@ def _padded(n: int) -> int:
     return max(LEAST_ROWS, 1 << (n - 1).bit_length())
 
 
-def _to_native(filled: pd.DataFrame, missing: np.ndarray, outer: Any) -> Any:
-    """The frame that came with its gaps filled, all else as it is."""
-    series = functools.partial(nw.new_series, backend=outer.implementation)
-    made = []
-    for j, (name, kind) in enumerate(outer.schema.items()):
-        gaps = missing[:, j]
-        if not gaps.any():
-            continue
-        cast = int if kind.is_integer() else lambda cell: cell
-        cells = [
-            cast(cell) if gap else None
-            for cell, gap in zip(filled.iloc[:, j].tolist(), gaps)
-        ]
-        here = series(name, gaps.tolist(), nw.Boolean())
-        new = series(name, cells, kind)
-        if new.dtype != kind:  # dates come as times
-            new = new.cast(kind)
-        made.append(new.zip_with(here, outer[name]))
-    return outer.with_columns(*made).to_native()
-
-
 def _pairs(given: Mapping[Hashable, Any] | None) -> list[Any] | None:
     return None if given is None else [list(pair) for pair in given.items()]
-
-
-def _cast(series: pd.Series, dtype: str) -> pd.Series:
-    """To a type by its name, where the values fit it."""
-    try:
-        return series.astype(dtype)
-    except (TypeError, ValueError):
-        return series
 
 
 def _to_json(content: Mapping[str, Any]) -> str:

@@ -144,7 +144,7 @@ def write_report(
         "trace": pictures.trace_picture(trace),
     }
     found: list[Prediction] = []
-    if dataset.table is not None:
+    if getattr(dataset, "table", None) is not None:
         found = predict_gaps(dataset, views, draws[0])
         figures |= {
             "patterns": pictures.patterns_picture(views),
@@ -153,7 +153,7 @@ def write_report(
             "draws": pictures.draws_picture(views),
         }
     embedded = _embed_all(folder, figures)
-    if dataset.table is None:
+    if getattr(dataset, "table", None) is None:
         sections = _plain_sections(dataset, views, summary, embedded)
     else:
         sections = _file_sections(

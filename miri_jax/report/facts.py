@@ -57,7 +57,7 @@ class McarTest(NamedTuple):
 
 def views_of(dataset: Dataset, draws: Sequence[np.ndarray]) -> list[View]:
     """The columns of the file, or of the table where there is no file."""
-    if dataset.table is None:
+    if getattr(dataset, "table", None) is None:
         return [
             View(
                 j + 1,

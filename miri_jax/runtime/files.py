@@ -9,8 +9,6 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 
 def write_atomically(path: pathlib.Path, write: Callable[[str], None]) -> None:
     """Lets `write` fill a file beside `path`, then renames it to `path`.
@@ -31,8 +29,3 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes an object as indented JSON, atomically."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_atomically(path, lambda p: pathlib.Path(p).write_text(text))
-
-
-def write_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
-    """Writes a compressed npz, atomically."""
-    write_atomically(path, lambda p: np.savez_compressed(p, **arrays))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from miri_jax.app import impute, streaming
-from miri_jax.data import table_files
+from miri_jax.data import readers
 from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_filled_by_parts_is_one_line(
 
 
 def test_a_table_larger_than_memory_is_refused(long_file, monkeypatch, table):
-    monkeypatch.setattr(table_files, "physical_memory", lambda: 500)
+    monkeypatch.setattr(readers, "physical_memory", lambda: 500)
     for path in (long_file[0], table):
         with pytest.raises(DataError, match="OUT.parquet --stream"):
-            table_files.read_table(str(path))
+            readers.read_table(str(path))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from miri_jax.data import codes
 from miri_jax.data import columns as cols
 from miri_jax.exceptions import DataError
 
@@ -53,11 +54,11 @@ def test_every_level_comes_back(count, kind):
     )
     assert block.shape == (count, column.width) and not unseen.any()
     assert len(np.unique(block, axis=0)) == count
-    if count > cols.MAX_ONE_HOT and kind == "categorical":
+    if count > codes.MAX_ONE_HOT and kind == "categorical":
         assert column.width == int(np.ceil(np.log2(count)))
     noisy = block + RNG.uniform(-0.4, 0.4, block.shape)
     assert list(cols.decode(column, noisy)) == WORDS[:count]
-    np.testing.assert_array_equal(cols.settle(column, noisy), block)
+    np.testing.assert_array_equal(cols.settle_column(column, noisy), block)
 
 
 def test_no_level_is_made_up():
@@ -88,19 +89,19 @@ def test_unseen_levels_are_told():
 
 def test_mirrored_numbers_are_inside_and_make_no_heap():
     x = RNG.normal(0, 3, 10000)
-    inside = cols.mirror(x, -1.0, 2.0)
+    inside = codes.mirror(x, -1.0, 2.0)
     assert inside.min() >= -1 and inside.max() <= 2
     np.testing.assert_array_equal(
         inside[(x >= -1) & (x <= 2)], x[(x >= -1) & (x <= 2)]
     )
     assert np.mean(np.isclose(inside, 2, atol=1e-3)) < 0.01
     np.testing.assert_allclose(
-        cols.mirror(np.array([2.5, -1.25]), -1, 2), [1.5, -0.75]
+        codes.mirror(np.array([2.5, -1.25]), -1, 2), [1.5, -0.75]
     )
     np.testing.assert_array_equal(
-        cols.mirror(np.array([-2.0, 5]), 0, np.inf), [2, 5]
+        codes.mirror(np.array([-2.0, 5]), 0, np.inf), [2, 5]
     )
-    big = cols.mirror(np.array([1.7e308, -1.7e308]), -1e308, 1e308)
+    big = codes.mirror(np.array([1.7e308, -1.7e308]), -1e308, 1e308)
     assert np.isfinite(big).all() and np.abs(big).max() <= 1e308
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from miri_jax import data
-from miri_jax.data import table_files, tables, transforms, uci
+from miri_jax.data import readers, tables, transforms, uci, writers
 from miri_jax.data.dataset import from_table
 from miri_jax.data.toy import load_toy, two_gaussians
 from miri_jax.exceptions import ConfigError, DataError
@@ -27,7 +27,7 @@ def _write(tmp_path, text, name="in.csv"):
 
 
 def _read(tmp_path, text, **settings):
-    return table_files.read_table(_write(tmp_path, text), **settings)
+    return readers.read_table(_write(tmp_path, text), **settings)
 
 
 def test_numbers_levels_and_gaps(tmp_path):
@@ -48,9 +48,9 @@ def test_observed_cells_come_back_as_they_came(tmp_path):
     table = _read(tmp_path, CSV, kinds={"kind": "categorical"})
     values = np.where(table.m, table.values, 0.3)
     values[2, 4:] = [0.1, 0.2, 0.9]
-    values = tables.settle(table, values)
+    values = tables.settle_table(table, values)
     out = tmp_path / "out.csv"
-    table_files.write_table(str(out), table, values)
+    writers.write_table(str(out), table, values)
     rows = [line.split(",", 4) for line in out.read_text().splitlines()]
     assert rows[0] == ["id", "price", "size", "when", "kind"]
     assert rows[1] == ["+1", "1.50", "10", "1e-3", "b"]
@@ -65,7 +65,7 @@ def test_imputed_numbers_have_the_style_of_their_column(tmp_path):
     table = _read(tmp_path, text)
     values = table.values.copy()
     values[2] = [41.7, 3.14159, 1.23456789e-5]
-    frame = tables.fill_table(table, tables.settle(table, values))
+    frame = tables.fill_table(table, tables.settle_table(table, values))
     assert list(frame.iloc[2]) == ["42", "3.14", "1.234568e-05"]
 
 
@@ -87,7 +87,7 @@ def test_carriage_returns_in_cells_come_back(tmp_path):
     text = 'a,b\n1,"x\ry"\n,"z\r"\n'
     table = _read(tmp_path, text)
     out = tmp_path / "out.csv"
-    table_files.write_table(str(out), table, table.values)
+    writers.write_table(str(out), table, table.values)
     with open(out, newline="", encoding="utf-8") as file:
         back = list(csv.reader(file))
     assert [row[1] for row in back] == ["b", "x\ry", "z\r"]
@@ -95,7 +95,7 @@ def test_carriage_returns_in_cells_come_back(tmp_path):
 
 def test_no_negative_zero(tmp_path):
     table = _read(tmp_path, "a\n-1\n1\nNA\n")
-    values = tables.settle(table, np.array([[-1.0], [1.0], [-0.2]]))
+    values = tables.settle_table(table, np.array([[-1.0], [1.0], [-0.2]]))
     frame = tables.fill_table(table, values)
     assert frame.iloc[2, 0] == "0"
 
@@ -109,12 +109,12 @@ def test_endings(tmp_path, name):
         path.write_bytes(gzip.compress(text.encode()))
     else:
         path.write_text(text)
-    table = table_files.read_table(str(path))
+    table = readers.read_table(str(path))
     np.testing.assert_array_equal(table.m, [[True, True], [False, True]])
     out = tmp_path / f"out-{name}"
-    table_files.write_table(str(out), table, table.values + 0.0)
+    writers.write_table(str(out), table, table.values + 0.0)
     np.testing.assert_array_equal(
-        table_files.read_table(str(out)).values[0], [1, 2]
+        readers.read_table(str(out)).values[0], [1, 2]
     )
 
 
@@ -123,10 +123,10 @@ def test_files_in_parts_are_as_in_one(tmp_path, monkeypatch, ending):
     text = 'a,b,c\n1,x,\n,y\n3,"two\nlines",2.5\n4,,7.25\n,x,1\n'
     found = []
     for size in (1, 2, 100):
-        monkeypatch.setattr(table_files, "CHUNK", size)
+        monkeypatch.setattr(readers, "CHUNK", size)
         table = _read(tmp_path, text)
         out = tmp_path / f"out{ending}"
-        table_files.write_table(str(out), table, table.values + 0.0)
+        writers.write_table(str(out), table, table.values + 0.0)
         open_ = gzip.open if ending.endswith("gz") else open
         with open_(out, "rt") as file:
             found.append((table.values.tolist(), file.read()))
@@ -142,7 +142,7 @@ def test_a_blank_line_is_a_gap_where_there_is_one_column(tmp_path):
 def test_windows_text_with_a_byte_order_mark(tmp_path):
     path = tmp_path / "in.csv"
     path.write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n,4\r\n")
-    table = table_files.read_table(str(path))
+    table = readers.read_table(str(path))
     assert list(table.frame.columns) == ["a", "b"]
     assert table.missing.sum() == 1
 
@@ -183,17 +183,17 @@ def test_bad_tables_are_refused_by_name(tmp_path, text, message):
 
 def test_bad_files_are_refused_by_name(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        table_files.read_table(str(tmp_path / "none.csv"))
+        readers.read_table(str(tmp_path / "none.csv"))
     with pytest.raises(DataError, match="does not end in"):
-        table_files.read_table(_write(tmp_path, "a\n1\n", "in.xlsx"))
+        readers.read_table(_write(tmp_path, "a\n1\n", "in.xlsx"))
     binary = tmp_path / "binary.csv"
     binary.write_bytes(bytes(range(128, 256)) * 4)
     with pytest.raises(DataError, match="is not text in UTF-8"):
-        table_files.read_table(str(binary))
+        readers.read_table(str(binary))
     cut = tmp_path / "cut.csv.gz"
     cut.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-20])
     with pytest.raises(DataError, match="cannot be read"):
-        table_files.read_table(str(cut))
+        readers.read_table(str(cut))
 
 
 def test_a_categorical_column_that_is_not_there(tmp_path):

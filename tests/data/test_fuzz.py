@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from miri_jax.data import table_files
+from miri_jax.data import readers, writers
 from miri_jax.data.dataset import from_table
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError
@@ -184,13 +184,13 @@ def test_text_files_come_back_to_the_letter(tmp_path_factory, data):
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     try:
-        table = table_files.read_table(path, empty_value=0)
+        table = readers.read_table(path, empty_value=0)
     except DataError as error:
         assert "\n" not in str(error)
         return
     dataset = from_table(table)
     values = dataset.restore(np.zeros(dataset.m.shape))
-    table_files.write_table(out, table, values)
+    writers.write_table(out, table, values)
     with open(out, newline="", encoding="utf-8") as file:
         back = list(csv.reader(file))
     assert back[0] == rows[0] and len(back) == len(table.frame) + 1
@@ -198,7 +198,7 @@ def test_text_files_come_back_to_the_letter(tmp_path_factory, data):
     for i, row in enumerate(back[1:]):
         for j, found in enumerate(row):
             if table.missing[i, j]:
-                assert found.strip() not in table_files.NA_VALUES
+                assert found.strip() not in readers.NA_VALUES
             else:
                 assert found == kept[i, j]
     os.remove(path)

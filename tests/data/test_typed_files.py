@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from miri_jax.app import streaming
-from miri_jax.data import table_files, tables
+from miri_jax.data import readers, tables, writers
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError
 
@@ -75,10 +75,10 @@ def test_every_type_comes_back(tmp_path, ending):
     write = pq.write_table if ending == "parquet" else feather.write_feather
     read = pq.read_table if ending == "parquet" else feather.read_table
     write(table, str(tmp_path / f"in.{ending}"))
-    found = table_files.read_table(str(tmp_path / f"in.{ending}"))
+    found = readers.read_table(str(tmp_path / f"in.{ending}"))
     out = str(tmp_path / f"out.{ending}")
-    table_files.write_table(
-        out, found, tables.settle(found, found.values.copy())
+    writers.write_table(
+        out, found, tables.settle_table(found, found.values.copy())
     )
     _assert_filled(read(out), table)
     kinds = {column.name: column.kind for column in found.columns}
@@ -123,9 +123,9 @@ def test_an_index_is_no_column_and_stays(tmp_path, stream):
     if stream:
         streaming.impute_parquet(path, out, MIRIImputer("mean"), part_rows=16)
     else:
-        table = table_files.read_table(str(path))
+        table = readers.read_table(str(path))
         assert len(table.columns) == 2
-        table_files.write_table(str(out), table, table.values)
+        writers.write_table(str(out), table, table.values)
     filled = pd.read_parquet(out)
     pd.testing.assert_index_equal(filled.index, frame.index)
     assert list(filled) == ["a", "b"] and filled.notna().all(axis=None)
@@ -135,16 +135,16 @@ def test_an_index_with_a_name_is_a_column_of_text(tmp_path):
     frame = pd.DataFrame({"a": [1.0, None, 3.0]}, index=["x", "y", "z"])
     frame.index.name = "who"
     frame.to_parquet(tmp_path / "in.parquet")
-    table = table_files.read_table(str(tmp_path / "in.parquet"))
-    table_files.write_table(str(tmp_path / "out.csv"), table, table.values)
+    table = readers.read_table(str(tmp_path / "in.parquet"))
+    writers.write_table(str(tmp_path / "out.csv"), table, table.values)
     assert list(pd.read_csv(tmp_path / "out.csv")) == ["who", "a"]
 
 
 def test_a_number_that_means_missing_is_found_among_numbers(tmp_path):
     frame = pd.DataFrame({"a": [1, -99, 3, 4], "b": [0.5, -99.0, 1.5, 2.5]})
     frame.to_parquet(tmp_path / "in.parquet")
-    table = table_files.read_table(
-        str(tmp_path / "in.parquet"), na_values=(*table_files.NA_VALUES, "-99")
+    table = readers.read_table(
+        str(tmp_path / "in.parquet"), na_values=(*readers.NA_VALUES, "-99")
     )
     np.testing.assert_array_equal(table.missing[:, 0], [0, 1, 0, 0])
     np.testing.assert_array_equal(table.missing[:, 1], [0, 1, 0, 0])
@@ -168,18 +168,16 @@ def test_the_largest_whole_numbers_do_not_wrap():
 def test_a_column_of_no_type_is_filled_as_asked(tmp_path):
     table = pa.table({"a": [1.0, None, 2.0], "b": pa.nulls(3)})
     pq.write_table(table, tmp_path / "in.parquet")
-    found = table_files.read_table(
-        str(tmp_path / "in.parquet"), empty_value=0.5
-    )
-    table_files.write_table(str(tmp_path / "o.parquet"), found, found.values)
+    found = readers.read_table(str(tmp_path / "in.parquet"), empty_value=0.5)
+    writers.write_table(str(tmp_path / "o.parquet"), found, found.values)
     assert pq.read_table(tmp_path / "o.parquet")["b"].to_pylist() == [0.5] * 3
 
 
 def test_text_gets_types_where_a_file_has_them(tmp_path):
     text = "n,x,day,word\n1,1.50,2024-01-05,a\n,2,2024-01-06,007\n 3,,,b\n"
     (tmp_path / "in.csv").write_text(text)
-    found = table_files.read_table(str(tmp_path / "in.csv"))
-    table_files.write_table(str(tmp_path / "o.parquet"), found, found.values)
+    found = readers.read_table(str(tmp_path / "in.csv"))
+    writers.write_table(str(tmp_path / "o.parquet"), found, found.values)
     made = pd.read_parquet(tmp_path / "o.parquet")
     kinds = [made[name].dtype.kind for name in ("n", "x", "day")]
     assert kinds == ["i", "f", "M"] and made["word"].tolist()[1] == "007"

@@ -10,7 +10,7 @@ import pytest
 
 from miri_jax import report
 from miri_jax.data import tables
-from miri_jax.data.dataset import Dataset, from_table
+from miri_jax.data.dataset import AmputatedTable, from_table
 from miri_jax.data.transforms import fit_scaler
 from miri_jax.report import facts as numbers
 from miri_jax.report import figures as pictures
@@ -34,7 +34,7 @@ def _draws(dataset, count, seed=0):
             gaps = np.flatnonzero(~dataset.m[:, low:high].any(axis=1))
             if high > low and len(gaps) and len(observed):
                 x[gaps, low:high] = x[rng.choice(observed, len(gaps)), low:high]
-        draws.append(tables.settle(dataset.table, x))
+        draws.append(tables.settle_table(dataset.table, x))
     return draws
 
 
@@ -48,7 +48,7 @@ def _summary(dataset, draws, **changes):
         "draws": len(draws),
         "metrics": {"mi": 0.1},
         "results": ["imputed.csv"],
-        "notes": list(dataset.table.notes) if dataset.table else [],
+        "notes": list(dataset.notes),
         "versions": {"python": "3"},
         "device": "1 x cpu",
         **changes,
@@ -515,7 +515,9 @@ def test_a_table_from_no_file_keeps_its_page(tmp_path):
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(80, 2))
     m = rng.random(truth.shape) > 0.3
-    dataset = Dataset(("x", "y"), truth, m, fit_scaler(truth, m), truth)
+    dataset = AmputatedTable(
+        ("x", "y"), truth, m, fit_scaler(truth, m), np.ones(2), 1.0
+    )
     filled = np.where(m, truth, 0.0)
     page = _write(tmp_path, dataset, [filled, filled + ~m])
     found = {path.stem for path in (tmp_path / "pictures").iterdir()}

@@ -1,7 +1,6 @@
-"""Tables in files: CSV and TSV, plain or packed, Parquet and Feather."""
+"""Readers of tables: CSV and TSV, plain or packed, Parquet and Feather."""
 
 import contextlib
-import csv
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,10 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
-from miri_jax.data import columns as cols
-from miri_jax.data.tables import Table, fill_table, make_table, missing_cells
+from miri_jax.data.cells import is_number
+from miri_jax.data.codes import LEVEL_KINDS
+from miri_jax.data.columns import by_column
+from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.exceptions import DataError, first_line
 
 NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
@@ -115,13 +116,13 @@ def read_table(
         table = make_table(frame, missing, empty_value=empty_value, **settings)
         return table._replace(ending=ending, schema=schema)
     frame = _read_text(path, SEPARATORS[ending])
-    kinds = cols.column_settings("kinds", kinds, frame.columns)
+    kinds = by_column("kinds", kinds, frame.columns)
     na = [value.strip() for value in na_values]
     missing, parsed, styles = {}, {}, {}
     for name in frame.columns:
         cells = frame[name].str.strip()
         gaps = cells.isin(na).to_numpy()
-        as_text = kinds.get(name) in (*cols.LEVEL_KINDS, "id") or name in (
+        as_text = kinds.get(name) in (*LEVEL_KINDS, "id") or name in (
             orders or {}
         )
         parsed[name], styles[name] = _parse(name, cells, gaps, as_text)
@@ -135,88 +136,6 @@ def read_table(
         **settings,
     )
     return table._replace(ending=ending)
-
-
-def write_table(path: str, table: Table, values: np.ndarray) -> None:
-    """Writes `fill_table` by the name's ending, one of `ENDINGS`.
-
-    A file with types has those of the file that was read; of a text file
-    numbers and times become such.
-
-    Args:
-      path: the file.
-      table: as read.
-      values: `[n, d]` float64, filled, encoded.
-    """
-    ending = ending_of(path)
-    if ending == ".parquet":
-        pq.write_table(_arrow_table(table, values), path)
-    elif ending == ".feather":
-        feather.write_feather(_arrow_table(table, values), path)
-    else:
-        # How times are written is chosen anew for each part.
-        times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
-        size = len(values) if times else CHUNK
-        for start in range(0, len(values), size):
-            rows = slice(start, start + size)
-            filled = fill_table(table.take(rows), values[rows])
-            filled.to_csv(
-                path,
-                sep=SEPARATORS[ending],
-                # An index with a name is a column of a typed file.
-                index=any(name is not None for name in filled.index.names),
-                header=not start,
-                mode="a" if start else "w",
-                quoting=_quoting(filled),
-            )
-
-
-def _quoting(frame: pd.DataFrame) -> int:
-    """Python's csv before 3.13 writes a carriage return without quotes."""
-    text = frame.select_dtypes(["object", "string", "category"])
-    parts = [series for _, series in text.items()]
-    if any(map(_has_return, [*parts, pd.Series(list(frame.columns))])):
-        return csv.QUOTE_ALL
-    return csv.QUOTE_MINIMAL
-
-
-def _has_return(cells: pd.Series) -> bool:
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = pd.Series(cells.cat.categories)
-    if isinstance(cells.dtype, pd.StringDtype):
-        return cells.str.contains("\r", regex=False).any()
-    return any(isinstance(x, str) and "\r" in x for x in cells)
-
-
-def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
-    filled, schema = fill_table(table, values), table.schema
-    if schema is None:
-        for name, style in zip(filled.columns, table.styles):
-            if style is not None and style.startswith("%"):
-                filled[name] = pd.to_datetime(filled[name], format=style)
-            elif style is not None:
-                filled[name] = pd.to_numeric(filled[name].str.strip())
-        return pa.Table.from_pandas(filled)
-    for k, field in enumerate(schema):
-        if pa.types.is_null(field.type):  # no cell had a value
-            made = pa.array(filled[field.name])
-            schema = schema.set(k, field.with_type(made.type))
-    return pa.Table.from_pandas(filled, schema)
-
-
-def numbered(path: str, count: int) -> list[str]:
-    """`count` names of files: the path itself, or NAME_1.ENDING and so on."""
-    if count == 1:
-        return [path]
-    stem = stem_of(path)
-    ending = path[len(stem) :]
-    return [f"{stem}_{k + 1}{ending}" for k in range(count)]
-
-
-def stem_of(path: str) -> str:
-    """The path of a table's file without its ending."""
-    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
-    return path[: -len(ending)]
 
 
 def ending_of(path: str) -> str:
@@ -249,7 +168,7 @@ def _parse(
     parsed = pd.to_numeric(observed.astype(object), errors="coerce")
     # Before pandas 3 what is beyond float64, such as 1e999, was no number.
     for k in np.flatnonzero(parsed.isna())[:1]:
-        if cols.is_number(observed.iloc[k]) and "_" not in observed.iloc[k]:
+        if is_number(observed.iloc[k]) and "_" not in observed.iloc[k]:
             parsed.iloc[k] = float(observed.iloc[k])
     number = parsed.notna().to_numpy()
     if number.mean() >= 0.5 and not observed.str.match(r"^0\d").any():
@@ -325,7 +244,7 @@ def _read_text(path: str, separator: str) -> pd.DataFrame:
             f"{path} cannot be read as a table: {first_line(error)}"
         ) from None
     names = [str(name).strip() for name in frame.iloc[0]]
-    if all(cols.is_number(name) for name in names):
+    if all(is_number(name) for name in names):
         raise DataError(
             f"{path} has no header: its first line is {','.join(names)[:60]!r};"
             " put a line with the columns' names above it, or, where these are"
