@@ -138,7 +138,7 @@ def level_shares(view: View) -> np.ndarray:
     )
 
 
-def spread(view: View) -> float:
+def draw_spread(view: View) -> float:
     """How far draws are apart: their deviation, mean over the gaps.
 
     In the column's units; of levels the share of the gaps where draws differ.

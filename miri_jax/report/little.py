@@ -54,21 +54,10 @@ def little_test(values: np.ndarray, m: np.ndarray) -> McarTest | None:
     Source: Little (1988), A test of missing completely at random for
     multivariate data with missing values, JASA 83, equation 6.
     """
-    rows = sample_rows(np.flatnonzero(m.any(axis=1)), MAX_TESTED)
-    patterns, index, counts = np.unique(
-        m[rows], axis=0, return_inverse=True, return_counts=True
-    )
-    most = np.argsort(-counts, kind="stable")[:MAX_GROUPS]
-    rows = rows[np.isin(index, most)]
-    z, m = np.where(m[rows], values[rows], 0.0), m[rows]
-    number = m.sum(axis=0)
-    mean = z.sum(axis=0) / np.maximum(number, 1)
-    z = np.where(m, z - mean, 0)
-    deviation = np.sqrt(np.sum(z**2, axis=0) / np.maximum(number, 1))
-    varied = (deviation > 1e-9 * np.abs(mean)) & (number >= MIN_CELLS)
-    if varied.sum() < 2 or len(rows) < MIN_TESTED:
+    found = _comparable(values, m)
+    if found is None:
         return None
-    z, m = z[:, varied] / deviation[varied], m[:, varied]
+    z, m = found
     patterns, index = np.unique(m, axis=0, return_inverse=True)
     groups = [np.flatnonzero(index == p) for p in range(len(patterns))]
     mean, cov = _most_likely_normal(z, patterns, groups)
@@ -77,12 +66,12 @@ def little_test(values: np.ndarray, m: np.ndarray) -> McarTest | None:
     apart = np.where(patterns, means - mean, 0)
     distance = np.einsum("pi,pij,pj->p", apart, precision, apart)
     statistic = float(np.sum([len(group) for group in groups] * distance))
-    df = int(patterns.sum() - varied.sum())
+    df = int(patterns.sum() - z.shape[1])
     if df < 1:
         return None
     p = float(chdtrc(df, statistic))
     used = patterns.any(axis=1).sum()
-    return McarTest(statistic, df, p, int(varied.sum()), int(used))
+    return McarTest(statistic, df, p, z.shape[1], int(used))
 
 
 def little_of_file(dataset: Dataset, views: Sequence[View]) -> McarTest | None:
@@ -102,6 +91,34 @@ def little_of_file(dataset: Dataset, views: Sequence[View]) -> McarTest | None:
     m = dataset.m[:, places]
     z = standardise(dataset.values[:, places], m, scaler).x
     return little_test(np.asarray(z, np.float64), m)
+
+
+def _comparable(
+    values: np.ndarray, m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows of the most frequent patterns of gaps, and columns that vary.
+
+    Args: see `little_test`.
+
+    Returns:
+      Values `[r, c]` less their mean, of unit variance, 0 in the gaps, and what
+      is observed of them; None where too few are left.
+    """
+    rows = sample_rows(np.flatnonzero(m.any(axis=1)), MAX_TESTED)
+    _, index, counts = np.unique(
+        m[rows], axis=0, return_inverse=True, return_counts=True
+    )
+    most = np.argsort(-counts, kind="stable")[:MAX_GROUPS]
+    rows = rows[np.isin(index, most)]
+    z, m = np.where(m[rows], values[rows], 0.0), m[rows]
+    number = m.sum(axis=0)
+    mean = z.sum(axis=0) / np.maximum(number, 1)
+    z = np.where(m, z - mean, 0)
+    deviation = np.sqrt(np.sum(z**2, axis=0) / np.maximum(number, 1))
+    varied = (deviation > 1e-9 * np.abs(mean)) & (number >= MIN_CELLS)
+    if varied.sum() < 2 or len(rows) < MIN_TESTED:
+        return None
+    return z[:, varied] / deviation[varied], m[:, varied]
 
 
 def _most_likely_normal(

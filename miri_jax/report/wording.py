@@ -10,9 +10,9 @@ import numpy as np
 from miri_jax.report.facts import (
     DAY,
     View,
+    draw_spread,
     gap_correlation,
     level_shares,
-    spread,
 )
 from miri_jax.report.little import McarTest
 from miri_jax.report.telling import MIN_CLASS, Prediction, told_before
@@ -177,10 +177,10 @@ def range_text(view: View) -> str:
 
 
 def spread_text(view: View) -> str:
-    """How far the draws of a column's cells are apart, see `facts.spread`."""
+    """How far the draws of a cell are apart, see `facts.draw_spread`."""
     if len(view.imputed) < 2 or not view.missing.any():
         return DASH
-    value = spread(view)
+    value = draw_spread(view)
     if view.levels is not None:
         return percent(value, 0)
     if view.kind != "datetime":
