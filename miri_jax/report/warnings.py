@@ -73,9 +73,9 @@ def warnings_of(
     empty = int(np.all([view.missing for view in used], axis=0).sum())
     if empty:
         said.append(
-            f"{empty} row{'s have' if empty > 1 else ' has'} no observed cell:"
-            " filled with draws that rest on nothing of their own. Remove them"
-            " from an analysis."
+            f"{empty} row{'s have' if empty > 1 else ' has'} no observed cell,"
+            " so that nothing tells what belongs there. Leave such rows out of"
+            " an analysis."
         )
     return said
 
@@ -177,7 +177,7 @@ RULES = (
     ),
     Rule(
         _rare_levels,
-        f"levels observed less than {FEW_CELLS} times are hardly ever imputed"
+        f"levels observed fewer than {FEW_CELLS} times are hardly ever imputed"
         " well. Merge them with others in the file.",
     ),
     Rule(
@@ -188,7 +188,7 @@ RULES = (
     ),
     Rule(
         _different,
-        "imputed values are distributed otherwise than observed ones. That is"
+        "imputed values are distributed differently from observed ones. That is"
         " right where the gaps depend on other columns (say, the old answer"
         " less often); where you know of no reason, do not trust them.",
     ),

@@ -43,13 +43,15 @@ MEANING = {
     " better",
     "ssim": "structural similarity of whole images, at most 1",
     "swd": "sliced Wasserstein distance between true and filled images, times"
-    " 1000: how unlike a set of true images the filled ones look; 0 is best",
+    " 1000: how much the filled images, as a set, differ from true ones; 0 is"
+    " best",
     "psnr_of_mean": "psnr of the mean of all draws",
     "ssim_of_mean": "ssim of the mean of all draws",
-    "rmse": "error of the missing cells, in deviations of their column",
-    "mae": "absolute error of the missing cells, in deviations",
-    "rmse_all": "error over all cells, raw scale",
-    "mae_all": "absolute error over all cells, raw scale",
+    "rmse": "root mean squared error of the missing cells, in standard"
+    " deviations of their column",
+    "mae": "mean absolute error of the missing cells, likewise",
+    "rmse_all": "root mean squared error over all cells, raw scale",
+    "mae_all": "mean absolute error over all cells, raw scale",
     "rmse_of_mean": "rmse of the mean of all draws",
     "mae_of_mean": "mae of the mean of all draws",
 }
@@ -68,8 +70,9 @@ def complete_rows(missing: np.ndarray) -> str:
     """How many columns have gaps, and how many rows have none."""
     complete = ~missing.any(axis=1)
     gaps = int(missing.any(axis=0).sum())
+    verb = "is" if complete.sum() == 1 else "are"
     rows = (
-        f"{counted(complete.sum(), 'row')} ({percent(complete.mean())}) are"
+        f"{counted(complete.sum(), 'row')} ({percent(complete.mean())}) {verb}"
         " complete, and an analysis of these alone would lose what the others"
         " tell."
         if complete.any()
@@ -101,19 +104,20 @@ def verdict(found: Sequence[Prediction]) -> str:
     """Whether other columns tell where gaps are."""
     if not found:
         return (
-            f"No column has {MIN_CLASS} gaps and as many values, too few to"
+            f"No column has {MIN_CLASS} gaps and as many values: too few to"
             " tell."
         )
     told = list(filter(told_before, sorted(found, key=lambda p: -p.before)))
     if not told:
         return (
-            "The other columns do not tell where the gaps are, as it would be"
-            " if cells were lost completely at random (MCAR). Gaps that depend"
-            " on the lost values themselves cannot be ruled out by any data."
+            "The other columns do not tell where the gaps are, as would be the"
+            " case if cells were lost completely at random (MCAR). Gaps that"
+            " depend on the lost values themselves cannot be ruled out by any"
+            " data."
         )
     names = listed([f"{quoted(p.view)} ({p.before:.2f})" for p in told])
     return (
-        "Not completely: the other columns tell, by their values or their own"
+        "Not completely: the other columns tell, by their values or their"
         f" gaps, where the gaps are in {names}; 0.5 would be guessing, 1 is"
         " certain. An analysis of complete rows only may be biased. Imputation"
         " uses what these columns tell (MAR); gaps that depend on the lost"
@@ -126,23 +130,24 @@ def little_verdict(test: McarTest | None) -> str:
     """What Little's test finds."""
     if test is None:
         return (
-            "Little's test of gaps completely at random: there are too few"
-            " columns of numbers or patterns of gaps for it."
+            "There are too few columns of numbers, or patterns of gaps, for"
+            " Little's test of whether gaps are completely at random."
         )
     p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     means = (
-        "so small a p says that they are not"
+        "so small a p speaks against it"
         if test.p < 0.05
-        else "it finds no sign that they are not"
+        else "it finds nothing that speaks against it"
     )
     return (
-        "Little's test of whether gaps are completely at random: chi-square"
-        f" {number_text(test.statistic)} on {test.df} degrees of freedom, {p};"
-        f" {means}. It compares the means of {test.columns} columns of numbers"
-        f" over {test.patterns} patterns of gaps with those of a normal"
-        " distribution fitted to the observed cells; columns of levels are"
-        " left out, columns with heavy tails are taken by their ranks. With"
-        " thousands of rows it finds differences too small to matter."
+        "Little's test of the claim that gaps are completely at random:"
+        f" chi-square {number_text(test.statistic)} on {test.df} degrees of"
+        f" freedom, {p}; {means}. It compares the means of"
+        f" {test.columns} columns of numbers over {test.patterns} patterns of"
+        " gaps with those of a normal distribution fitted to the observed"
+        " cells; columns of levels are left out, and columns with heavy tails"
+        " enter as ranks. With thousands of rows it finds differences too small"
+        " to matter."
     )
 
 

@@ -51,7 +51,7 @@ def test_warnings_name_the_columns_and_only_those():
         "most cells are missing": ["sparse", "few"],
         "fewer than 30 values": ["few"],
         "all observed values are equal": ["flat"],
-        "less than 5 times": ["town"],
+        "fewer than 5 times": ["town"],
         "no observed cell": [],
     }.items():
         (line,) = [line for line in found if text in line]
