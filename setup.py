@@ -21,7 +21,14 @@ setup(
     entry_points={
         "console_scripts": ["miri-impute = miri_jax.app.impute:main"]
     },
-    package_data={"miri_jax.data": ["*.csv", "*.md"]},
+    package_data={
+        "miri_jax.data": ["*.csv", "*.md"],
+        "miri_jax.report": [
+            "templates/*.css",
+            "templates/*.html",
+            "templates/sections/*.html",
+        ],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -31,6 +38,7 @@ setup(
         "filelock>=3.15",
         "flax>=0.12.2",
         "jax>=0.10",
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "narwhals>=2.16",

@@ -1,4 +1,4 @@
-"""The figures of report.html, and the columns as they draw them.
+"""The pictures of report.html.
 
 No pyplot, which keeps figures alive, and margins set by hand: a layout found
 by trial takes as long as drawing.
@@ -7,7 +7,7 @@ by trial takes as long as drawing.
 import functools
 import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib import dates, font_manager
@@ -15,83 +15,31 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from miri_jax.core.rows import spaced
-from miri_jax.data import Dataset, ImageSet
+from miri_jax.data import AmputatedTable, ImageSet
 from miri_jax.data.images import mean_pixels
+from miri_jax.report.facts import (
+    DAY,
+    MAX_COLUMNS,
+    MAX_MATRIX,
+    MAX_PATTERNS,
+    View,
+    gap_correlation,
+    gap_patterns,
+    with_gaps,
+)
+from miri_jax.report.telling import Prediction
+from miri_jax.report.text import shorten
 
 OBSERVED, IMPUTED, TRUE = "#4c566a", "#d08770", "#5e81ac"
 PALE = "#e5e9f0"
-MAX_COLUMNS = 12
 # Images in a grid, and what their gaps are shown as.
 MAX_IMAGES, GREY = 10, np.uint8(128)
-# Of the pictures of which gaps occur together, which have a row for each
-# pattern and a column for each column.
-MAX_MATRIX, MAX_PATTERNS = 25, 12
 # Gaps below which the mean of a draw says nothing.
 FEW_GAPS = 10
-DAY = 86400
 # Inches that a letter of size 9 takes.
 LETTER = 0.075
 # Dates that matplotlib can put on an axis with a margin around them.
 FIRST_DATE, LAST_DATE = -59_000_000_000, 220_000_000_000
-
-
-class View(NamedTuple):
-    """A column of the file in its own units.
-
-    Attributes:
-      number: its place in the file, from 1.
-      name: as text.
-      kind: one of `columns.KINDS`.
-      missing: `[n]` bool.
-      observed: `[n_observed]` float64: numbers, seconds since 1970, or the
-        ranks of levels.
-      imputed: `[draws, n_missing]` float64, likewise.
-      levels: their names; None where there are numbers.
-      unit: all values are multiples of; 0 where it is not known.
-      truth: `[n_missing]` float64, where it is known.
-    """
-
-    number: int
-    name: str
-    kind: str
-    missing: np.ndarray
-    observed: np.ndarray
-    imputed: np.ndarray
-    levels: tuple[str, ...] | None = None
-    unit: float = 0.0
-    truth: np.ndarray | None = None
-
-
-class Prediction(NamedTuple):
-    """How well a column's gaps can be told, as areas under the ROC curve.
-
-    Attributes:
-      view: the column.
-      before: from the other columns' observed values and gaps.
-      after: from the others, filled, and their gaps, and its own filled values.
-      error: about the standard error of both.
-    """
-
-    view: View
-    before: float
-    after: float
-    error: float
-
-
-def shorten(text: Any, limit: int = 80) -> str:
-    """Text on one line of at most `limit` characters, its end kept.
-
-    Names of one file often differ in their ends only.
-    """
-    kept = "\u200c\u200d"  # Parts of words in some scripts, if not printable.
-    line = " ".join(str(text).split()) or "(empty)"
-    line = "".join(
-        c if c.isprintable() or c in kept else "\ufffd" for c in line
-    )
-    tail = min(8, limit // 3)
-    if len(line) <= limit:
-        return line
-    return f"{line[: limit - tail - 1]}\N{HORIZONTAL ELLIPSIS}{line[-tail:]}"
 
 
 def label(view: View, limit: int = 20) -> str:
@@ -105,19 +53,12 @@ def label(view: View, limit: int = 20) -> str:
     return name.replace("$", r"\$")
 
 
-def with_gaps(views: Sequence[View], limit: int) -> list[View]:
-    """The columns with the most gaps, in the order of the file."""
-    count = [int(view.missing.sum()) for view in views]
-    most = np.argsort(-np.array(count), kind="stable")[:limit]
-    return [views[j] for j in sorted(most) if count[j]]
-
-
-def pairs_picture(dataset: Dataset, filled: np.ndarray) -> Figure | None:
+def pairs_picture(dataset: AmputatedTable, filled: np.ndarray) -> Figure | None:
     """Density of the first two columns: true, filled by mean, filled (Fig. 1).
 
-    Only where the truth is known and there are just two columns.
+    Only where there are just two columns.
     """
-    if dataset.truth is None or dataset.m.shape[1] != 2:
+    if dataset.m.shape[1] != 2:
         return None
     mean_fill = dataset.restore(np.zeros(dataset.m.shape))
     panels = {
@@ -194,31 +135,6 @@ def patterns_picture(views: Sequence[View]) -> Figure | None:
         linewidth=2,
     )
     return figure
-
-
-def gap_patterns(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
-    """Patterns `[p, c]` of gaps in c columns and their counts, most first."""
-    # As one whole number a row, since columns are at most MAX_MATRIX.
-    places = range(len(views))[::-1]
-    codes = np.zeros(len(views[0].missing), np.int64)
-    for place, view in zip(places, views):
-        codes |= view.missing.astype(np.int64) << place
-    found, counts = np.unique(codes, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    patterns = found[order, None] >> np.array(places) & 1
-    return patterns.astype(bool), counts[order]
-
-
-def gap_correlation(
-    views: Sequence[View],
-) -> tuple[list[View], np.ndarray]:
-    """Correlations `[c, c]` of the gaps of the c columns that have most."""
-    shown = [view for view in views if not view.missing.all()]
-    shown = with_gaps(shown, MAX_MATRIX)
-    if len(shown) < 2:
-        return shown, np.eye(len(shown))
-    missing = np.stack([view.missing for view in shown]).astype(np.float64)
-    return shown, np.corrcoef(missing)
 
 
 def together_picture(views: Sequence[View]) -> Figure | None:

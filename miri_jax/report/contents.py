@@ -1,0 +1,197 @@
+"""What the page of a dataset holds: its template, pictures and facts.
+
+`contents_of` is the one place that looks at a dataset's class.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from miri_jax.data import AmputatedTable, Dataset, FileTable, ImageSet
+from miri_jax.report import figures, wording
+from miri_jax.report.facts import (
+    MAX_COLUMNS,
+    MAX_MATRIX,
+    MAX_PATTERNS,
+    View,
+    gap_patterns,
+    sample_rows,
+    views_of_file,
+    views_of_numbers,
+    with_gaps,
+)
+from miri_jax.report.little import little_of_file
+from miri_jax.report.telling import Prediction, predict_gaps, too_few
+from miri_jax.report.warnings import repeats_a_warning, warnings_of
+
+# Of a longer table a random part is shown.
+MAX_ROWS = 200_000
+
+
+class Contents(NamedTuple):
+    """What a page is made of.
+
+    Attributes:
+      template: its file in templates/.
+      figures: by the name of their file; None where there is nothing to draw.
+      facts: what the template reads, beside the summary and the pictures.
+    """
+
+    template: str
+    figures: dict[str, Figure | None]
+    facts: dict[str, Any]
+
+
+@functools.singledispatch
+def contents_of(
+    dataset: Any,
+    draws: Sequence[np.ndarray],
+    trace: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+) -> Contents:
+    """The contents of a page, by the class of the dataset.
+
+    Args:
+      dataset: see `write_report`, as are the others.
+      draws: filled.
+      trace: measured over the iterations.
+      summary: of the run.
+
+    Raises:
+      TypeError: if pages of such datasets are unknown.
+    """
+    raise TypeError(f"no report is known of a {type(dataset).__name__}")
+
+
+@contents_of.register
+def _contents_of_images(
+    dataset: ImageSet,
+    draws: Sequence[np.ndarray],
+    trace: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+) -> Contents:
+    del summary  # the template reads it
+    pictures = {
+        "images": figures.images_picture(dataset, draws),
+        "trace": figures.trace_picture(trace),
+    }
+    facts = {
+        "shape": dataset.m.shape,
+        "draws": len(draws),
+        "truth_known": dataset.truth is not None,
+    }
+    return Contents("images.html", pictures, facts)
+
+
+@contents_of.register
+def _contents_of_numbers(
+    dataset: AmputatedTable,
+    draws: Sequence[np.ndarray],
+    trace: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+) -> Contents:
+    """Of a table that comes from no file."""
+    part, draws = _part_of(dataset, draws)
+    views = views_of_numbers(part, draws)
+    pictures = {
+        "pairs": figures.pairs_picture(part, draws[0]),
+        "columns": figures.columns_picture(views),
+        "trace": figures.trace_picture(trace),
+    }
+    facts = {
+        **_facts_of_table(dataset, part, views, summary["notes"]),
+        "truth_known": dataset.truth is not None,
+    }
+    return Contents("numbers.html", pictures, facts)
+
+
+@contents_of.register
+def _contents_of_file(
+    dataset: FileTable,
+    draws: Sequence[np.ndarray],
+    trace: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+) -> Contents:
+    """Of a file: what can be said without the truth."""
+    part, draws = _part_of(dataset, draws)
+    views = views_of_file(part, draws)
+    found = predict_gaps(part, views, draws[0])
+    pictures = {
+        "columns": figures.columns_picture(views),
+        "trace": figures.trace_picture(trace),
+        "patterns": figures.patterns_picture(views),
+        "together": figures.together_picture(views),
+        "gaps": figures.prediction_picture(found),
+        "draws": figures.draws_picture(views),
+    }
+    if not summary["realised_rate"]:
+        facts = _facts_of_table(dataset, part, views, summary["notes"])
+        return Contents("complete.html", pictures, facts)
+    notes = [n for n in summary["notes"] if not repeats_a_warning(n)]
+    facts = {
+        **_facts_of_table(dataset, part, views, notes),
+        **_facts_of_gaps(views, found),
+        "complete_rows": wording.complete_rows(dataset.gaps()),
+        "warnings": warnings_of(views, found),
+        "little": wording.little_verdict(little_of_file(part, views)),
+        "draws": len(draws),
+        "truth_known": False,
+    }
+    return Contents("file.html", pictures, facts)
+
+
+def _part_of(
+    dataset: Dataset, draws: Sequence[np.ndarray]
+) -> tuple[Dataset, Sequence[np.ndarray]]:
+    """Of a long table a random part."""
+    n = len(dataset.m)
+    if n <= MAX_ROWS:
+        return dataset, draws
+    rows = np.sort(sample_rows(np.arange(n), MAX_ROWS))
+    return dataset.take(rows), [draw[rows] for draw in draws]
+
+
+def _facts_of_table(
+    dataset: Dataset,
+    part: Dataset,
+    views: Sequence[View],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """What all pages of tables read."""
+    shown = len(part.m)
+    return {
+        "rows_shown": shown if shown < len(dataset.m) else None,
+        "complete_rows": "",
+        "notes": wording.note_lines(notes, MAX_COLUMNS),
+        "views": views,
+        "gaps": [view for view in views if view.missing.any()],
+        "level_columns": [
+            view
+            for view in with_gaps(views, MAX_COLUMNS)
+            if view.levels is not None
+        ],
+    }
+
+
+def _facts_of_gaps(
+    views: Sequence[View], found: Sequence[Prediction]
+) -> dict[str, Any]:
+    """Where gaps are and how well they can be told."""
+    gaps = [view for view in views if view.missing.any()]
+    patterns, share, few = 0, 0.0, sum(map(too_few, gaps))
+    if gaps:
+        counts = gap_patterns(with_gaps(gaps, MAX_MATRIX))[1]
+        patterns = len(counts)
+        share = counts[:MAX_PATTERNS].sum() / counts.sum()
+    return {
+        "patterns": patterns,
+        "patterns_share": share,
+        "strongest_pair": wording.strongest_pair(gaps),
+        "verdict": wording.verdict(found),
+        "chance": 2 * max((p.error for p in found), default=0.0),
+        "few": few,
+        "not_drawn": len(gaps) - few - len(found),
+    }

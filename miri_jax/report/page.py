@@ -1,0 +1,90 @@
+"""A page from its template, with pictures embedded: it loads nothing else."""
+
+import base64
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+import jinja2
+from matplotlib.figure import Figure
+
+from miri_jax.report import facts, figures, telling, text, wording
+from miri_jax.runtime.files import write_atomically
+
+# CSS pixels of an inch of a figure: 10.2 of them are the page's width.
+PIXELS = 94
+
+
+class Picture(NamedTuple):
+    """A PNG file in base64, and its width on the page in CSS pixels."""
+
+    png: str
+    width: int
+
+
+def embed_all(
+    folder: pathlib.Path, drawn: dict[str, Figure | None]
+) -> dict[str, Picture | None]:
+    """Writes the figures that there are to a folder, which it makes.
+
+    Args:
+      folder: for NAME.png.
+      drawn: figures by name.
+
+    Returns:
+      Each as a `Picture`; None where there is no figure.
+    """
+    folder.mkdir(exist_ok=True)
+    return {
+        name: figure and _embed(folder / f"{name}.png", figure)
+        for name, figure in drawn.items()
+    }
+
+
+def render(template: str, **values: Any) -> str:
+    """The page of a template in templates/, whatever it is given escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+def write_page(path: pathlib.Path, page: str) -> None:
+    """Writes a page, all of it or nothing."""
+    write_atomically(path, lambda p: pathlib.Path(p).write_text(page, "utf-8"))
+
+
+def _embed(path: pathlib.Path, figure: Figure) -> Picture:
+    png = figures.png(figure)
+    write_atomically(path, lambda p: pathlib.Path(p).write_bytes(png))
+    width = round(figure.get_figwidth() * PIXELS)
+    return Picture(base64.b64encode(png).decode(), width)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Templates, and the functions and names that they may use."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("miri_jax.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "counted": text.counted,
+        "quoted": text.quoted,
+        "level_rows": wording.level_rows,
+        "number": text.number_text,
+        "percent": text.percent,
+        "range": wording.range_text,
+        "short": text.shorten,
+        "spread": wording.spread_text,
+    }
+    environment.globals |= {
+        "COLOURS": {"observed": figures.OBSERVED, "imputed": figures.IMPUTED},
+        "KINDS": wording.KINDS,
+        "MAX_COLUMNS": facts.MAX_COLUMNS,
+        "MAX_MATRIX": facts.MAX_MATRIX,
+        "MAX_PATTERNS": facts.MAX_PATTERNS,
+        "MEANING": wording.MEANING,
+        "MIN_CLASS": telling.MIN_CLASS,
+    }
+    return environment

@@ -1,0 +1,88 @@
+"""Warnings: they name the columns that they are about, and no others."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from miri_jax.report import facts
+from miri_jax.report.warnings import warnings_of
+from tests.report.making import make_dataset, make_draws
+
+
+def _warnings(frame, missing, draws=None, count=3, **settings):
+    dataset = make_dataset(frame, missing, **settings)
+    draws = draws or make_draws(dataset, count)
+    return warnings_of(facts.views_of_file(dataset, draws), [])
+
+
+def test_a_harmless_table_has_no_warnings():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=300), "b": rng.choice(["x", "y"], 300)}
+    )
+    missing = rng.random(frame.shape) < 0.2
+    missing[missing.all(axis=1), 0] = False
+    assert _warnings(frame, missing) == []
+
+
+def test_warnings_name_the_columns_and_only_those():
+    rng = np.random.default_rng(0)
+    n = 400
+    frame = pd.DataFrame(
+        {
+            "fine": rng.normal(size=n),
+            "empty": np.nan,
+            "sparse": rng.normal(size=n),
+            "few": rng.normal(size=n),
+            "flat": 3.0,
+            "town": ["x", "y"] * 198 + ["x", "y", "rare", "rare"],
+        }
+    )
+    missing = rng.random(frame.shape) < 0.1
+    missing[:, 1], missing[:100, 2], missing[100:, 2] = True, False, True
+    missing[:, 3] = np.arange(n) >= 12
+    missing[-2:, 5] = False
+    missing[0], missing[1:, 0] = True, False
+    found = _warnings(frame, missing, empty_value=0)
+    for text, names in {
+        "not one value was observed": ["empty"],
+        "most cells are missing": ["sparse", "few"],
+        "fewer than 30 values": ["few"],
+        "all observed values are equal": ["flat"],
+        "fewer than 5 times": ["town"],
+        "no observed cell": [],
+    }.items():
+        (line,) = [line for line in found if text in line]
+        said = re.findall("\u201c(.*?)\u201d", line.replace("\u201crare", ""))
+        assert said[: len(names)] == names
+    assert "\u201cfew\u201d (97%)" in found[1]
+    assert "\u201cfew\u201d (11 values)" in found[2]
+    assert "1 of 3 levels, such as \u201crare\u201d" in "".join(found)
+    assert found[-1].startswith("1 row has no observed cell")
+    assert not any("fine" in line for line in found)
+
+
+def test_a_different_distribution_is_warned_of_with_its_numbers():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "a": np.round(rng.normal(0, 1, 500), 2),
+            "b": ["x"] * 400 + ["y"] * 100,
+        }
+    )
+    missing = np.zeros(frame.shape, bool)
+    missing[::5, 0] = missing[1::5, 1] = True
+    dataset = make_dataset(frame, missing)
+    assert not _warnings(frame, missing)
+    high, low = frame["a"].max(), frame["a"].quantile(0.9)
+    filled = dataset.values.copy()
+    filled[::5, 0] = np.linspace(low, high, 100)
+    filled[1::5, 1] = 1
+    draws = [np.where(dataset.m, dataset.values, filled)]
+    (line,) = _warnings(frame, missing, draws)
+    assert "\u201cb\u201d (0.80 on a scale" in line
+    assert "\u201cy\u201d is 100% of the imputed and 20% of the obs" in line
+    distance = float(re.search(r"\u201ca\u201d \((0\.\d+)", line)[1])
+    assert distance == pytest.approx(0.9, abs=0.03)
