@@ -15,7 +15,7 @@ import math
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,7 @@ from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _early_stopping
 from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import VelocityMLP, VelocityUNet, velocity_network
+from miri_jax.settings import Range
 from miri_jax.sources.gaussian import (
     Gaussian,
     conditional_base,
@@ -45,8 +46,9 @@ from miri_jax.sources.gaussian import (
 from miri_jax.sources.harmonic import fit_errors, harmonic_draw
 from miri_jax.types import Array, Base, Cond, Draw, Imputer, Masked, PyTree
 
-SOURCES = ("previous", "noise", "gaussian", "harmonic")
-INITIALS = ("normal", "uniform", "mean", "median")
+SourceName = Literal["previous", "noise", "gaussian", "harmonic"]
+InitialName = Literal["normal", "uniform", "mean", "median"]
+SolverName = Literal["euler", "heun"]
 MAX_ITERATIONS = 20
 # Iterations between two looks at MI with `num_iterations="auto"`.
 MI_EVERY = 4
@@ -503,21 +505,21 @@ def auto_share(shape: tuple[int, ...]) -> int:
 
 def make_miri(
     *,
-    num_iterations: int | str = MAX_ITERATIONS,
+    num_iterations: int | Literal["auto"] = MAX_ITERATIONS,
     num_steps: int | None = None,
     num_slices: int = 1,
     batch_size: int = 512,
     pair_reuse: int = 4,
-    learning_rate: float = 4e-3,
+    learning_rate: Annotated[float, Range(1e-12)] = 4e-3,
     warm_start: bool = True,
-    source: str = "gaussian",
-    imputed_weight: float | None = 0.0,
-    ema_decay: float = 0.995,
-    initial: str = "normal",
-    solver: str = "heun",
+    source: SourceName = "gaussian",
+    imputed_weight: Annotated[float, Range(0, 1)] | None = 0.0,
+    ema_decay: Annotated[float, Range(0, 1)] = 0.995,
+    initial: InitialName = "normal",
+    solver: SolverName = "heun",
     ode_steps: int = 10,
     keep_velocities: bool | None = None,
-    held_out: float = 0.05,
+    held_out: Annotated[float, Range(0, 0.9)] = 0.05,
     patience: int = 8,
     max_rows: int = 32768,
     gaussian_rounds: int = 60,
@@ -580,7 +582,10 @@ def make_miri(
     Raises:
       ConfigError: on a setting outside its range.
     """
-    _check(source, initial, solver, num_steps, num_slices, imputed_weight)
+    if num_steps is not None and num_steps % num_slices:
+        raise ConfigError(
+            f"num_slices={num_slices} does not divide num_steps={num_steps}"
+        )
     auto = num_iterations == "auto"
     if auto:
         num_iterations = MAX_ITERATIONS
@@ -694,9 +699,9 @@ def make_miri_paper(
     num_steps: int = 1000,
     num_slices: int = 1,
     batch_size: int = 512,
-    learning_rate: float = 2e-3,
-    initial: str = "normal",
-    solver: str = "euler",
+    learning_rate: Annotated[float, Range(1e-12)] = 2e-3,
+    initial: InitialName = "normal",
+    solver: SolverName = "euler",
     ode_steps: int = 100,
     keep_velocities: bool = True,
     chunk: int = 4096,
@@ -745,26 +750,3 @@ def make_miri_paper(
         chunk=chunk,
         model={**defaults, **(model or {})},
     )
-
-
-def _check(
-    source: str,
-    initial: str,
-    solver: str,
-    num_steps: int | None,
-    num_slices: int,
-    imputed_weight: float | None,
-) -> None:
-    for name, value, known in (
-        ("source", source, SOURCES),
-        ("initial", initial, INITIALS),
-        ("solver", solver, tuple(ode.SOLVERS)),
-    ):
-        if value not in known:
-            raise ConfigError(
-                f"{name} is {value!r}; use one of {', '.join(known)}"
-            )
-    if num_steps is not None and num_steps % num_slices:
-        raise ConfigError(
-            f"num_slices={num_slices} does not divide num_steps={num_steps}"
-        )
