@@ -1,63 +1,230 @@
-"""What the values of settings may be."""
+"""What the values of settings may be, read from a factory's type hints.
+
+A factory tells it beside the argument: `rate: Annotated[float, Range(0, 1)]`,
+`solver: Literal["euler", "heun"]`, `steps: int | None`.
+"""
 
 import difflib
+import inspect
 import math
 import numbers
+import sys
+import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from miri_jax.exceptions import ConfigError
 
 
-class Range(typing.NamedTuple):
-    """What a number lies between."""
+class Range(NamedTuple):
+    """What a number lies between, as `Annotated[float, Range(0, 1)]`.
+
+    A whole number without one is from 1 on, any other from 0 on.
+
+    Attributes:
+      low: the least.
+      high: the greatest.
+      ends: which ends belong to it: "[]" both, "[)" the low one, "(]" the high
+        one, "()" neither. No number beyond the largest of float64 does.
+    """
 
     low: float
     high: float = math.inf
+    ends: Literal["[]", "[)", "(]", "()"] = "[]"
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies in it; NaN does not."""
+        above = value > self.low or (self.ends[0] == "[" and value == self.low)
+        below = value < self.high or (
+            self.ends[1] == "]" and value == self.high
+        )
+        return above and below and abs(value) <= sys.float_info.max
+
+    def __str__(self) -> str:
+        if self.ends != "[]":
+            left, right = self.ends
+            return f"in {left}{self.low:g}, {self.high:g}{right}"
+        if self.high < math.inf:
+            return f"from {self.low:g} to {self.high:g}"
+        return f"from {self.low:g} on"
 
 
-def misfit(
-    value: Any, hint: Any, low: float = 0, high: float = math.inf
-) -> str:
-    """Says what a setting must be, where its value is something else.
+class _Option(NamedTuple):
+    """One of the types that a hint is the union of.
+
+    Attributes:
+      kind: a type, or a `Literal`.
+      span: the `Range` beside it, if there is one.
+    """
+
+    kind: Any
+    span: Range | None
+
+
+def check(
+    factory: Callable[..., Any],
+    given: Mapping[str, Any],
+    what: str = "",
+    *,
+    prefix: str = "",
+) -> None:
+    """Refuses settings that a factory does not take.
+
+    Args:
+      factory: what will be called with them; its hints tell what it takes. A
+        value whose hint is of another kind than `misfit` knows is not looked
+        at.
+      given: the settings.
+      what: the factory in words, for messages, as "method 'mean'".
+      prefix: what the settings' names begin with in messages, as "model.".
+
+    Raises:
+      ConfigError: if the factory has no such setting, or its value is of
+        another type, out of range or none of its choices.
+    """
+    known = hints(factory)
+    for name, value in given.items():
+        if name not in known:
+            takes = ", ".join(known) or "no settings"
+            raise ConfigError(
+                f"{what or _name(factory)} has no setting {prefix + name!r}; it"
+                f" takes {takes}{did_you_mean(name, known)}"
+            )
+        wrong = misfit(value, known[name])
+        if wrong:
+            verb = f"{what} takes" if what else "use"
+            raise ConfigError(f"{prefix}{name} is {value!r}; {verb} {wrong}")
+
+
+def hints(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The settings of a factory, in their order, each with its type hint.
+
+    Raises:
+      ConfigError: if it has no signature, or a hint is a text that means
+        nothing where the factory is defined.
+    """
+    try:
+        signature = inspect.signature(factory, eval_str=True)
+    except (AttributeError, NameError, SyntaxError, TypeError, ValueError) as e:
+        raise ConfigError(
+            f"the type hints of {_name(factory)} cannot be read ({e}); give a"
+            " function, and import what its hints name in its module"
+        ) from e
+    return {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+    }
+
+
+def refuse_unclear(factory: Callable[..., Any]) -> None:
+    """Refuses a factory whose settings `check` could not check.
+
+    Raises:
+      ConfigError: if a parameter can be given by its place, or has no hint.
+    """
+    known = hints(factory)
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise ConfigError(
+                f"{name!r} of {_name(factory)} is not keyword-only; write"
+                f" `def {_name(factory)}(*, {name}: float = ...)`"
+            )
+        if known[name] is inspect.Parameter.empty:
+            raise ConfigError(
+                f"{_name(factory)} has no type hint for {name!r}; write, for"
+                f" example, `{name}: float`, `{name}: int` or"
+                f" `{name}: Annotated[float, Range(0, 1)]`"
+            )
+
+
+def kinds(hint: Any) -> tuple[type, ...]:
+    """The types in a hint, without ranges; for a choice that of its values."""
+    found: dict[type, None] = {}
+    for kind, _ in _options(hint):
+        if typing.get_origin(kind) is Literal:
+            found |= {type(value): None for value in typing.get_args(kind)}
+        else:
+            found[kind] = None
+    return tuple(found)
+
+
+def misfit(value: Any, hint: Any) -> str:
+    """What a setting must be, where its value is something else.
 
     Args:
       value: of the setting.
-      hint: its type: `int`, `float`, `bool`, `str`, a mapping, None or a union
-        of some; of any other type everything is taken.
-      low: the least that a number may be; 1 for whole numbers, if it is below.
-      high: the greatest that a `float` may be.
+      hint: `int`, `float`, `bool`, `str`, a mapping, None or a `Literal`, with
+        a `Range` or without, or a union of some; with any other type in it
+        everything fits.
 
     Returns:
       What it must be, for a message; "" where it is.
     """
-    if "Literal" in str(hint):
+    answers = [_answer(value, option) for option in _options(hint)]
+    if any(fits for fits, _ in answers):
         return ""
-    kinds = typing.get_args(hint) or (hint,)
-    plain = not isinstance(value, bool)
-    whole = isinstance(value, numbers.Integral) and plain
-    real = isinstance(value, numbers.Real) and plain and math.isfinite(value)
-    least = max(low, 1)
-    admitted = [
-        (fits, takes)
-        for kind, fits, takes in (
-            (int, whole and value >= least, f"a whole number from {least} on"),
-            (float, real and low <= value <= high, _between(low, high)),
-            (bool, isinstance(value, bool), "True or False"),
-            (str, isinstance(value, str), "a text"),
-            (Mapping[str, Any], isinstance(value, Mapping), "a mapping"),
-            (type(None), value is None, "None"),
-        )
-        if kind in kinds
+    takes = " or ".join(takes for _, takes in answers)
+    choices = [
+        choice
+        for kind, _ in _options(hint)
+        if typing.get_origin(kind) is Literal
+        for choice in typing.get_args(kind)
+        if isinstance(choice, str)
     ]
-    if not admitted or any(fits for fits, _ in admitted):
-        return ""
-    return " or ".join(takes for _, takes in admitted)
+    near = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return takes + near
 
 
-def _between(low: float, high: float) -> str:
-    if high < math.inf:
-        return f"a number from {low:g} to {high:g}"
-    return f"a number from {low:g} on"
+def _options(hint: Any) -> list[_Option]:
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        spans = [mark for mark in inside[1:] if isinstance(mark, Range)]
+        span = spans[0] if spans else None
+        return [
+            option._replace(span=option.span or span)
+            for option in _options(inside[0])
+        ]
+    if origin in (typing.Union, types.UnionType):
+        return [option for part in inside for option in _options(part)]
+    return [_Option(type(None) if hint is None else hint, None)]
+
+
+def _answer(value: Any, option: _Option) -> tuple[bool, str]:
+    """Whether a value fits an option, and what does."""
+    kind, span = option
+    origin = typing.get_origin(kind) or kind
+    plain = not isinstance(value, bool)
+    if origin is Literal:
+        choices = typing.get_args(kind)
+        if len(choices) == 1:
+            takes = repr(choices[0])
+        else:
+            takes = f"one of {', '.join(map(str, choices))}"
+        # 1 is no True.
+        same = [type(value) is type(c) and value == c for c in choices]
+        return any(same), takes
+    if kind is int:
+        span = span or Range(1)
+        whole = isinstance(value, numbers.Integral) and plain
+        return whole and span.holds(value), f"a whole number {span}"
+    if kind is float:
+        span = span or Range(0)
+        real = isinstance(value, numbers.Real) and plain
+        return real and span.holds(value), f"a number {span}"
+    if kind is bool:
+        return isinstance(value, bool), "True or False"
+    if kind is str:
+        return isinstance(value, str), "a text"
+    if kind is type(None):
+        return value is None, "None"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping), "a mapping"
+    return True, ""
+
+
+def _name(factory: Callable[..., Any]) -> str:
+    return getattr(factory, "__name__", repr(factory))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,20 +1,16 @@
 """The settings that all of configs/ share."""
 
-import inspect
 import json
 import pathlib
-import types
-import typing
+from collections.abc import Mapping
 
 from ml_collections import ConfigDict, config_dict
 
 from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.models import VelocityMLP, VelocityUNet
-
-_SCALARS = (bool, int, float, str)
-
+from miri_jax.models import network_settings
+from miri_jax.settings import hints, kinds
 
 # Settings of miri for images, see `image_config`.
 _IMAGE_FITS = {
@@ -69,12 +65,7 @@ def base_config() -> ConfigDict:
             "eval_every": 1,
             "imputer": _imputer_settings(),
             "model": _placeholders(
-                {
-                    name: field.type
-                    for network in (VelocityMLP, VelocityUNet)
-                    for name, field in network.__dataclass_fields__.items()
-                    if field.type in _SCALARS
-                }
+                {k: kinds(hint) for k, hint in network_settings().items()}
             ),
             "checkpoint": {"every_seconds": 10.0, "keep": 3},
             # How often a fit that turns non-finite goes back to its last
@@ -202,31 +193,23 @@ def check_arg(arg: str, known: tuple[str, ...]) -> None:
 
 
 def _imputer_settings() -> ConfigDict:
-    kinds: dict[str, type] = {}
+    # Methods may take a setting by one name with several types.
+    found: dict[str, tuple[type, ...]] = {}
     for factory in IMPUTERS.values():
-        hints = typing.get_type_hints(factory)
-        for name in inspect.signature(factory).parameters:
-            kind = _scalar(hints[name])
-            if kind is not None and kinds.get(name) is not object:
-                kinds[name] = kind
-    return _placeholders(kinds)
+        for name, hint in hints(factory).items():
+            found[name] = found.get(name, ()) + kinds(hint)
+    return _placeholders(found)
 
 
-def _scalar(hint: object) -> type | None:
-    """The scalar type of `float` or `float | None`; None for the rest.
+def _placeholders(found: Mapping[str, tuple[type, ...]]) -> ConfigDict:
+    """None for each setting that has a scalar type, which it will keep.
 
-    `object` where there are several, as of `int | str`.
+    `object` where there are several, as of `int | Literal["auto"]`.
     """
-    options = (
-        typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    )
-    found = [option for option in options if option in _SCALARS]
-    if len(found) > 1:
-        return object
-    return found[0] if found else None
-
-
-def _placeholders(kinds: dict[str, type]) -> ConfigDict:
-    return ConfigDict(
-        {name: config_dict.placeholder(kind) for name, kind in kinds.items()}
-    )
+    placeholders = {}
+    for name, types in found.items():
+        scalars = set(types) & {bool, int, float, str}
+        if scalars:
+            kind = scalars.pop() if len(scalars) == 1 else object
+            placeholders[name] = config_dict.placeholder(kind)
+    return ConfigDict(placeholders)

@@ -1,7 +1,5 @@
 """The registry of imputation methods: one file a method, one entry here."""
 
-import inspect
-import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +17,7 @@ from miri_jax.imputers.miri import make_miri, make_miri_paper
 from miri_jax.imputers.missdiff import make_missdiff
 from miri_jax.imputers.simple import make_mean, make_median
 from miri_jax.imputers.tabcsdi import make_tabcsdi
-from miri_jax.settings import did_you_mean, misfit
+from miri_jax.settings import check, did_you_mean
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
 
 IMPUTERS = {
@@ -33,21 +31,6 @@ IMPUTERS = {
     "tabcsdi": make_tabcsdi,
     "gain": make_gain,
     "knewimp": make_knewimp,
-}
-# The least and the greatest that a setting may be, where it is not 1 on for
-# whole numbers and 0 on for others.
-_RANGES = {
-    "bandwidth": (1e-6, np.inf),
-    "decay": (0, 1),
-    "diffusion_steps": (2, np.inf),
-    "ema_decay": (0, 1),
-    "held_out": (0, 0.9),
-    "hint_rate": (0, 1),
-    "imputed_weight": (0, 1),
-    "learning_rate": (1e-12, np.inf),
-    "noise_scale": (1e-6, np.inf),
-    "sampling_steps": (2, np.inf),
-    "target_share": (0, 1),
 }
 
 
@@ -69,20 +52,7 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
             f" {', '.join(IMPUTERS)})"
         )
     factory = IMPUTERS[name]
-    known = inspect.signature(factory).parameters
-    unknown = [key for key in settings if key not in known]
-    if unknown:
-        takes = ", ".join(known) or "no settings"
-        raise ConfigError(
-            f"method {name!r} has no setting {unknown[0]!r}; it takes {takes}"
-        )
-    hints = typing.get_type_hints(factory)
-    for key, value in settings.items():
-        takes = misfit(value, hints[key], *_RANGES.get(key, (0, np.inf)))
-        if takes:
-            raise ConfigError(
-                f"{key} is {value!r}; method {name!r} takes {takes}"
-            )
+    check(factory, settings, f"method {name!r}")
     return factory(**settings)
 
 

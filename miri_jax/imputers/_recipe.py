@@ -45,7 +45,7 @@ from miri_jax.types import (
 ALL_ROWS = sys.maxsize
 
 
-class Network(Protocol):
+class MakeNetwork(Protocol):
     """Makes the velocity's network."""
 
     def __call__(
@@ -120,7 +120,7 @@ class Recipe(NamedTuple):
     pairs: pairs.Choose
     reuse: int
     weight: pairs.Weight
-    network: Network
+    network: MakeNetwork
     sgd: SGD
     memory: Memory
     stop: _early_stopping.Stop | None

@@ -15,7 +15,7 @@ deviation `SIGMA_DATA`, so standardised tables are multiplied by it here.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from miri_jax.core import train
 from miri_jax.core.flow import merge
 from miri_jax.core.rows import gap_rows, move_chunks
 from miri_jax.models import MLP, matched_mlp
+from miri_jax.settings import Range
 from miri_jax.types import Array, Draw, Imputer, Masked, PyTree
 
 SIGMA_DATA = 0.5
@@ -297,8 +298,8 @@ def make_diffputer(
     num_iterations: int = 5,
     num_steps: int | None = None,
     batch_size: int = 512,
-    learning_rate: float = 1e-3,
-    sampling_steps: int = 50,
+    learning_rate: Annotated[float, Range(1e-12)] = 1e-3,
+    sampling_steps: Annotated[int, Range(2)] = 50,
     num_resamples: int = 5,
     num_samples: int = 10,
     chunk: int = 4096,
@@ -345,9 +346,6 @@ def make_diffputer(
     Returns:
       The imputer, see `types.Imputer`; `sample` takes and returns standardised
       units.
-
-    Raises:
-      ConfigError: on a setting outside its range.
     """
     diffputer = _DiffPuter(
         num_steps=num_steps,

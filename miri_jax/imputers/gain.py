@@ -7,7 +7,7 @@ scored on what is left. Section 2.2 of the MIRI paper is the same in its words.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,8 @@ from miri_jax.core import train
 from miri_jax.core.flow import merge
 from miri_jax.core.rows import gap_rows, move_rows
 from miri_jax.core.statistics import observed_bounds
-from miri_jax.exceptions import ConfigError
 from miri_jax.models import matched_network
+from miri_jax.settings import Range
 from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
 
 NEUTRAL = 0.5  # what a hint says of an entry that it does not reveal
@@ -127,10 +127,10 @@ def make_gain(
     num_iterations: int = 10,
     num_steps: int = 200,
     batch_size: int = 128,
-    learning_rate: float = 1e-3,
-    hint_rate: float = 0.9,
+    learning_rate: Annotated[float, Range(1e-12)] = 1e-3,
+    hint_rate: Annotated[float, Range(0, 1, "[)")] = 0.9,
     alpha: float = 100.0,
-    ema_decay: float = 0.999,
+    ema_decay: Annotated[float, Range(0, 1)] = 0.999,
     chunk: int = 4096,
     model: Mapping[str, Any] | None = None,
 ) -> Imputer:
@@ -150,7 +150,8 @@ def make_gain(
       num_steps: updates of each network in one.
       batch_size: rows in each.
       learning_rate: of Adam, constant.
-      hint_rate: share of the mask that the discriminator is told, in [0, 1).
+      hint_rate: share of the mask that the discriminator is told; at 1 nothing
+        would be left to learn.
       alpha: weight of the reconstruction of observed entries.
       ema_decay: of the average of the generator's weights that draws come
         from; 0 for the last weights, as the authors take them, although from
@@ -160,15 +161,7 @@ def make_gain(
 
     Returns:
       The imputer, see `types.Imputer`.
-
-    Raises:
-      ConfigError: if `hint_rate` leaves nothing to learn.
     """
-    if not 0 <= hint_rate < 1:
-        raise ConfigError(
-            f"hint_rate is {hint_rate}; use a number in [0, 1): the losses are"
-            " over the entries that are not revealed"
-        )
     network = partial(matched_network, model=model)
     optimizer = optax.adam(learning_rate)
 

@@ -8,7 +8,7 @@ MIRI paper names it; its official code goes by NewImp too.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from miri_jax.core.flow import merge
 from miri_jax.core.rows import gap_rows, move_rows
 from miri_jax.core.statistics import observed_bounds, observed_mean
 from miri_jax.models import matched_mlp
+from miri_jax.settings import Range
 from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
 
 ScoreFn = Callable[[PyTree, Array], Array]
@@ -174,13 +175,13 @@ def make_knewimp(
     num_iterations: int = 4,
     num_steps: int = 300,
     batch_size: int = 512,
-    learning_rate: float = 1e-3,
-    noise_scale: float = 0.2,
-    imputed_weight: float = 0.0,
+    learning_rate: Annotated[float, Range(1e-12)] = 1e-3,
+    noise_scale: Annotated[float, Range(1e-6)] = 0.2,
+    imputed_weight: Annotated[float, Range(0, 1)] = 0.0,
     initial_noise: float = 0.1,
     flow_steps: int = 200,
     step_size: float = 0.1,
-    bandwidth: float = 0.5,
+    bandwidth: Annotated[float, Range(1e-6)] = 0.5,
     entropy_reg: float = 10.0,
     num_partners: int = 512,
     chunk: int = 4096,

@@ -31,9 +31,9 @@ from miri_jax.imputers._early_stopping import Stop
 from miri_jax.imputers._recipe import (
     ALL_ROWS,
     SGD,
+    MakeNetwork,
     Memory,
     MIRIState,
-    Network,
     Recipe,
     miri,
 )
@@ -68,7 +68,7 @@ def auto_share(shape: tuple[int, ...]) -> int:
     return max(math.prod(shape[1:]) // 32, 1) ** 2
 
 
-def network(**model: Any) -> Network:
+def network(**model: Any) -> MakeNetwork:
     """Velocities whose fields are given, the others following the table.
 
     Args:
@@ -139,7 +139,7 @@ IMAGES = FAST._replace(
 
 def make_miri(
     *,
-    num_iterations: int | str = MAX_ITERATIONS,
+    num_iterations: int | Literal["auto"] = MAX_ITERATIONS,
     num_steps: int | None = None,
     num_slices: int = 1,
     batch_size: int = 512,
@@ -147,7 +147,7 @@ def make_miri(
     learning_rate: Annotated[float, Range(1e-12)] = 4e-3,
     warm_start: bool = True,
     source: Literal["previous", "noise", "gaussian", "harmonic"] | None = None,
-    imputed_weight: Annotated[float | None, Range(0, 1)] = 0.0,
+    imputed_weight: Annotated[float, Range(0, 1)] | None = 0.0,
     ema_decay: Annotated[float, Range(0, 1)] = 0.995,
     initial: Initial = "normal",
     solver: Literal["euler", "heun"] = "heun",
@@ -220,11 +220,6 @@ def make_miri(
       ConfigError: on settings that do not go together.
     """
     auto = num_iterations == "auto"
-    if isinstance(num_iterations, str) and not auto:
-        raise ConfigError(
-            f"num_iterations is {num_iterations!r}; use a whole number from 1"
-            " on, or 'auto'"
-        )
     if num_steps is not None and num_steps % num_slices:
         raise ConfigError(
             f"num_slices={num_slices} does not divide num_steps={num_steps}"

@@ -7,12 +7,13 @@ al., 2021.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from miri_jax.imputers import _ddpm
+from miri_jax.settings import Range
 from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
@@ -93,11 +94,11 @@ def make_tabcsdi(
     num_iterations: int = 10,
     num_steps: int | None = None,
     batch_size: int = 64,
-    learning_rate: float = 2e-3,
-    decay: float = 0.5,
-    ema_decay: float = 0.999,
-    diffusion_steps: int = 100,
-    target_share: float | None = None,
+    learning_rate: Annotated[float, Range(1e-12)] = 2e-3,
+    decay: Annotated[float, Range(0, 1)] = 0.5,
+    ema_decay: Annotated[float, Range(0, 1)] = 0.999,
+    diffusion_steps: Annotated[int, Range(2)] = 100,
+    target_share: Annotated[float, Range(0, 1)] | None = None,
     chunk: int = 4096,
     model: Mapping[str, Any] | None = None,
 ) -> Imputer:

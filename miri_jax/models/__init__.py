@@ -1,16 +1,24 @@
 """Networks (flax.linen: init and apply are pure functions)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from miri_jax.exceptions import ConfigError
-from miri_jax.models.mlp import ACTIVATIONS, DTYPES, MLP, VelocityMLP
-from miri_jax.models.unet import SIZES, UNet, VelocityUNet
-from miri_jax.settings import misfit
+from miri_jax.models.mlp import MLP, VelocityMLP
+from miri_jax.models.unet import UNet, VelocityUNet
+from miri_jax.settings import check, did_you_mean, hints
 from miri_jax.types import Array
 
-_FIELDS = {*MLP.__dataclass_fields__, *UNet.__dataclass_fields__}
-_FIELDS -= {"parent", "name"}
+Network = TypeVar("Network", bound=MLP | UNet)
+
+
+def network_settings(*networks: type[MLP] | type[UNet]) -> dict[str, Any]:
+    """The settings of networks, each with its type hint; of all by default."""
+    found: dict[str, Any] = {}
+    for network in networks or (MLP, UNet):
+        found |= hints(network)
+    # Of flax.
+    return {k: v for k, v in found.items() if k not in ("parent", "name")}
 
 
 def velocity_network(
@@ -61,30 +69,30 @@ def matched_network(
     return matched_mlp(model)
 
 
-def _refuse_others(network: type, model: Mapping[str, Any]) -> None:
+def _refuse_others(
+    network: type[MLP] | type[UNet], model: Mapping[str, Any]
+) -> None:
     """Refuses the fields that only the other kind of network has."""
-    for name in sorted(model.keys() & _FIELDS):
-        if name not in network.__dataclass_fields__:
-            other = "images" if name in UNet.__dataclass_fields__ else "tables"
+    taken = network_settings(network)
+    for name in sorted(model.keys() & network_settings()):
+        if name not in taken:
+            other = "tables" if issubclass(network, UNet) else "images"
             raise ConfigError(
                 f"model.{name} is a setting of networks for {other}; leave it"
                 " out"
             )
 
 
-def _make(network: type, model: Mapping[str, Any]) -> Any:
-    for name in sorted(model.keys() - _FIELDS):
-        known = ", ".join(sorted(_FIELDS))
-        raise ConfigError(f"no model setting {name!r}; known: {known}")
-    fields = network.__dataclass_fields__
-    known = {"size": SIZES, "dtype": DTYPES, "activation": ACTIVATIONS}
-    found = {name: value for name, value in model.items() if name in fields}
-    for name, value in found.items():
-        takes = misfit(value, fields[name].type)
-        if name in known and value not in known[name]:
-            takes = f"one of {', '.join(known[name])}"
-        if takes:
-            raise ConfigError(f"model.{name} is {value!r}; use {takes}")
+def _make(network: type[Network], model: Mapping[str, Any]) -> Network:
+    """A network with those of the settings that its kind has."""
+    known, taken = network_settings(), network_settings(network)
+    for name in sorted(model.keys() - known):
+        raise ConfigError(
+            f"no model setting {name!r}; known: {', '.join(sorted(known))}"
+            f"{did_you_mean(name, known)}"
+        )
+    found = {name: value for name, value in model.items() if name in taken}
+    check(network, found, prefix="model.")
     return network(**found)
 
 
@@ -95,5 +103,6 @@ __all__ = [
     "VelocityUNet",
     "matched_mlp",
     "matched_network",
+    "network_settings",
     "velocity_network",
 ]

@@ -1,6 +1,6 @@
 """The velocity network for tables."""
 
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from miri_jax.types import Array, Cond
 
-ACTIVATIONS = ("silu", "relu", "gelu", "tanh", "elu", "selu", "softplus")
-DTYPES = ("float32", "bfloat16", "float16")
+# A function of `jax.nn`.
+Activation = Literal["silu", "relu", "gelu", "tanh", "elu", "selu", "softplus"]
+# What is computed in.
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def time_features(tau: Array, num_frequencies: int) -> Array:
@@ -53,18 +55,18 @@ class MLP(nn.Module):
         where `residual`.
       residual: add each block's output to its input (pre-activation blocks).
       num_frequencies: see `time_features`.
-      activation: a function of `jax.nn`, one of `ACTIVATIONS`.
+      activation: see `Activation`.
       zero_output: start with the last layer at zero.
-      dtype: of the computation, one of `DTYPES`; parameters are float32.
+      dtype: of the computation; parameters are float32.
     """
 
     width: int = 256
     depth: int = 3
     residual: bool = False
     num_frequencies: int = 4
-    activation: str = "silu"
+    activation: Activation = "silu"
     zero_output: bool = False
-    dtype: str = "float32"
+    dtype: Precision = "float32"
 
     @nn.compact
     def __call__(self, *parts: Array, tau: Array | None = None) -> Array:

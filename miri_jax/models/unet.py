@@ -1,13 +1,18 @@
 """The velocity network for images."""
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from miri_jax.models.mlp import last_layer, moved_parts, time_features
+from miri_jax.models.mlp import (
+    Precision,
+    last_layer,
+    moved_parts,
+    time_features,
+)
 from miri_jax.types import Array, Cond
 
 GROUP = 16  # channels that GroupNorm normalises together
@@ -46,16 +51,15 @@ class UNet(nn.Module):
       size: a name in `SIZES`.
       num_frequencies: see `mlp.time_features`.
       zero_output: start with the last layer at zero.
-      dtype: of the computation, one of `mlp.DTYPES`; parameters, sums and the
-        result are float32.
+      dtype: of the computation; parameters, sums and the result are float32.
       remat: compute the blocks' insides anew in the backward pass, for less
         memory.
     """
 
-    size: str = "tiny"
+    size: Literal["nano", "tiny", "base"] = "tiny"
     num_frequencies: int = 4
     zero_output: bool = False
-    dtype: str = "float32"
+    dtype: Precision = "float32"
     remat: bool = False
 
     @nn.compact
