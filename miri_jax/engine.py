@@ -8,6 +8,7 @@ Scripts, both commands and the estimator come through here, so that all of them
 give the same values for the same seed and table.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,7 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import spread, to_host
-from miri_jax.exceptions import ConfigError, DataError, NonFiniteError
+from miri_jax.exceptions import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    NonFiniteError,
+)
 from miri_jax.types import Array, Bounds, Draw, Imputer, Info, Masked
 
 # What the learning rate is multiplied by where a fit diverged, and how often.
@@ -73,6 +79,10 @@ class Watch:
     def begin(self, now: Snapshot, imputer: Imputer) -> None:
         """Called before the first step, and after each way back."""
 
+    def stepping(self) -> contextlib.AbstractContextManager[None]:
+        """Entered around each step."""
+        return contextlib.nullcontext()
+
     def step(self, now: Snapshot, info: Info, *, last: bool) -> None:
         """Called after each step whose values are finite.
 
@@ -121,7 +131,8 @@ def fit(
 
     Raises:
       DataError: if the data are not as `Masked` says.
-      NonFiniteError: with iteration and step, where smaller steps do not help.
+      NonFiniteError: with iteration and step, where there is no learning rate.
+      DivergedError: where smaller steps do not help.
     """
     check_data(data)
     watch, scale, tries = watch or Watch(), 1.0, 0
@@ -140,7 +151,7 @@ def fit(
                 if imputer.slowed is None:
                     raise
                 if tries >= retries:
-                    raise NonFiniteError(
+                    raise DivergedError(
                         f"{error}; going back with {SHRINK:g} times the"
                         f" learning rate did not help, {tries} times; try"
                         " another learning_rate, or look for extreme values"
@@ -231,6 +242,18 @@ def iterate(
         yield state, info
 
 
+def state_like(imputer: Imputer, data: Masked) -> Any:
+    """Shapes and dtypes of an imputer's state, without fitting where it can.
+
+    Raises:
+      MiriError: if the imputer does not fit the data.
+    """
+    key = jax.random.key(0)
+    if imputer.host:
+        return imputer.init(key, data)
+    return jax.eval_shape(imputer.init, key, data)
+
+
 def finished(imputer: Imputer, state: Any) -> bool:
     """Whether a state is its fit's last, by number or by its own judgement."""
     if getattr(state, "done", False):
@@ -311,7 +334,7 @@ def draws(
             "this method has one imputation a fit, X(T); for several, fit it"
             " several times (`fit_many`), or use a method that draws again"
         )
-    fixed = not imputer.redraws and _is_of_fit(state, data)
+    fixed = not imputer.redraws and is_of_fit(state, data)
     padded, n = _padded(data), len(data.x)
     key_first, key_again = jax.random.split(key)
     keys = [key_first] * count
@@ -381,10 +404,13 @@ def _steps(
     chex.assert_equal_shape([state.x, data.x])
     chex.assert_type(state.x, jnp.float32)
     watch.begin(Snapshot(step, state, scale), imputer)
-    for state, info in iterate(key, imputer, data, state):
-        step += 1
-        _check_step(state, info, watch)
-        last = finished(imputer, state)
+    steps = iterate(key, imputer, data, state)
+    last = finished(imputer, state)
+    while not last:
+        with watch.stepping():
+            state, info = next(steps)
+            _check_step(state, info, watch)
+        step, last = step + 1, finished(imputer, state)
         watch.step(Snapshot(step, state, scale), info, last=last)
     return state
 
@@ -420,7 +446,7 @@ def _agree(one: Array, other: Array, m: Array) -> Array:
     return jnp.all(jnp.where(m, one == other, True))
 
 
-def _is_of_fit(state: Any, data: Masked) -> bool:
+def is_of_fit(state: Any, data: Masked) -> bool:
     """Whether rows are those that a state has filled, in their order."""
     same = state.x.shape == data.x.shape
     return same and bool(_agree(state.x, data.x, data.m))

@@ -313,10 +313,10 @@ def test_a_profile_is_left_where_it_is_wanted(tmp_path):
 
 def test_settings_left_at_none_are_the_methods_own():
     config = load_config("table", "")
-    assert run.settings_of(config) == {}
+    assert run.method_settings(config) == {}
     config.imputer.num_steps = 7
     config.model.width = 9
-    assert run.settings_of(config) == {
+    assert run.method_settings(config) == {
         "num_steps": 7,
         "model": {"width": 9},
     }
@@ -332,6 +332,6 @@ def test_every_config_says_how_to_run_it_and_has_a_smoke(name):
     assert f"--config configs/{name}.py" in docstring
     assert re.search(r"\d+ (seconds|minutes?)", docstring)
     smoke = load_config(name)
-    fit = run.settings_of(smoke)
+    fit = run.method_settings(smoke)
     assert fit["num_iterations"] <= 3
     assert smoke.to_dict().keys() == load_config(name, "").to_dict().keys()

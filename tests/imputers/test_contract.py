@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 from miri_jax.core.rows import GapRows, move_rows, normal_noise
+from miri_jax.engine import draws, fit, iterate
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import (
-    IMPUTERS,
-    _early_stopping,
-    draws,
-    fit,
-    iterate,
-    make_imputer,
-    miri,
-)
+from miri_jax.imputers import IMPUTERS, _early_stopping, make_imputer, miri
 from miri_jax.settings import hints, kinds
 from miri_jax.sources import normal as gaussian
 from miri_jax.types import Draw, Masked

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from miri_jax.engine import fit
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import diffputer, fit, make_imputer
+from miri_jax.imputers import diffputer, make_imputer
 from miri_jax.imputers.diffputer import SIGMA_DATA
 from miri_jax.types import Draw, Masked
 

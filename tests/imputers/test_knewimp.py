@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax.imputers import fit, knewimp, make_imputer
+from miri_jax.engine import fit
+from miri_jax.imputers import knewimp, make_imputer
 from miri_jax.types import Bounds, Masked
 
 COV = np.array([[1.0, 0.8], [0.8, 1.0]])

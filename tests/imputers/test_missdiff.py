@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from miri_jax.engine import fit
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import _ddpm, fit, make_imputer, missdiff
+from miri_jax.imputers import _ddpm, make_imputer, missdiff
 from miri_jax.types import Bounds, Masked
 
 WIDE = Bounds(jnp.full(2, -9.0), jnp.full(2, 9.0))

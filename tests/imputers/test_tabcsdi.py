@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax.imputers import _ddpm, draws, fit, make_imputer, tabcsdi
+from miri_jax.engine import draws, fit
+from miri_jax.imputers import _ddpm, make_imputer, tabcsdi
 from miri_jax.types import Masked
 
 
