@@ -127,8 +127,8 @@ def table_config() -> ConfigDict:
         "id": (),
         # Levels of ordinal columns in their order, as ("size=S<M<L",).
         "orders": (),
-        # What imputed cells lie between, as ("age=0:120",); by default the
-        # smallest and largest observed.
+        # What imputed cells lie between, as ("age=0:120",); by default what
+        # the column's type can hold.
         "bounds": (),
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),

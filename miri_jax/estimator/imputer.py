@@ -58,7 +58,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
       kinds: kinds of columns by name (by number for arrays), one of
         `columns.KINDS`, where they are not to be detected.
       bounds: (low, high) of imputed numbers by column name; None in place of
-        one for the smallest or largest observed.
+        one for no bound. The observed extremes are none.
       orders: levels in their order, of ordinal columns by name.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
