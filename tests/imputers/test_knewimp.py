@@ -29,7 +29,7 @@ def test_denoising_loss_is_smallest_at_the_smoothed_score():
     noise = jax.random.normal(key_noise, (n, 1))
     best = 1 / (v + sigma**2)
     for slope in (best, best + 0.3, best - 0.2):
-        found = knewimp.denoising_loss(
+        found = knewimp.score_loss(
             jnp.float32(slope),
             lambda slope, x: -slope * x,
             x,
@@ -46,7 +46,7 @@ def test_denoising_loss_leaves_out_what_has_no_weight():
     x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
     weight = jnp.array([[1.0, 0.0], [0.0, 0.0]])
     noise = jnp.array([[0.5, 9.0], [9.0, 9.0]])
-    found = knewimp.denoising_loss(None, lambda _, x: x, x, noise, 0.1, weight)
+    found = knewimp.score_loss(None, lambda _, x: x, x, noise, 0.1, weight)
     assert float(found) == pytest.approx((0.1 * 1.05 + 0.5) ** 2, rel=1e-5)
 
 
