@@ -195,7 +195,11 @@ def check_arg(arg: str, known: tuple[str, ...]) -> None:
 def _imputer_settings() -> ConfigDict:
     # Methods may take a setting by one name with several types.
     found: dict[str, tuple[type, ...]] = {}
-    for factory in IMPUTERS.values():
+    for method in IMPUTERS:
+        try:
+            factory = IMPUTERS[method]
+        except ConfigError:  # It is told to those who ask for that method.
+            continue
         for name, hint in hints(factory).items():
             found[name] = found.get(name, ()) + kinds(hint)
     return _placeholders(found)

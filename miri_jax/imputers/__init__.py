@@ -4,29 +4,53 @@ import inspect
 from typing import Any
 
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers.diffputer import make_diffputer
-from miri_jax.imputers.gain import make_gain
-from miri_jax.imputers.gaussian import make_gaussian
-from miri_jax.imputers.knewimp import make_knewimp
-from miri_jax.imputers.miri import make_miri, make_miri_paper
-from miri_jax.imputers.missdiff import make_missdiff
-from miri_jax.imputers.simple import make_mean, make_median
-from miri_jax.imputers.tabcsdi import make_tabcsdi
-from miri_jax.settings import check, did_you_mean
+from miri_jax.imputers._registry import Factory, Methods
+from miri_jax.settings import check, did_you_mean, refuse_unclear
 from miri_jax.types import Imputer
 
-IMPUTERS = {
-    "miri": make_miri,
-    "miri_paper": make_miri_paper,
-    "gaussian": make_gaussian,
-    "mean": make_mean,
-    "median": make_median,
-    "missdiff": make_missdiff,
-    "diffputer": make_diffputer,
-    "tabcsdi": make_tabcsdi,
-    "gain": make_gain,
-    "knewimp": make_knewimp,
-}
+# From names to factories; those of other packages come in by entry points of
+# the group `miri_jax.imputers`, and by `register`.
+IMPUTERS = Methods(
+    {
+        "miri": "miri:make_miri",
+        "miri_paper": "miri:make_miri_paper",
+        "gaussian": "gaussian:make_gaussian",
+        "mean": "simple:make_mean",
+        "median": "simple:make_median",
+        "missdiff": "missdiff:make_missdiff",
+        "diffputer": "diffputer:make_diffputer",
+        "tabcsdi": "tabcsdi:make_tabcsdi",
+        "gain": "gain:make_gain",
+        "knewimp": "knewimp:make_knewimp",
+    }
+)
+
+
+def register(name: str, factory: Factory) -> None:
+    """Makes a method known to `make_imputer`, the estimator and configs.
+
+    It is known to this process. A package makes its methods known to all, and
+    to runs that are started again, by entry points:
+
+        [project.entry-points."miri_jax.imputers"]
+        hot_deck = "my_package.my_module:make_hot_deck"
+
+    Args:
+      name: of the method.
+      factory: takes settings as keywords, with type hints that `settings.check`
+        reads, and returns an imputer, see `types.Imputer`.
+
+    Raises:
+      ConfigError: if another factory has the name, or a setting is not
+        keyword-only or has no type hint.
+    """
+    refuse_unclear(factory)
+    if IMPUTERS.is_taken(name, factory):
+        raise ConfigError(
+            f"a method {name!r} already exists; register under another name,"
+            f" or first `del IMPUTERS[{name!r}]`"
+        )
+    IMPUTERS[name] = factory
 
 
 def make_imputer(name: str, **settings: Any) -> Imputer:
@@ -60,4 +84,4 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
     )
 
 
-__all__ = ["IMPUTERS", "make_imputer"]
+__all__ = ["IMPUTERS", "make_imputer", "register"]
