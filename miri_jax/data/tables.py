@@ -167,6 +167,55 @@ def make_table(
     )
 
 
+def encode_rows(
+    frame: pd.DataFrame,
+    missing: np.ndarray,
+    columns: Sequence[Column],
+    *,
+    keep_unseen: bool = False,
+) -> Table:
+    """New rows by the columns of an earlier table.
+
+    Args:
+      frame: `[n, c]`.
+      missing: `[n, c]` bool, True where a cell is a gap.
+      columns: c `Column`s.
+      keep_unseen: whether a level that the columns lack stays as it is, and
+        counts as unknown to an imputer; else it is refused.
+
+    Raises:
+      DataError: naming the column at fault and the remedy.
+    """
+    blocks, masks = [], []
+    for j, column in enumerate(columns):
+        values, gaps = frame.iloc[:, j], missing[:, j]
+        if column.kind == "id" and gaps.any():
+            raise DataError(
+                f"column {column.name!r} is an id and {int(gaps.sum())} of its"
+                " cells are missing, which nothing can fill; complete it"
+            )
+        block, unseen = cols.encode(column, values, gaps)
+        if unseen.any() and not keep_unseen:
+            row = int(np.flatnonzero(unseen)[0])
+            raise DataError(
+                f"column {column.name!r} holds {values.iloc[row]!r} in row"
+                f" {row + 1}, which was not there in fitting; correct it, or"
+                " set unseen='missing'"
+            )
+        seen = ~gaps & ~unseen
+        blocks.append(block)
+        masks.append(np.repeat(seen[:, None], column.width, axis=1))
+    return Table(
+        frame,
+        missing,
+        tuple(columns),
+        (None,) * len(columns),
+        np.concatenate(blocks, axis=1),
+        np.concatenate(masks, axis=1),
+        (),
+    )
+
+
 def encoded_names(columns: Sequence[Column]) -> tuple[str, ...]:
     """Names of the numeric columns of some columns."""
     return tuple(name for column in columns for name in column.encoded_names)

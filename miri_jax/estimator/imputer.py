@@ -10,9 +10,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 import pandas as pd
-import tqdm
-from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -22,9 +20,10 @@ from miri_jax.data import frames, tables
 from miri_jax.data.dataset import from_table, standardised_limits
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
+from miri_jax.estimator.bar import Bar
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import make_imputer
-from miri_jax.types import Array, Imputer, Info, Masked
+from miri_jax.types import Array, Imputer, Masked
 
 UNSEEN = ("error", "missing")
 STATISTICS = ("draw", "mean")
@@ -34,7 +33,7 @@ BY_COLUMN = ("kinds", "bounds", "orders")
 HIDE, RESAMPLE, SYNTHESISE, PARTS = range(4)
 
 
-class MIRIImputer(TransformerMixin, BaseEstimator):
+class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fills the gaps of tables of any column types.
 
     Takes NumPy arrays, pandas frames, and frames that narwhals knows, such as
@@ -282,26 +281,6 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         """
         return saved.read(pathlib.Path(path), cls, BY_COLUMN)
 
-    def get_feature_names_out(
-        self, input_features: ArrayLike | None = None
-    ) -> np.ndarray:
-        """Names of the columns of what `transform` gives: those that came."""
-        check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{j}" for j in range(self.n_features_in_)]
-            if input_features is not None:
-                names = input_features
-        elif input_features is not None and list(input_features) != list(names):
-            raise ValueError("input_features is not equal to feature_names_in_")
-        names = np.asarray(names, dtype=object)
-        if len(names) != self.n_features_in_:
-            raise ValueError(
-                "input_features should have length equal to number of"
-                f" features ({self.n_features_in_}), got {len(names)}"
-            )
-        return names
-
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle holds, and a saved folder: no compiled function."""
         content = dict(super().__getstate__())
@@ -348,7 +327,7 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         own = 1 if imputer.redraws else several
         total = own + several * self.bootstrap
         watches = (
-            _Bar(f"fit {k}/{total}", not self.verbose)
+            Bar(f"fit {k}/{total}", not self.verbose)
             for k in range(1, total + 1)
         )
         keys = engine.seed_keys(self._seed)
@@ -429,39 +408,6 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
             validate_data(self, frame, reset=reset, skip_check_array=True)
         return frame, back
 
-    def _encode(self, frame: pd.DataFrame) -> tables.Table:
-        """New rows by the columns of the fit."""
-        missing = tables.missing_cells(frame, self.missing_values)
-        blocks, masks = [], []
-        for j, column in enumerate(self.columns_):
-            values, gaps = frame.iloc[:, j], missing[:, j]
-            if column.kind == "id" and gaps.any():
-                raise DataError(
-                    f"column {column.name!r} is an id and"
-                    f" {int(gaps.sum())} of its cells are missing, which"
-                    " nothing can fill; complete it"
-                )
-            block, unseen = cols.encode(column, values, gaps)
-            if unseen.any() and self.unseen == "error":
-                row = int(np.flatnonzero(unseen)[0])
-                raise DataError(
-                    f"column {column.name!r} holds {values.iloc[row]!r} in row"
-                    f" {row + 1}, which was not there in fitting; correct it,"
-                    " or set unseen='missing'"
-                )
-            seen = ~gaps & ~unseen
-            blocks.append(block)
-            masks.append(np.repeat(seen[:, None], column.width, axis=1))
-        return tables.Table(
-            frame,
-            missing,
-            self.columns_,
-            (None,) * len(self.columns_),
-            np.concatenate(blocks, axis=1),
-            np.concatenate(masks, axis=1),
-            (),
-        )
-
     def _draws(
         self,
         frame: pd.DataFrame,
@@ -471,7 +417,12 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         part: int = 0,
     ) -> tuple[tables.Table, list[np.ndarray]]:
         """Encoded draws `[n, d]` of some rows, raw scale, as they will come."""
-        table = self._encode(frame)
+        table = tables.encode_rows(
+            frame,
+            tables.missing_cells(frame, self.missing_values),
+            self.columns_,
+            keep_unseen=self.unseen == "missing",
+        )
         data = standardise(table.values, table.m, self._scaler)
         if table.m.all():
             return table, [table.values] * count
@@ -517,37 +468,6 @@ class MIRIImputer(TransformerMixin, BaseEstimator):
         keys = jax.random.split(key, count)
         for key, state in zip(keys, states):
             yield engine.draw(key, imputer, state, data, bounds=bounds)
-
-
-class _Bar(engine.Watch):
-    """Progress and the time left."""
-
-    def __init__(self, name: str, disable: bool) -> None:
-        self._name, self._disable = name, disable
-        self._bar: tqdm.tqdm | None = None
-
-    def begin(self, now: engine.Snapshot, imputer: Imputer) -> None:
-        """Opens the bar."""
-        self.end()
-        self._bar = tqdm.tqdm(
-            total=imputer.num_iterations,
-            disable=self._disable,
-            unit="iteration",
-            desc=self._name,
-        )
-
-    def step(self, now: engine.Snapshot, info: Info, *, last: bool) -> None:
-        """Moves the bar."""
-        self._bar.update(int(now.state.iteration) - self._bar.n)
-
-    def diverged(self, sentence: str) -> None:
-        """Says so, whether or not progress is shown."""
-        tqdm.tqdm.write(sentence)
-
-    def end(self) -> None:
-        """Closes the bar."""
-        if self._bar is not None:
-            self._bar.close()
 
 
 @functools.lru_cache(maxsize=16)
