@@ -47,12 +47,13 @@ class Range(NamedTuple):
         return above and below and math.isfinite(number)
 
     def __str__(self) -> str:
-        if self.ends != "[]":
-            left, right = self.ends
-            return f"in {left}{self.low:g}, {self.high:g}{right}"
-        if self.high < math.inf:
+        left, right = self.ends
+        if self.high == math.inf:
+            low = f"{self.low:g}"
+            return f"from {low} on" if left == "[" else f"above {low}"
+        if self.ends == "[]":
             return f"from {self.low:g} to {self.high:g}"
-        return f"from {self.low:g} on"
+        return f"in {left}{self.low:g}, {self.high:g}{right}"
 
 
 class _Option(NamedTuple):
