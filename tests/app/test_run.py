@@ -148,7 +148,7 @@ def test_a_table_comes_back_with_its_cells_and_types(tmp_path):
         pd.testing.assert_frame_equal(
             filled.where(observed, ""), text, check_dtype=False
         )
-        assert filled["whole"].str.fullmatch(r"\d+").all()
+        assert filled["whole"].str.fullmatch(r"-?\d+").all()
         assert filled["part"].str.fullmatch(r"-?\d+\.\d{3}|-?\d+\.\d+").all()
         assert set(filled["kind"]) <= {"x", "y <i>", "z"}
     page = (tmp_path / "run" / "report.html").read_text()
