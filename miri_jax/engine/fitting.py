@@ -202,9 +202,9 @@ def resample(key: Array, m: Array) -> np.ndarray:
         empty = ~m[rows].any(axis=0) & m.any(axis=0)
         if not empty.any():
             return rows
-    # Columns seen in a few rows only: one of each is put in.
-    for j in np.flatnonzero(empty):
-        rows[j % n] = np.flatnonzero(m[:, j])[0]
+    # Columns seen in a few rows only: one row of each is put in.
+    needed = np.unique(m.argmax(axis=0)[m.any(axis=0)])
+    rows[: len(needed)] = needed
     return rows
 
 

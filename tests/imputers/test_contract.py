@@ -150,7 +150,7 @@ def test_mean_of_a_set_is_closer_than_that_of_independent_draws(case, table):
     )
 
 
-@pytest.mark.parametrize("case", ["gaussian", "miri"])
+@pytest.mark.parametrize("case", ["gaussian", "miri", "hot_deck"])
 def test_draws_of_a_set_differ(case, table):
     data, _ = table
     imputer = make_case(case)
