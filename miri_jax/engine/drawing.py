@@ -1,7 +1,6 @@
 """Draws from a fitted imputer: finite, within bounds, X(T) where it must be."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import chex
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from miri_jax.core.parallel import spread, to_host
 from miri_jax.engine.fitting import check_data
 from miri_jax.exceptions import ConfigError, NonFiniteError
-from miri_jax.types import Array, Bounds, Draw, Imputer, Masked
+from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
 
 # How often a cell outside its bounds is drawn again.
 ROUNDS = 10
@@ -22,7 +21,7 @@ LEAST_ROWS, MOST_PADDING = 128, 8192
 def draw(
     key: Array,
     imputer: Imputer,
-    state: Any,
+    state: State,
     data: Masked,
     *,
     bounds: Bounds | None = None,
@@ -54,7 +53,7 @@ def draw(
 def draws(
     key: Array,
     imputer: Imputer,
-    state: Any,
+    state: State,
     data: Masked,
     count: int,
     *,
@@ -128,7 +127,7 @@ def _agree(one: Array, other: Array, m: Array) -> Array:
     return jnp.all(jnp.where(m, one == other, True))
 
 
-def is_of_fit(state: Any, data: Masked) -> bool:
+def is_of_fit(state: State, data: Masked) -> bool:
     """Whether rows are those that a state has filled, in their order."""
     same = state.x.shape == data.x.shape
     return same and bool(_agree(state.x, data.x, data.m))
@@ -167,7 +166,7 @@ def padded_rows(n: int) -> int:
 def _bounded(
     key: Array,
     imputer: Imputer,
-    state: Any,
+    state: State,
     data: Masked,
     x: np.ndarray,
     bounds: Bounds,

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
@@ -14,7 +14,7 @@ from miri_jax.exceptions import (
     DivergedError,
     NonFiniteError,
 )
-from miri_jax.types import Array, Imputer, Info, Masked
+from miri_jax.types import Array, Imputer, Info, Masked, State
 
 # What the learning rate is multiplied by where a fit diverged, and how often.
 SHRINK, RETRIES = 0.25, 3
@@ -51,7 +51,7 @@ class Snapshot(NamedTuple):
     """
 
     step: int
-    state: Any
+    state: State
     scale: float = 1.0
 
 
@@ -96,7 +96,7 @@ def fit(
     *,
     watch: Watch | None = None,
     retries: int = RETRIES,
-) -> Any:
+) -> State:
     """Fits an imputer to a table with gaps.
 
     A step that leaves a value that is not finite is undone: the fit goes back
@@ -160,7 +160,7 @@ def fit_many(
     bootstrap: Array | None = None,
     watches: Iterator[Watch] | None = None,
     retries: int = RETRIES,
-) -> Iterator[Any]:
+) -> Iterator[State]:
     """Several fits to one table, the first of them `fit`'s.
 
     Args:
@@ -209,8 +209,8 @@ def resample(key: Array, m: Array) -> np.ndarray:
 
 
 def iterate(
-    key: Array, imputer: Imputer, data: Masked, state: Any
-) -> Iterator[tuple[Any, Info]]:
+    key: Array, imputer: Imputer, data: Masked, state: State
+) -> Iterator[tuple[State, Info]]:
     """Steps an imputer to its end, from any state, unchecked.
 
     Args:
@@ -228,7 +228,7 @@ def iterate(
         yield state, info
 
 
-def state_like(imputer: Imputer, data: Masked) -> Any:
+def state_like(imputer: Imputer, data: Masked) -> State:
     """Shapes and dtypes of an imputer's state, without fitting where it can.
 
     Raises:
@@ -240,7 +240,7 @@ def state_like(imputer: Imputer, data: Masked) -> Any:
     return jax.eval_shape(imputer.init, key, data)
 
 
-def finished(imputer: Imputer, state: Any) -> bool:
+def finished(imputer: Imputer, state: State) -> bool:
     """Whether a state is its fit's last, by number or by its own judgement."""
     if getattr(state, "done", False):
         return True
@@ -278,7 +278,7 @@ def _steps(
     now: Snapshot,
     scale: float,
     watch: Watch,
-) -> Any:
+) -> State:
     """Goes on to the end, or to a value that is not finite."""
     if scale < 1:
         imputer = imputer.slowed(scale)
@@ -297,7 +297,7 @@ def _steps(
     return state
 
 
-def _check_step(state: Any, info: Info, watch: Watch) -> None:
+def _check_step(state: State, info: Info, watch: Watch) -> None:
     """Stops at the first value that is not finite.
 
     Raises:
