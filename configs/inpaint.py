@@ -1,22 +1,5 @@
-"""A folder of images with gaps of their own.
+"""`--config inpaint`, which works anywhere: see miri_jax/configs/inpaint.py."""
 
-    python -m miri_jax.main --config configs/inpaint.py:cpu \
-        --workdir runs/mine --config.data.images=folder:PATH
+from miri_jax.configs.inpaint import get_config
 
-Missing is where a PNG's alpha is 0, and where NAME.mask.png beside NAME.png is
-black. Images are cut and resized to squares of `data.size`; the filled ones go
-to runs/mine/imputed. `:cpu` takes as long as configs/cifar10.py:cpu for as many
-pixels, on 2 cores 27 minutes for 5000 images of 32 x 32.
-"""
-
-from ml_collections import ConfigDict
-
-from miri_jax.app.config import check_arg, image_config
-
-
-def get_config(arg: str = "") -> ConfigDict:
-    """For a GPU or TPU; `:cpu` for less, `:smoke` for a minute."""
-    check_arg(arg, ("cpu", "smoke"))
-    config = image_config(arg)
-    config.data.size = 64
-    return config
+__all__ = ["get_config"]

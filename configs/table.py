@@ -1,29 +1,5 @@
-"""A CSV, TSV, Parquet or Feather file with gaps of its own.
+"""`--config table`, which works anywhere: see miri_jax/configs/table.py."""
 
-    python -m miri_jax.main --config configs/table.py --workdir runs/mine \
-        --config.data.path=IN.csv
+from miri_jax.configs.table import get_config
 
-On 2 CPU cores the table that the package ships (`:beijing`, 4392 rows, 12
-columns, 484 real gaps) takes about 40 seconds. Expect mi 0.17,
-mi_error 0.015, mi_entropy 0.35 and mi_floor 0.19: these gaps come in runs of
-hours, so that month, day and hour alone tell much of where they are, whatever
-fills them.
-"""
-
-from ml_collections import ConfigDict
-
-from miri_jax.app.config import check_arg, table_config
-
-
-def get_config(arg: str = "") -> ConfigDict:
-    """`:beijing` for the table that the package ships, `:smoke` for seconds."""
-    check_arg(arg, ("beijing", "smoke"))
-    config = table_config()
-    if arg in ("beijing", "smoke"):
-        config.data.path = "beijing"
-    if arg == "smoke":
-        config.imputer.num_iterations = 2
-        config.imputer.num_steps = 20
-        config.imputer.gaussian_rounds = 10
-        config.model.width = 32
-    return config
+__all__ = ["get_config"]

@@ -1,45 +1,5 @@
-"""Two Gaussians in the plane, 30 % missing: section 6.1 of the MIRI paper.
+"""`--config toy`, which works anywhere: see miri_jax/configs/toy.py."""
 
-    python -m miri_jax.main --config configs/toy.py --workdir runs/toy
+from miri_jax.configs.toy import get_config
 
-On 2 CPU cores `miri_paper` takes 2 minutes and `:fast` half a minute,
-compilation included. Means over masks 1 to 3, one draw each
-(experiments/toy_numbers.py, results/toy.jsonl); `exact` draws from the true
-conditional, and a single draw's rmse_all has a deviation of 0.018:
-
-                 mmd     rmse_all  mae_all  mi
-    mean filling 0.3389  1.136     0.606    1.2278
-    exact        0.0079  0.925     0.321    below 0.001
-    miri_paper   0.0073  0.956     0.336    below 0.001
-    miri         0.0082  0.945     0.332    below 0.002
-"""
-
-from ml_collections import ConfigDict
-
-from miri_jax.app.config import base_config, check_arg
-
-
-def get_config(arg: str = "") -> ConfigDict:
-    """The paper's preset; `:fast` the fast one, `:smoke` for seconds."""
-    check_arg(arg, ("fast", "smoke"))
-    config = base_config()
-    config.method = "miri" if arg == "fast" else "miri_paper"
-    if config.method == "miri_paper":
-        config.imputer.num_steps = 2000
-    else:
-        config.eval_every = 10
-    config.data = {
-        "source": "toy",
-        "rows": 6000,
-        "mechanism": "mcar",
-        "rate": 0.3,
-        "mask_seed": 0,
-    }
-    if arg == "smoke":
-        config.data.rows = 400
-        config.imputer.num_iterations = 3
-        config.imputer.num_steps = 60
-        config.imputer.batch_size = 128
-        config.imputer.ode_steps = 10
-        config.model.width = 32
-    return config
+__all__ = ["get_config"]

@@ -42,7 +42,8 @@ from experiments import peers, records
 from miri_jax.data import Dataset
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import NAMES, load_uci
-from miri_jax.imputers import IMPUTERS, draws, fit, make_imputer
+from miri_jax.engine import draws, fit
+from miri_jax.imputers import IMPUTERS, make_imputer
 from miri_jax.metrics import errors
 from miri_jax.types import Array, Draw, Imputer, Masked
 
@@ -142,10 +143,10 @@ def all_methods() -> tuple[str, ...]:
     return (*here, *peers.HYPERIMPUTE)
 
 
-def settings_of(method: str) -> dict[str, Any]:
+def method_settings(method: str) -> dict[str, Any]:
     """All settings of a method, its defaults among them, as JSON has them."""
     if method in peers.PEERS:
-        found = peers.settings_of(method)
+        found = peers.method_settings(method)
     elif method in IMPUTERS:
         plan = PLANS.get(method, Plan())
         takes = inspect.signature(IMPUTERS[method]).parameters
@@ -189,7 +190,7 @@ def unfinished(
     found = {}
     for row in rows:
         # Settings that a method got since then had their defaults.
-        settings = settings_of(row["method"]) | row.get("settings", {})
+        settings = method_settings(row["method"]) | row.get("settings", {})
         settings = json.dumps(settings, sort_keys=True)
         cell = (*(row[key] for key in Cell._fields[:-1]), row["draws_asked"])
         found[(*cell, settings)] = row.get("failed")
@@ -200,7 +201,7 @@ def unfinished(
             if cell in taken:
                 continue  # Blocks overlap where flags replace their fields.
             taken.add(cell)
-            settings = json.dumps(settings_of(cell.method), sort_keys=True)
+            settings = json.dumps(method_settings(cell.method), sort_keys=True)
             failed = found.get((*cell, settings), "new")
             if failed is None:
                 continue
@@ -247,7 +248,7 @@ def _keep(out: str, cells: list[Cell], answer: Answer) -> int:
     found = [{"failed": answer}] * len(cells) if failed else answer
     for cell, numbers in zip(cells, found, strict=True):
         row = {**cell._asdict(), "draws_asked": cell.draws, **numbers}
-        settings = settings_of(cell.method)
+        settings = method_settings(cell.method)
         records.append(out, **row, settings=settings)
         shown = (
             f"{key} {row[key]:.4g}"

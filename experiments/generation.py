@@ -25,7 +25,8 @@ from experiments import benchmark, records
 from miri_jax.data.dataset import Dataset, amputated
 from miri_jax.data.transforms import fit_scaler
 from miri_jax.data.uci import read_uci
-from miri_jax.imputers import IMPUTERS, fit
+from miri_jax.engine import fit
+from miri_jax.imputers import IMPUTERS
 from miri_jax.metrics import median_distance, mmd
 
 FLAGS = flags.FLAGS

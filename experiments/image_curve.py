@@ -22,12 +22,13 @@ from ml_collections import config_flags
 
 from experiments import records
 from experiments.inpainting import biharmonic
-from miri_jax.app.run import settings_of, start_devices
+from miri_jax.app.run import method_settings, start_devices
 from miri_jax.core import parallel
 from miri_jax.core.rows import spaced
 from miri_jax.data import load_dataset
 from miri_jax.data.images import mean_pixels, unit
-from miri_jax.imputers import draws, iterate, make_imputer
+from miri_jax.engine import draws, iterate
+from miri_jax.imputers import make_imputer
 from miri_jax.metrics.images import psnr, ssim
 
 FLAGS = flags.FLAGS
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> None:
     config = CONFIG.value
     start_devices(config)
     images = load_dataset(**config.data.to_dict())
-    settings = settings_of(config)
+    settings = method_settings(config)
     imputer = make_imputer(config.method, **settings)
     shown = images.take(spaced(len(images.m), FLAGS.images))
     part = shown.masked()

@@ -23,7 +23,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from experiments import records
-from miri_jax.app.run import settings_of, start_devices
+from miri_jax.app.run import method_settings, start_devices
 from miri_jax.core import flow, pairs, parallel, train
 from miri_jax.data import load_dataset
 from miri_jax.models import velocity_network
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     config = CONFIG.value
     start_devices(config)
     data = load_dataset(**config.data.to_dict()).masked()
-    settings = settings_of(config)
+    settings = method_settings(config)
     size, model = settings["batch_size"], settings["model"]
     state, step = first_step(parallel.spread(data, len(data.x)), size, model)
     found = measure(state, step, size, FLAGS.steps)

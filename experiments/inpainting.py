@@ -30,7 +30,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from skimage.restoration import inpaint_biharmonic
 
 from experiments import records
-from miri_jax.app.run import settings_of
+from miri_jax.app.run import method_settings
 from miri_jax.core.rows import spaced
 from miri_jax.data.images import unit
 from miri_jax.metrics.images import (
@@ -133,7 +133,9 @@ def main(argv: list[str]) -> None:
             images=len(truth),
             **found,
             seconds=round(seconds[name], 1),
-            settings={} if name in PEERS else settings_of(ConfigDict(settings)),
+            settings={}
+            if name in PEERS
+            else method_settings(ConfigDict(settings)),
         )
         print(name, found, flush=True)
     if FLAGS.picture:

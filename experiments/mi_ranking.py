@@ -19,7 +19,8 @@ from scipy.stats import spearmanr
 from experiments import records
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
-from miri_jax.imputers import fit, make_imputer
+from miri_jax.engine import fit
+from miri_jax.imputers import make_imputer
 from miri_jax.metrics import estimate_mutual_information
 
 FLAGS = flags.FLAGS

@@ -13,7 +13,7 @@ from absl import app, flags
 
 from experiments import benchmark, records
 from miri_jax.data.uci import load_uci
-from miri_jax.imputers import draws, fit
+from miri_jax.engine import draws, fit
 from miri_jax.metrics import errors
 from miri_jax.types import Masked
 

@@ -16,7 +16,8 @@ from absl import app, flags
 
 from experiments import records
 from miri_jax.data.uci import load_uci
-from miri_jax.imputers import draws, fit, make_imputer
+from miri_jax.engine import draws, fit
+from miri_jax.imputers import make_imputer
 from miri_jax.metrics import errors
 
 FLAGS = flags.FLAGS

@@ -108,7 +108,7 @@ def missing_python() -> str:
     )
 
 
-def settings_of(name: str) -> dict[str, Any]:
+def method_settings(name: str) -> dict[str, Any]:
     """All settings of a peer but its seed, its defaults among them.
 
     Those of a plugin of HyperImpute are given and the rest are its own.

@@ -40,7 +40,8 @@ from experiments import records
 from miri_jax.data import Dataset
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
-from miri_jax.imputers import draws, fit, make_imputer
+from miri_jax.engine import draws, fit
+from miri_jax.imputers import make_imputer
 from miri_jax.metrics import errors
 from miri_jax.types import Masked
 

@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python experiments/tables.py
 
-Writes docs/tables.md; `--summary` prints miri against scikit-learn's peers and
-writes nothing. What was not run is left out, what failed is listed; of several
-lines of one cell the one with the most draws counts, the last of these.
+Writes docs/results_tables.md; `--summary` prints miri against scikit-learn's
+peers and writes nothing. What was not run is left out, what failed is listed;
+of several lines of one cell the one with the most draws counts, the last of
+these.
 """
 
 import pathlib
@@ -493,7 +494,7 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 def define_flags() -> None:
     """The command line."""
     flags.DEFINE_string("results", "results", "The folder of results.")
-    flags.DEFINE_string("out", "docs/tables.md", "What is written.")
+    flags.DEFINE_string("out", "docs/results_tables.md", "What is written.")
     flags.DEFINE_bool("summary", False, "Only print miri against its peers.")
 
 

@@ -16,7 +16,8 @@ from absl import app, flags
 from experiments import records
 from miri_jax.data import Dataset
 from miri_jax.data.toy import load_toy
-from miri_jax.imputers import finished, iterate, make_imputer
+from miri_jax.engine import finished, iterate
+from miri_jax.imputers import make_imputer
 from miri_jax.metrics import mutual_information
 
 FLAGS = flags.FLAGS

@@ -1,8 +1,49 @@
 """miri_jax: missing data imputation by mutual information reducing iterations.
 
-The functions are pure and meant to be composed; see README.md for a ten-line
-script, `miri_jax.app.run.run` for the orchestration and `miri_jax.main` for the
-command line.
+    miri_jax.MIRIImputer, miri_jax.pool                          # people
+    miri_jax.make_imputer, fit, draw, IMPUTERS, register         # scripts
+    miri_jax.miri, PAPER, FAST, IMAGES, sources, core            # research
+
+All of them are loaded when they are first asked for. `python -m miri_jax.main`
+and `miri-impute` are the commands.
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+# Where each public name is; "" for a module.
+_PLACES = {
+    "MIRIImputer": "estimator",
+    "pool": "pooling",
+    "make_imputer": "imputers",
+    "fit": "engine",
+    "draw": "engine",
+    "IMPUTERS": "imputers",
+    "register": "imputers",
+    "miri": "imputers.miri",
+    "PAPER": "imputers.miri",
+    "FAST": "imputers.miri",
+    "IMAGES": "imputers.miri",
+    "sources": "",
+    "core": "",
+}
+__all__ = [*_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = _PLACES[name]
+    if not place:
+        return importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{place}")
+    found = getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

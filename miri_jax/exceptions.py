@@ -24,6 +24,10 @@ class NonFiniteError(MiriError, FloatingPointError):
     """A loss or a filled table turned NaN or infinite."""
 
 
+class DivergedError(NonFiniteError):
+    """A fit turned NaN or infinite however small its steps."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

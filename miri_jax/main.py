@@ -1,6 +1,6 @@
 """Fills a table with gaps: python -m miri_jax.main --config C --workdir DIR.
 
-Calls `runner.run`, and turns every error that a user can act on into one line.
+Calls `app.run.run`, and turns every error that a user can act on into one line.
 A config file is Python code: run only those you trust. The config.json that a
 run leaves is not: `--rerun=DIR/config.json` takes the place of `--config`.
 """
@@ -13,7 +13,9 @@ from miri_jax.app.config import saved_config
 from miri_jax.app.run import run
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="A file under configs/, or one like them."
+    "config",
+    help_string="A name such as toy or table:beijing, or a file like those of"
+    " configs/.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, metrics and results."

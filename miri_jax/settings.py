@@ -8,7 +8,6 @@ import difflib
 import inspect
 import math
 import numbers
-import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +25,7 @@ class Range(NamedTuple):
       low: the least.
       high: the greatest.
       ends: which ends belong to it: "[]" both, "[)" the low one, "(]" the high
-        one, "()" neither. No number beyond the largest of float64 does.
+        one, "()" neither. Infinity never does.
     """
 
     low: float
@@ -35,19 +34,26 @@ class Range(NamedTuple):
 
     def holds(self, value: float) -> bool:
         """Whether a number lies in it; NaN does not."""
-        above = value > self.low or (self.ends[0] == "[" and value == self.low)
-        below = value < self.high or (
-            self.ends[1] == "]" and value == self.high
+        try:
+            number = float(value)
+        except OverflowError:  # of a whole number
+            return False
+        above = number > self.low or (
+            self.ends[0] == "[" and number == self.low
         )
-        return above and below and abs(value) <= sys.float_info.max
+        below = number < self.high or (
+            self.ends[1] == "]" and number == self.high
+        )
+        return above and below and math.isfinite(number)
 
     def __str__(self) -> str:
-        if self.ends != "[]":
-            left, right = self.ends
-            return f"in {left}{self.low:g}, {self.high:g}{right}"
-        if self.high < math.inf:
+        left, right = self.ends
+        if self.high == math.inf:
+            low = f"{self.low:g}"
+            return f"from {low} on" if left == "[" else f"above {low}"
+        if self.ends == "[]":
             return f"from {self.low:g} to {self.high:g}"
-        return f"from {self.low:g} on"
+        return f"in {left}{self.low:g}, {self.high:g}{right}"
 
 
 class _Option(NamedTuple):

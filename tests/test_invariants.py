@@ -16,8 +16,9 @@ from hypothesis import example, given, settings
 from miri_jax.core import flow, masks
 from miri_jax.core.rows import normal_noise
 from miri_jax.data.transforms import LARGEST, fit_scaler, restore, standardise
+from miri_jax.engine import finished, iterate
 from miri_jax.exceptions import WorkdirError
-from miri_jax.imputers import finished, iterate, make_imputer
+from miri_jax.imputers import make_imputer
 from miri_jax.metrics import errors, mmd
 from miri_jax.metrics.images import psnr, sliced_wasserstein, ssim
 from miri_jax.pooling import pool

@@ -8,6 +8,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
+from miri_jax.app.config import path_of
 from miri_jax.exceptions import ConfigError, MiriError
 from miri_jax.runtime import interrupt
 from miri_jax.settings import did_you_mean
@@ -26,6 +27,7 @@ def make_parser(
 
     def parse(argv: list[str]) -> list[str]:
         try:
+            argv = _with_paths(argv)
             rest = flags.FLAGS(argv, known_only=False)
             _demand(config, workdir, rerun, rest)
             return rest
@@ -36,6 +38,20 @@ def make_parser(
             fail(_reason(error), status=2)
 
     return parse
+
+
+def _with_paths(argv: list[str]) -> list[str]:
+    """The command line with files in the place of configs' names."""
+    found, value_next = [], False
+    for word in argv:
+        name, equals, value = word.partition("=")
+        if value_next:
+            word = path_of(word)
+        elif name in ("--config", "-config") and equals:
+            word = f"{name}={path_of(value)}"
+        value_next = word in ("--config", "-config")
+        found.append(word)
+    return found
 
 
 def call(command: Callable[[], object]) -> None:

@@ -10,8 +10,9 @@ from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.models import network_settings
-from miri_jax.settings import hints, kinds
+from miri_jax.settings import did_you_mean, hints, kinds
 
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 # Settings of miri for images, see `image_config`.
 _IMAGE_FITS = {
     "": {
@@ -78,6 +79,28 @@ def base_config() -> ConfigDict:
     )
 
 
+def path_of(config: str) -> str:
+    """The file that a config's name stands for.
+
+    Args:
+      config: "NAME" or "NAME:ARG" of a file in miri_jax/configs, or a file,
+        "PATH.py:ARG", which comes back as it is.
+
+    Raises:
+      ConfigError: if it is neither.
+    """
+    name, colon, arg = config.partition(":")
+    known = sorted(path.stem for path in CONFIGS.glob("[a-z]*.py"))
+    if name in known:
+        return f"{CONFIGS / name}.py{colon}{arg}"
+    if name.isidentifier() and not pathlib.Path(name).exists():
+        raise ConfigError(
+            f"no config {name!r}{did_you_mean(name, known)} (known:"
+            f" {', '.join(known)}; or give a file)"
+        )
+    return config
+
+
 def saved_config(path: str) -> ConfigDict:
     """The settings of another run, from its config.json.
 
@@ -127,8 +150,8 @@ def table_config() -> ConfigDict:
         "id": (),
         # Levels of ordinal columns in their order, as ("size=S<M<L",).
         "orders": (),
-        # What imputed cells lie between, as ("age=0:120",); by default the
-        # smallest and largest observed.
+        # What imputed cells lie between, as ("age=0:120",); by default what
+        # the column's type can hold.
         "bounds": (),
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),
@@ -195,7 +218,11 @@ def check_arg(arg: str, known: tuple[str, ...]) -> None:
 def _imputer_settings() -> ConfigDict:
     # Methods may take a setting by one name with several types.
     found: dict[str, tuple[type, ...]] = {}
-    for factory in IMPUTERS.values():
+    for method in IMPUTERS:
+        try:
+            factory = IMPUTERS[method]
+        except ConfigError:  # It is told to those who ask for that method.
+            continue
         for name, hint in hints(factory).items():
             found[name] = found.get(name, ()) + kinds(hint)
     return _placeholders(found)

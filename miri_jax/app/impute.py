@@ -18,7 +18,7 @@ import ml_collections
 
 from miri_jax.app.command_line import call, fail
 from miri_jax.app.config import table_config
-from miri_jax.app.run import check_output, run, settings_of
+from miri_jax.app.run import check_output, method_settings, run
 from miri_jax.data import parse_settings
 from miri_jax.data.columns import KINDS
 from miri_jax.data.readers import ENDINGS, ending_of
@@ -194,7 +194,7 @@ def stream(given: argparse.Namespace) -> None:
     kinds = {kind: data[kind] for kind in KINDS if kind in data}
     imputer = MIRIImputer(
         config.method,
-        settings=settings_of(config),
+        settings=method_settings(config),
         missing_values=config.data.na_values,
         empty_value=config.data.empty_value,
         unseen="missing",

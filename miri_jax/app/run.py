@@ -1,31 +1,30 @@
 """`run`: one fit from its config to its result files, resumable at any time."""
 
+import itertools
 import math
 import os
 import pathlib
 import platform
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from miri_jax import report
-from miri_jax.app.fitting import fit
+from miri_jax import engine, report
+from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.readers import ending_of
 from miri_jax.data.writers import numbered
-from miri_jax.exceptions import ConfigError, NonFiniteError
-from miri_jax.imputers import draws as draw_set
-from miri_jax.imputers import make_imputer, redraw_outside
+from miri_jax.exceptions import ConfigError, DivergedError
+from miri_jax.imputers import make_imputer
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.files import write_atomically, write_json
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.provenance import Clock, Compilations
 from miri_jax.runtime.workdir import WorkdirLock, claim_workdir, flatten
-from miri_jax.types import Draw, Imputer, Masked
+from miri_jax.types import Imputer, Masked
 
 
 def run(config: ConfigDict, workdir: str) -> Any:
@@ -58,67 +57,173 @@ def run(config: ConfigDict, workdir: str) -> Any:
         return _run(config, folder, lock, compiled)
 
 
+class _Prepared(NamedTuple):
+    """What a run works on.
+
+    Attributes:
+      dataset: the data.
+      data: the same as imputers take them, on the devices.
+      imputer: the method.
+      like: shapes and dtypes of its state.
+      resumed: whether the run has begun before.
+    """
+
+    dataset: Dataset
+    data: Masked
+    imputer: Imputer
+    like: Any
+    resumed: bool
+
+
+class _Filled(NamedTuple):
+    """What a run has come to.
+
+    Attributes:
+      state: of the first fit; None where nothing was missing.
+      draws: `[n, *dims]` each, raw scale.
+      trace: the lines of metrics.jsonl.
+      notes: sentences about what went wrong on the way.
+    """
+
+    state: Any
+    draws: list[np.ndarray]
+    trace: list[dict[str, Any]]
+    notes: list[str]
+
+
 def _run(
     config: ConfigDict,
     folder: pathlib.Path,
     lock: WorkdirLock,
     compiled: Compilations,
 ) -> Any:
-    clock, output = Clock(), config.get("output")
+    clock = Clock()
     with clock("load"):
-        dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
-        settings = settings_of(config)
-        imputer = make_imputer(config.method, **settings)
-        data = parallel.spread(dataset.masked(), len(dataset.m))
-        # Refuses, before a file is written, what does not fit the data.
-        like = jax.eval_shape(imputer.init, jax.random.key(0), data)
-        resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
+        ready = _prepare(config, folder, lock)
+    dataset = ready.dataset
     for note in dataset.notes:
         say(note)
     say(
         f"{config.method}: {dataset.extent()} missing,"
         f" on {jax.devices()[0].device_kind}"
     )
-    root = jax.random.key(config.seed)
-    key_init, key_steps, key_draws, key_metrics, key_final = jax.random.split(
-        root, 5
-    )
-    trace, notes = [], []
+    keys = engine.seed_keys(config.seed)
+    key_trace, key_score = jax.random.split(keys.measure)
     if dataset.m.all():
         say("nothing is missing: the table is returned as it is")
-        state, draws = None, [dataset.values] * config.draws
+        filled = _Filled(None, [dataset.values] * config.draws, [], [])
     else:
-        with clock("fit"):
-            imputer, state, trace, notes = fit(
-                (key_init, key_steps, key_metrics),
-                imputer,
-                like,
-                dataset,
-                data,
-                config,
-                settings,
-                folder,
-                resumed=resumed,
-                compiled=compiled,
-            )
-        with clock("draw"):
-            draws = _draw(
-                key_draws, imputer, state, data, dataset, config.draws
-            )
+        watch = RunWatch(
+            config,
+            folder,
+            dataset,
+            ready.like,
+            key_trace,
+            compiled,
+            resumed=ready.resumed,
+        )
+        filled = _fill(config, folder, ready, keys, watch, clock)
     with clock("evaluate"):
-        final = dataset.score(key_final, draws)
-    if not processes.writes():
-        return state
+        final = dataset.score(key_score, filled.draws)
+    if processes.writes():
+        _leave(config, folder, dataset, filled, final, clock, compiled)
+    return filled.state
+
+
+def _prepare(
+    config: ConfigDict, folder: pathlib.Path, lock: WorkdirLock
+) -> _Prepared:
+    """Loads the data and claims the folder, in this order.
+
+    What does not fit the data is refused before a file is written.
+    """
+    dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
+    imputer = make_imputer(config.method, **method_settings(config))
+    data = parallel.spread(dataset.masked(), len(dataset.m))
+    like = engine.state_like(imputer, data)
+    resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
+    return _Prepared(dataset, data, imputer, like, resumed)
+
+
+def _fill(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    ready: _Prepared,
+    keys: engine.Keys,
+    watch: RunWatch,
+    clock: Clock,
+) -> _Filled:
+    """Fits, and draws: from one fit, or each draw from a fit where it must."""
+    dataset, data, imputer = ready.dataset, ready.data, ready.imputer
+    count, bounds = config.draws, dataset.bounds()
+    several = count > 1 and not imputer.redraws
+    watches = itertools.chain(
+        [watch],
+        (
+            LaterWatch(
+                folder / "checkpoints" / f"fit_{k}",
+                f"{config.method}: fit {k} of {count}, for draw {k}",
+                ready.like,
+            )
+            for k in range(2, count + 1)
+        ),
+    )
+    try:
+        with clock("fit"):
+            states = list(
+                engine.fit_many(
+                    keys.fit,
+                    imputer,
+                    data,
+                    count if several else 1,
+                    watches=watches,
+                    retries=config.retries,
+                )
+            )
+    except DivergedError as error:
+        raise DivergedError(
+            f"{error}; set --config.imputer.learning_rate, in a new --workdir"
+        ) from None
+    with clock("draw"):
+        if several:
+            found = (
+                engine.draw(key, imputer, state, data, bounds=bounds)
+                for key, state in zip(
+                    jax.random.split(keys.draw, count), states
+                )
+            )
+        else:
+            found = engine.draws(
+                keys.draw, imputer, states[0], data, count, bounds=bounds
+            )
+        draws = [dataset.restore(x) for x in found]
+    return _Filled(states[0], draws, watch.trace, watch.notes)
+
+
+def _leave(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    dataset: Dataset,
+    filled: _Filled,
+    final: dict[str, float],
+    clock: Clock,
+    compiled: Compilations,
+) -> None:
+    """Writes results, report and summary."""
     with clock("write"):
-        results = dataset.save(draws, folder, output, write_atomically)
+        results = dataset.save(
+            filled.draws, folder, config.get("output"), write_atomically
+        )
     page = pathlib.Path(config.get("report") or folder / "report.html")
-    full = provenance.memory_note()
+    notes, full = [*filled.notes], provenance.memory_note()
     if full:
         notes.append(full)
         say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
     with clock("report"):
-        report.write_report(folder, dataset, draws, trace, summary)
+        report.write_report(
+            folder, dataset, filled.draws, filled.trace, summary
+        )
         if page != folder / "report.html":
             text = (folder / "report.html").read_text("utf-8")
             write_atomically(
@@ -137,7 +242,6 @@ def _run(
     for path in results:
         say(f"result: {path}")
     say(f"report: {page.absolute().as_uri()}")
-    return state
 
 
 def start_devices(config: ConfigDict) -> None:
@@ -214,7 +318,7 @@ def _summary(
     }
 
 
-def settings_of(config: ConfigDict) -> dict[str, Any]:
+def method_settings(config: ConfigDict) -> dict[str, Any]:
     """The settings of `config.method`'s factory: those that are not None."""
     defaults = config.get("method_defaults", ConfigDict()).to_dict()
     defaults = defaults.get(config.method, {})
@@ -223,27 +327,3 @@ def settings_of(config: ConfigDict) -> dict[str, Any]:
     model = {**defaults.get("model", {}), **model}
     given = {**defaults, **given}
     return {**given, "model": model} if model else given
-
-
-def _draw(
-    key: jax.Array,
-    imputer: Imputer,
-    state: Any,
-    data: Masked,
-    dataset: Dataset,
-    count: int,
-) -> list[np.ndarray]:
-    """X(T) where one draw is wanted, else a set of fresh ones; raw scale."""
-    key_set, key_again = jax.random.split(key)
-    found = [state.x]
-    if count > 1:
-        found = draw_set(key_set, imputer, state, data, count)
-    bounds, draws = dataset.bounds(), []
-    for k, x in enumerate(found):
-        draw = Draw(jnp.int32(k), count) if count > 1 else None
-        key_k = jax.random.fold_in(key_again, k)
-        x = redraw_outside(key_k, imputer, state, data, x, bounds, draw)
-        if not np.isfinite(x).all():
-            raise NonFiniteError("a draw is not finite; nothing was written")
-        draws.append(dataset.restore(x))
-    return draws

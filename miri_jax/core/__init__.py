@@ -2,3 +2,25 @@
 
 Nothing here imports pandas, ml_collections or scikit-learn.
 """
+
+from miri_jax.core import (
+    flow,
+    masks,
+    ode,
+    pairs,
+    parallel,
+    rows,
+    statistics,
+    train,
+)
+
+__all__ = [
+    "flow",
+    "masks",
+    "ode",
+    "pairs",
+    "parallel",
+    "rows",
+    "statistics",
+    "train",
+]

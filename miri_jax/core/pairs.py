@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -80,7 +81,10 @@ Weight = Callable[[Array, Array], Array]
 
 def bank(x: Array, m: Array, targets: Array | None = None) -> Bank:
     """A `Bank` of the rows `[r, *dims]` of a filled table and their masks."""
-    return Bank(x, m, m if targets is None else targets, gap_rows(m))
+    targets = m if targets is None else targets
+    chex.assert_equal_shape((x, m, targets))
+    chex.assert_type((m, targets), bool)
+    return Bank(x, m, targets, gap_rows(m))
 
 
 def of_table(key: Array, rows: Bank, count: int) -> Choice:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -155,6 +156,7 @@ def move_chunks(
     Returns:
       `[n, *dims]`; observed entries are those of `data`, bit for bit.
     """
+    chex.assert_equal_shape((x, data.x, data.m))
     n = len(x)
     chunk = min(chunk, n)
     # Row n does not exist: what is written there is dropped.

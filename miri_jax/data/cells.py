@@ -1,6 +1,7 @@
 """What single cells hold: numbers, times, logical values, text."""
 
 import datetime
+import decimal
 from collections.abc import Hashable
 from typing import Any
 
@@ -8,6 +9,14 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.exceptions import DataError
+
+DAY = 86400
+# Seconds since 1970 of the years 1 to 9999, which Python's dates have, and of
+# the years 1677 to 2262, which 64 bits of nanoseconds hold; a day inside, as
+# times of other zones are ahead or behind. In text, years have four digits.
+YEARS = (-62135596800 + DAY, 253402300799 - DAY)
+NANOSECOND_YEARS = (-9223372036 + DAY, 9223372036 - DAY)
+TEXT_YEARS = (-30610224000, YEARS[1])
 
 
 def to_numbers(
@@ -104,6 +113,54 @@ def integer_type(dtype: Any) -> np.dtype | None:
     """NumPy's type of a column of integers, pandas' nullable ones too."""
     plain = getattr(dtype, "numpy_dtype", dtype)
     return plain if getattr(plain, "kind", "") in ("i", "u") else None
+
+
+def span_of(
+    values: pd.Series, missing: np.ndarray, *, text: bool = False
+) -> tuple[float, float]:
+    """The smallest and largest number that cells of a column's type can hold.
+
+    Args:
+      values: `[n]`, of any type; not read where missing.
+      missing: `[n]` bool.
+      text: whether they were read from text and are written as such.
+
+    Returns:
+      Numbers, or seconds since 1970; infinite where the type has no end.
+    """
+    dtype, observed = values.dtype, values[~missing]
+    plain = integer_type(dtype)
+    if plain is not None:
+        span = np.iinfo(plain)
+        return float(span.min), float(span.max)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        unit = getattr(dtype, "unit", None) or np.datetime_data(dtype)[0]
+        years = NANOSECOND_YEARS if unit == "ns" else YEARS
+        return TEXT_YEARS if text else years
+    if holds_dates(observed):
+        return YEARS
+    if holds(observed, decimal.Decimal):
+        # The type is not told; it holds as many digits as these have.
+        digits = max(max(x.adjusted() + 1, 0) for x in observed)
+        last = decimals_of(observed)
+        end = float(10**digits) - 0.1**last
+        end = end if end < 10**digits else np.nextafter(end, 0)
+        return -end, end
+    return -np.inf, np.inf
+
+
+def decimals_of(observed: pd.Series) -> int:
+    """How many digits after the point the longest of `Decimal`s has."""
+    return max(max(-x.as_tuple().exponent, 0) for x in observed)
+
+
+def fitting(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Numbers `[n]` that a type of floats holds: beyond it, its extremes."""
+    plain = getattr(dtype, "numpy_dtype", dtype)
+    if getattr(plain, "kind", "") != "f" or values.dtype.kind != "f":
+        return values
+    largest = float(np.finfo(plain).max)
+    return np.clip(values, -largest, largest)
 
 
 def whole(values: np.ndarray, dtype: Any) -> np.ndarray:

@@ -22,12 +22,11 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data import codes
+from miri_jax.data.bounds import find_bounds
 from miri_jax.data.cells import (
     holds_dates,
-    integer_type,
     is_logical,
     is_text,
-    shown,
     to_numbers,
 )
 from miri_jax.data.codes import LEVEL_KINDS
@@ -38,6 +37,7 @@ from miri_jax.data.scores import (
     has_heavy_tails,
     to_scores,
 )
+from miri_jax.data.transforms import LARGEST
 from miri_jax.exceptions import DataError
 
 KINDS = (
@@ -64,7 +64,8 @@ class Column(NamedTuple):
       kind: one of `KINDS`.
       levels: what a level comes back as, in order; None for other kinds.
       low: smallest and
-      high: largest number that an imputed cell may have.
+      high: largest number that an imputed cell may have, by what the user or
+        the column's type says; infinite where nothing does.
       decimals: digits after the point that its numbers have; None for any.
       step: seconds that its times are whole multiples of; None for any.
       knots: of its normal scores, where it has heavy tails.
@@ -159,8 +160,12 @@ def fit_column(
     bounds: tuple[float | None, float | None] | None = None,
     levels: Sequence[Any] | None = None,
     decimals: int | None = None,
+    text: bool = False,
 ) -> Column:
     """How a column is to be turned into numbers.
+
+    The observed extremes bound nothing: what is missing may lie beyond. A
+    column that holds one value only, but for rounding, is filled with it.
 
     Args:
       name: of the column, for messages.
@@ -168,10 +173,11 @@ def fit_column(
       missing: `[n]` bool, True where a cell is a gap.
       kind: one of `KINDS`; None for `detect`.
       bounds: smallest and largest number that an imputed cell may have; None
-        in place of one, or of both, for the smallest or largest observed.
+        in place of one, or of both, for no bound but that of the type.
       levels: the levels in order, of an ordinal column.
       decimals: digits after the point of imputed numbers; None for as many as
         the observed ones need (any number of them from 8 on).
+      text: whether the cells came as text and are written as such.
 
     Returns:
       The `Column`.
@@ -205,16 +211,14 @@ def fit_column(
             )
         return Column(name, kind)
     if kind in LEVEL_KINDS:
-        return _fit_levels(name, values, missing, kind, levels)
+        found = codes.find_levels(name, values, missing, kind, levels)
+        return Column(name, kind, levels=found)
     numbers = to_numbers(name, values, missing)[~missing]
     if kind == "integer" and not np.all(numbers == np.round(numbers)):
         odd = numbers[numbers != np.round(numbers)][0]
         raise DataError(
             f"column {name!r} is to be integer, but holds {odd:g}; call it real"
         )
-    low, high = _bounds(name, numbers, bounds)
-    if kind == "integer":
-        low, high = _whole_bounds(name, values.dtype, low, high)
     if kind != "real":
         decimals = 0 if kind == "integer" else None
     elif decimals is None:
@@ -223,7 +227,17 @@ def fit_column(
     if kind == "datetime":
         whole = [s for s in STEPS if not np.any(np.mod(numbers, s))]
         step = whole[0] if whole else None
-    elif has_heavy_tails(numbers):
+    low, high = find_bounds(
+        name,
+        values,
+        missing,
+        numbers,
+        kind=kind,
+        given=bounds,
+        step=step,
+        text=text,
+    )
+    if kind != "datetime" and low < high and has_heavy_tails(numbers):
         knots = fit_knots(numbers, low, high)
     return Column(name, kind, None, low, high, decimals, step, knots)
 
@@ -271,8 +285,8 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
 
     Returns:
       `[n]`: float64 of real, integer and datetime (in seconds) columns, objects
-      of the others. Numbers beyond the bounds are mirrored at them, so that no
-      heap arises there; `imputers.redraw_outside` draws them again before.
+      of the others. A number beyond a bound becomes the nearest inside: the
+      last resort, as a draw should lie within `limits` before.
     """
     if column.levels is not None:
         levels = np.empty(len(column.levels), object)
@@ -281,10 +295,9 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
     values = numbers[:, 0]
     if column.knots is not None:
         values = from_scores(column.knots, values)
-    values = codes.mirror(values, column.low, column.high)
+    values = np.clip(values, column.low, column.high)
     if column.decimals is not None:
-        # Adding 0 turns -0.0, which would be written "-0", into 0.0.
-        values = np.round(values, column.decimals) + 0.0
+        values = _rounded(values, column.decimals)
     if column.step is not None:
         values = np.round(values / column.step) * column.step
     return np.clip(values, column.low, column.high)
@@ -315,27 +328,30 @@ def average(column: Column, draws: Sequence[np.ndarray]) -> np.ndarray:
         )
         return _book(column)[np.argmax(count, axis=0)]
     if column.knots is None:
-        return np.mean(draws, axis=0)
-    values = np.mean([decode(column, numbers) for numbers in draws], axis=0)
+        return _mean(draws)
+    values = _mean([decode(column, numbers) for numbers in draws])
     return to_scores(column.knots, values)[:, None]
 
 
 def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
     """The numbers that imputed ones should lie between, `[d]` each.
 
-    Infinite where `decode` needs no limit. A whole number has half a unit more
-    on both sides, as all that rounds to a bound is at it.
+    Those of the user and of the column's type; infinite where there is none, or
+    `decode` keeps it by itself. Half a unit more on both sides where numbers
+    are rounded, as all that rounds to a bound is at it.
     """
     low, high = [], []
     for column in columns:
-        numbers = column.levels is None and column.knots is None
-        slack = 0.5 * (0.1 ** (column.decimals or 0)) if numbers else 0.0
-        if column.decimals is None or column.low == column.high:
-            slack = 0.0
-        one = [column.low - slack, column.high + slack]
-        one = one if numbers and column.low < column.high else [-np.inf, np.inf]
-        low += [one[0]] * column.width
-        high += [one[1]] * column.width
+        by_itself = column.levels is not None or column.knots is not None
+        if by_itself or column.low == column.high:
+            least, most = -np.inf, np.inf
+        else:
+            unit = column.step or 0.0
+            if column.decimals is not None:
+                unit = 0.1**column.decimals
+            least, most = column.low - unit / 2, column.high + unit / 2
+        low += [least] * column.width
+        high += [most] * column.width
     return np.array(low), np.array(high)
 
 
@@ -358,98 +374,21 @@ def by_column(
     return given
 
 
-def _fit_levels(
-    name: Hashable,
-    values: pd.Series,
-    missing: np.ndarray,
-    kind: str,
-    levels: Sequence[Any] | None,
-) -> Column:
-    observed = values[~missing].astype(object)
-    try:
-        found = list(pd.unique(observed))
-    except TypeError:
-        what = type(observed.iloc[0]).__name__
-        raise DataError(
-            f"column {name!r} holds {what} objects; give numbers, text,"
-            " logical values or times"
-        ) from None
-    if levels is None and isinstance(values.dtype, pd.CategoricalDtype):
-        known = values.dtype.categories
-        levels = [x for x in known if values.dtype.ordered or x in set(found)]
-    if levels is None:
-        levels = _sorted(found)
-    else:
-        levels = list(levels)
-        for k, level in enumerate(levels):
-            if level in levels[:k]:
-                raise DataError(
-                    f"column {name!r} has {shown(level)} twice in its order of"
-                    " levels; name each once"
-                )
-        for level in found:
-            if level not in levels:
-                raise DataError(
-                    f"column {name!r} holds {shown(level)}, which is not in"
-                    " its order of levels; add it there"
-                )
-    if kind == "boolean" and len(levels) > 2:
-        raise DataError(
-            f"column {name!r} is to be boolean, but has {len(levels)} different"
-            " values; call it categorical"
-        )
-    plain = [x.item() if isinstance(x, np.generic) else x for x in levels]
-    return Column(name, kind, levels=tuple(plain))
+def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
+    """Numbers with some decimals, but those too large to have any."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = np.round(values, decimals)
+    # Adding 0 turns -0.0, which would be written "-0", into 0.0.
+    return np.where(np.isfinite(rounded), rounded, values) + 0.0
 
 
-def _bounds(
-    name: Hashable,
-    numbers: np.ndarray,
-    bounds: tuple[float | None, float | None] | None,
-) -> tuple[float, float]:
-    found = (numbers.min(), numbers.max()) if len(numbers) else (0.0, 0.0)
-    try:
-        low, high = (None, None) if bounds is None else bounds
-        low = float(found[0] if low is None else low)
-        high = float(found[1] if high is None else high)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"the bounds of column {name!r} are {bounds!r}; give two numbers,"
-            " None in place of one for the observed"
-        ) from None
-    if not low <= high:
-        raise DataError(
-            f"the bounds of column {name!r} are {low:g} and {high:g}; the first"
-            " must be the smaller"
-        )
-    if len(numbers) and (low > found[0] or high < found[1]):
-        raise DataError(
-            f"column {name!r} holds {found[0]:g} to {found[1]:g}, beyond its"
-            f" bounds {low:g} and {high:g}; widen them, or make those cells"
-            " missing"
-        )
-    return low, high
-
-
-def _whole_bounds(
-    name: Hashable, dtype: Any, low: float, high: float
-) -> tuple[float, float]:
-    """The whole numbers between bounds, which a column's type must hold."""
-    low, high = np.ceil(low), np.floor(high)
-    if low > high:
-        raise DataError(
-            f"no whole number lies between the bounds of column {name!r}; widen"
-            " them, or call it real"
-        )
-    plain = integer_type(dtype)
-    for bound in (low, high) if plain is not None else ():
-        span = np.iinfo(plain)
-        if np.isfinite(bound) and not span.min <= bound <= span.max + 1:
-            raise DataError(
-                f"the bound {bound:g} of column {name!r} is beyond its type"
-                f" {dtype}; give another, or the column a wider type"
-            )
-    return low, high
+def _mean(draws: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of arrays whose sum may be beyond float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.mean(draws, axis=0)
+        shares = np.sum([np.asarray(x) / len(draws) for x in draws], axis=0)
+    shares = np.clip(shares, -LARGEST, LARGEST)
+    return np.where(np.isfinite(mean), mean, shares)
 
 
 def _decimals(numbers: np.ndarray) -> int | None:
@@ -459,13 +398,6 @@ def _decimals(numbers: np.ndarray) -> int | None:
             if np.array_equal(np.round(numbers, decimals), numbers):
                 return decimals
     return None
-
-
-def _sorted(levels: list[Any]) -> list[Any]:
-    try:
-        return sorted(levels)
-    except TypeError:  # of several types
-        return sorted(levels, key=lambda x: (type(x).__name__, str(x)))
 
 
 def _book(column: Column) -> np.ndarray:

@@ -111,6 +111,7 @@ def make_table(
             bounds=bounds.get(name),
             levels=orders.get(name),
             decimals=_style_decimals(style),
+            text=style is not None,
         )
         if style == ".7g":
             column = column._replace(decimals=None)
@@ -163,6 +164,55 @@ def make_table(
         values,
         m,
         tuple(notes),
+    )
+
+
+def encode_rows(
+    frame: pd.DataFrame,
+    missing: np.ndarray,
+    columns: Sequence[Column],
+    *,
+    keep_unseen: bool = False,
+) -> Table:
+    """New rows by the columns of an earlier table.
+
+    Args:
+      frame: `[n, c]`.
+      missing: `[n, c]` bool, True where a cell is a gap.
+      columns: c `Column`s.
+      keep_unseen: whether a level that the columns lack stays as it is, and
+        counts as unknown to an imputer; else it is refused.
+
+    Raises:
+      DataError: naming the column at fault and the remedy.
+    """
+    blocks, masks = [], []
+    for j, column in enumerate(columns):
+        values, gaps = frame.iloc[:, j], missing[:, j]
+        if column.kind == "id" and gaps.any():
+            raise DataError(
+                f"column {column.name!r} is an id and {int(gaps.sum())} of its"
+                " cells are missing, which nothing can fill; complete it"
+            )
+        block, unseen = cols.encode(column, values, gaps)
+        if unseen.any() and not keep_unseen:
+            row = int(np.flatnonzero(unseen)[0])
+            raise DataError(
+                f"column {column.name!r} holds {values.iloc[row]!r} in row"
+                f" {row + 1}, which was not there in fitting; correct it, or"
+                " set unseen='missing'"
+            )
+        seen = ~gaps & ~unseen
+        blocks.append(block)
+        masks.append(np.repeat(seen[:, None], column.width, axis=1))
+    return Table(
+        frame,
+        missing,
+        tuple(columns),
+        (None,) * len(columns),
+        np.concatenate(blocks, axis=1),
+        np.concatenate(masks, axis=1),
+        (),
     )
 
 
@@ -292,7 +342,9 @@ def _style_decimals(style: str | None) -> int | None:
 
 def times(seconds: np.ndarray, zone: Any = None) -> pd.Series:
     """Seconds since 1970 `[n]` as times, to the microsecond, in a zone."""
-    stamps = pd.to_datetime(pd.Series(seconds), unit="s").dt.round("us")
+    # By whole microseconds, as nanoseconds end in the year 2262.
+    micro = np.rint(np.asarray(seconds, np.float64) * 1e6).astype(np.int64)
+    stamps = pd.Series(micro.astype("datetime64[us]"))
     if zone is None:
         return stamps
     return stamps.dt.tz_localize("UTC").dt.tz_convert(zone)
@@ -313,7 +365,7 @@ def _place_times(
 
 def _as_decimals(numbers: np.ndarray, observed: pd.Series) -> np.ndarray:
     """Numbers as decimals with as many digits as those observed have."""
-    digits = max(max(-x.as_tuple().exponent, 0) for x in observed)
+    digits = cells.decimals_of(observed)
     made = [decimal.Decimal(format(x, f".{digits}f")) for x in numbers]
     return np.array(made, object)
 
@@ -321,6 +373,8 @@ def _as_decimals(numbers: np.ndarray, observed: pd.Series) -> np.ndarray:
 def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
     """A column with new values in its gaps; its type stays if it can."""
     kind = series.dtype
+    if isinstance(new, np.ndarray):
+        new = cells.fitting(new, kind)
     if pd.api.types.is_object_dtype(kind):  # not to be taken for text
         array = series.to_numpy(object, copy=True)
         array[gaps] = new

@@ -31,17 +31,27 @@ def fit_scaler(values: np.ndarray, m: np.ndarray) -> Scaler:
     found = np.empty((2, values.shape[1]))
     # Column by column, as tables may be gigabytes.
     for j in range(values.shape[1]):
-        observed = values[m[:, j], j]
-        # By the largest magnitude first, so that squares neither over- nor
-        # underflow.
-        unit = np.max(np.abs(observed), initial=0.0) or 1.0
-        shares = observed / unit
-        mean = shares.sum() / max(len(shares), 1)
-        deviation = np.sqrt(np.sum((shares - mean) ** 2) / max(len(shares), 1))
-        # Below this, the spread is rounding error and the column is constant.
-        deviation = deviation if deviation > 1e-12 else 1.0
-        found[:, j] = mean * unit, deviation * unit
+        unit, mean, deviation = _moments(values[m[:, j], j])
+        found[:, j] = mean * unit, (deviation or 1.0) * unit
     return Scaler(*found)
+
+
+def is_constant(observed: np.ndarray) -> bool:
+    """Whether numbers `[n]` differ by no more than rounding."""
+    return _moments(observed)[2] == 0
+
+
+def _moments(observed: np.ndarray) -> tuple[float, float, float]:
+    """Unit, and mean and deviation in it; 0 where that is but rounding.
+
+    The unit is the largest magnitude, so that squares neither over- nor
+    underflow.
+    """
+    unit = np.max(np.abs(observed), initial=0.0) or 1.0
+    shares = observed / unit
+    mean = shares.sum() / max(len(shares), 1)
+    deviation = np.sqrt(np.sum((shares - mean) ** 2) / max(len(shares), 1))
+    return unit, mean, deviation if deviation > 1e-12 else 0.0
 
 
 def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:

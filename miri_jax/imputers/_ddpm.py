@@ -4,9 +4,9 @@ Symbols follow MissDiff, Algorithms 1-3: beta_t, alpha_t = 1 - beta_t and
 alpha_bar_t their product, t = 1 ... T; t = 0 is the data.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,11 +17,15 @@ import optax
 from miri_jax.core import train
 from miri_jax.core.rows import gap_rows, move_chunks
 from miri_jax.core.statistics import observed_bounds
+from miri_jax.imputers._form import Info
 from miri_jax.models import MLP, UNet, matched_network
-from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, PyTree
+from miri_jax.types import Array, Bounds, Draw, Masked, PyTree
 
 MIN_STEPS = 15000
 MAX_STEPS = 30000
+
+# (what the network sees of one example, t) to the noise in it [*dims].
+Predict = Callable[[tuple[Array, ...], Array], Array]
 
 
 class Schedule(NamedTuple):
@@ -73,7 +77,7 @@ def diffuse(schedule: Schedule, x0: Array, noise: Array, t: Array) -> Array:
 
 def ancestral(
     key: Array,
-    predict: Callable[[Array, Array], Array],
+    noise_fn: Callable[[Array, Array], Array],
     schedule: Schedule,
     bounds: Bounds,
     constrain: Callable[[Array, Array, Array], Array] | None = None,
@@ -89,7 +93,7 @@ def ancestral(
 
     Args:
       key: PRNG key.
-      predict: `(x_t [*dims], t) -> [*dims]`, the noise eps in x_t.
+      noise_fn: `(x_t [*dims], t) -> [*dims]`, the noise eps in x_t.
       schedule: the noise schedule.
       bounds: of the estimate of x0, and so of the sample.
       constrain: None, or `(key, x, t) -> [*dims]`, what becomes of each x_t.
@@ -105,7 +109,7 @@ def ancestral(
         t, i = now
         keys = jax.random.split(jax.random.fold_in(key, i), 3)
         normal = lambda key: jax.random.normal(key, x.shape, x.dtype)
-        x0 = (x - noise[t] * predict(x, t)) / signal[t]
+        x0 = (x - noise[t] * noise_fn(x, t)) / signal[t]
         x0 = jnp.clip(x0, bounds.low, bounds.high)
         variance = jnp.square(noise[t - 1] / noise[t])
         mean = signal[t - 1] * beta[t] / jnp.square(noise[t]) * x0 + (
@@ -126,7 +130,7 @@ def ancestral(
     return jax.lax.scan(back, x, (t, i))[0]
 
 
-def auto_steps(rows: int, batch_size: int, epochs: int = 250) -> int:
+def epoch_steps(rows: int, batch_size: int, epochs: int = 250) -> int:
     """SGD steps of a whole fit: `epochs` passes, within bounds.
 
     250 epochs of the papers' Census table are more than 100 000 steps. With
@@ -170,7 +174,7 @@ class Batch(NamedTuple):
     t: Array
 
 
-def draw_rows(
+def diffuse_rows(
     key: Array, data: Masked, schedule: Schedule, batch_size: int
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Rows, their masks, times, noise and diffused rows, 0 in the gaps.
@@ -192,21 +196,23 @@ def draw_rows(
     return x, m, t, noise, x_t
 
 
-def denoising_loss(
-    params: PyTree, predict: Callable[..., Array], batch: Batch
-) -> tuple[Array, dict[str, Array]]:
+def noise_loss(
+    params: PyTree,
+    predict_fn: Callable[[PyTree, tuple[Array, ...], Array], Array],
+    batch: Batch,
+) -> tuple[Array, Info]:
     """Squared error of the noise over the entries that count.
 
     Args:
       params: parameters.
-      predict: `(params, inputs, t) -> [*dims]`, the noise in one example.
+      predict_fn: `(params, inputs, t) -> [*dims]`, the noise in one example.
       batch: see `Batch`.
 
     Returns:
       The mean over the batch's entries that count, and an empty dict. A network
       that is 0 everywhere has 1 on average.
     """
-    found = jax.vmap(predict, (None, 0, 0))(params, batch.inputs, batch.t)
+    found = jax.vmap(predict_fn, (None, 0, 0))(params, batch.inputs, batch.t)
     error = jnp.where(batch.counts, batch.noise - found, 0)
     count = jnp.maximum(jnp.sum(batch.counts), 1)
     return jnp.sum(jnp.square(error)) / count, {}
@@ -228,19 +234,18 @@ class DiffusionState(NamedTuple):
     train: train.TrainState
 
 
-@dataclasses.dataclass(frozen=True)
-class Diffusion:
-    """The functions of an imputer by diffusion.
+class DiffusionSettings(NamedTuple):
+    """What tells an imputer by diffusion from the others.
 
     Attributes:
       draw_batch: `(key, data, schedule, batch_size) -> Batch`.
       draw_row: `(key, predict, schedule, bounds, x_obs, m) -> [*dims]`, one
-        row's imputation, with `predict(inputs, t)` the fitted network.
+        row's imputation by the fitted network.
       num_iterations: and the others as `make_missdiff` takes them.
     """
 
-    draw_batch: Callable[..., Batch]
-    draw_row: Callable[..., Array]
+    draw_batch: Callable[[Array, Masked, Schedule, int], Batch]
+    draw_row: Callable[[Array, Predict, Schedule, Bounds, Array, Array], Array]
     num_iterations: int
     num_steps: int | None
     batch_size: int
@@ -264,91 +269,87 @@ class Diffusion:
         """SGD steps of an iteration on so many rows."""
         if self.num_steps is not None:
             return self.num_steps
-        return -(-auto_steps(rows, self.batch_size) // self.num_iterations)
+        return -(-epoch_steps(rows, self.batch_size) // self.num_iterations)
 
     def optimizer(self, rows: int) -> optax.GradientTransformation:
         """Adam with the falls of its rate over the whole fit."""
         life = self.steps(rows) * self.num_iterations
         return step_decay_adam(self.learning_rate, life, self.decay)
 
-    def predict(
-        self, params: PyTree, inputs: tuple[Array, ...], t: Array
-    ) -> Array:
-        """The noise `[*dims]` in one example at time t."""
-        tau = t.astype(inputs[0].dtype) / self.diffusion_steps
-        network = self.network(inputs[0])
-        return network.apply({"params": params}, *inputs, tau=tau)
 
-    def fitted(self, state: DiffusionState) -> Callable[..., Array]:
-        """`predict` with the weights that draws come from."""
-        return lambda inputs, t: self.predict(state.train.ema, inputs, t)
+def predict(
+    settings: DiffusionSettings,
+    params: PyTree,
+    inputs: tuple[Array, ...],
+    t: Array,
+) -> Array:
+    """The noise `[*dims]` in one example at time t."""
+    tau = t.astype(inputs[0].dtype) / settings.diffusion_steps
+    network = settings.network(inputs[0])
+    return network.apply({"params": params}, *inputs, tau=tau)
 
-    def init(self, key: Array, data: Masked) -> DiffusionState:
-        """The state before the first SGD step."""
-        key_net, key_batch = jax.random.split(key)
-        batch = self.draw_batch(key_batch, data, self.schedule, 1)
-        inputs = jax.tree.map(lambda a: a[0], batch.inputs)
-        network = self.network(inputs[0])
-        params = network.init(key_net, *inputs, tau=jnp.float32(0))
-        optimizer = self.optimizer(len(data.x))
-        return DiffusionState(
-            iteration=jnp.int32(0),
-            x=jnp.where(data.m, data.x, 0),
-            bounds=observed_bounds(data.x, data.m),
-            train=train.init_train_state(params["params"], optimizer),
-        )
 
-    def step(
-        self, key: Array, state: DiffusionState, data: Masked
-    ) -> tuple[DiffusionState, dict[str, Array]]:
-        """A stretch of SGD; after the last one X is imputed."""
-        key_sgd, key_fill = jax.random.split(key)
-        n, schedule = len(data.x), self.schedule
-        fitted, losses = train.fit(
-            key_sgd,
-            state.train,
-            lambda key: self.draw_batch(key, data, schedule, self.batch_size),
-            self.steps(n),
-            loss_fn=lambda p, b: denoising_loss(p, self.predict, b),
-            optimizer=self.optimizer(n),
-            ema_decay=self.ema_decay,
-        )
-        state = state._replace(iteration=state.iteration + 1, train=fitted)
-        x = jax.lax.cond(
-            state.iteration == self.num_iterations,
-            lambda: self.impute(key_fill, state, data),
-            lambda: state.x,
-        )
-        return state._replace(x=x), {"loss": losses}
+def init(
+    settings: DiffusionSettings, key: Array, data: Masked
+) -> DiffusionState:
+    """The state before the first SGD step."""
+    key_net, key_batch = jax.random.split(key)
+    batch = settings.draw_batch(key_batch, data, settings.schedule, 1)
+    inputs = jax.tree.map(lambda a: a[0], batch.inputs)
+    network = settings.network(inputs[0])
+    params = network.init(key_net, *inputs, tau=jnp.float32(0))
+    optimizer = settings.optimizer(len(data.x))
+    return DiffusionState(
+        iteration=jnp.int32(0),
+        x=jnp.where(data.m, data.x, 0),
+        bounds=observed_bounds(data.x, data.m),
+        train=train.init_train_state(params["params"], optimizer),
+    )
 
-    def impute(
-        self,
-        key: Array,
-        state: DiffusionState,
-        data: Masked,
-        draw: Draw | None = None,
-    ) -> Array:
-        """A fresh draw; those of a set are independent."""
-        if draw is not None:
-            key = jax.random.fold_in(key, draw.index)
-        predict, schedule = self.fitted(state), self.schedule
 
-        def one(key: Array, x_obs: Array, m: Array) -> Array:
-            bounds = state.bounds
-            return self.draw_row(key, predict, schedule, bounds, x_obs, m)
+def step(
+    settings: DiffusionSettings, key: Array, state: DiffusionState, data: Masked
+) -> tuple[DiffusionState, Info]:
+    """A stretch of SGD; after the last one X is imputed."""
+    key_sgd, key_fill = jax.random.split(key)
+    n, schedule, size = len(data.x), settings.schedule, settings.batch_size
+    network, losses = train.fit(
+        key_sgd,
+        state.train,
+        lambda key: settings.draw_batch(key, data, schedule, size),
+        settings.steps(n),
+        loss_fn=lambda p, b: noise_loss(p, partial(predict, settings), b),
+        optimizer=settings.optimizer(n),
+        ema_decay=settings.ema_decay,
+    )
+    state = state._replace(iteration=state.iteration + 1, train=network)
+    x = jax.lax.cond(
+        state.iteration == settings.num_iterations,
+        lambda: impute(settings, key_fill, state, data),
+        lambda: state.x,
+    )
+    return state._replace(x=x), {"loss": losses}
 
-        def move(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
-            del x  # the old filling
-            return jax.vmap(one)(keys, x_obs, m)
 
-        rows = gap_rows(data.m)
-        return move_chunks(key, data.x, data, rows, move, self.chunk)
+def impute(
+    settings: DiffusionSettings,
+    key: Array,
+    state: DiffusionState,
+    data: Masked,
+    draw: Draw | None = None,
+) -> Array:
+    """A fresh draw by the averaged weights; those of a set are independent."""
+    if draw is not None:
+        key = jax.random.fold_in(key, draw.index)
+    fitted = partial(predict, settings, state.train.ema)
+    schedule = settings.schedule
 
-    def imputer(self) -> Imputer:
-        """The functions as the registry's contract wants them."""
-        return Imputer(
-            init=jax.jit(self.init),
-            step=jax.jit(self.step, donate_argnums=1),
-            impute=jax.jit(self.impute),
-            num_iterations=self.num_iterations,
-        )
+    def one(key: Array, x_obs: Array, m: Array) -> Array:
+        return settings.draw_row(key, fitted, schedule, state.bounds, x_obs, m)
+
+    def move(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        del x  # the old filling
+        return jax.vmap(one)(keys, x_obs, m)
+
+    rows = gap_rows(data.m)
+    return move_chunks(key, data.x, data, rows, move, settings.chunk)

@@ -12,7 +12,6 @@ code: x_sigma = x + sigma eps, sigma(t) = t. EDM's constants are for data of
 deviation `SIGMA_DATA`, so standardised tables are multiplied by it here.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple
@@ -24,9 +23,10 @@ import numpy as np
 from miri_jax.core import train
 from miri_jax.core.flow import merge
 from miri_jax.core.rows import gap_rows, move_chunks
+from miri_jax.imputers._form import compiled
 from miri_jax.models import MLP, matched_mlp
 from miri_jax.settings import Range
-from miri_jax.types import Array, Draw, Imputer, Masked, PyTree
+from miri_jax.types import Array, Draw, Imputer, Info, Masked, PyTree
 
 SIGMA_DATA = 0.5
 SIGMA_MIN = 0.002
@@ -102,9 +102,7 @@ def noise_time(sigma: Array) -> Array:
     return jnp.log(sigma / SIGMA_MIN) / span
 
 
-def denoising_loss(
-    key: Array, denoiser: Denoiser, x: Array
-) -> tuple[Array, dict[str, Array]]:
+def edm_loss(key: Array, denoise: Denoiser, x: Array) -> tuple[Array, Info]:
     """EDM's denoising loss, to which eq. 3 is equal up to weights.
 
     ln sigma ~ N(-1.2, 1.2^2), weighted by (sigma^2 + s^2) / (sigma s)^2 with
@@ -113,7 +111,7 @@ def denoising_loss(
 
     Args:
       key: PRNG key.
-      denoiser: of one example.
+      denoise: of one example.
       x: `[b, *dims]`, clean rows times `SIGMA_DATA`.
 
     Returns:
@@ -126,14 +124,14 @@ def denoising_loss(
 
     def one(x: Array, noise: Array, sigma: Array) -> Array:
         weight = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
-        error = denoiser(x + sigma * noise, sigma) - x
+        error = denoise(x + sigma * noise, sigma) - x
         return weight * jnp.mean(jnp.square(error))
 
     return jnp.mean(jax.vmap(one)(x, noise, sigma)), {}
 
 
 def conditional_sample(
-    key: Array, denoiser: Denoiser, x_obs: Array, m: Array, levels: Levels
+    key: Array, denoise: Denoiser, x_obs: Array, m: Array, levels: Levels
 ) -> Array:
     """One row's draw by eq. 5 to 7, from noise at `SIGMA_MAX`.
 
@@ -145,7 +143,7 @@ def conditional_sample(
 
     Args:
       key: PRNG key.
-      denoiser: of one example.
+      denoise: of one example.
       x_obs: `[*dims]`, read where observed only, times `SIGMA_DATA`.
       m: `[*dims]` bool, True = observed.
       levels: see `sampler_levels`.
@@ -161,7 +159,7 @@ def conditional_sample(
         i, (a, b, renoise) = now
         between = a**2 - b**2
         reverse = between * (variance + b**2) / (variance + a**2)
-        moved = x - between / a**2 * (x - denoiser(x, a))
+        moved = x - between / a**2 * (x - denoise(x, a))
         square = jnp.where(m, b**2, reverse) + renoise**2
         # One normal is the sum of the step's noise and that of the renoising.
         noise = jax.random.normal(
@@ -174,9 +172,8 @@ def conditional_sample(
     return merge(x_obs, x, m)
 
 
-@dataclasses.dataclass(frozen=True)
-class _DiffPuter:
-    """The functions of one imputer; fields as `make_diffputer` takes them."""
+class DiffPuterSettings(NamedTuple):
+    """See `make_diffputer`."""
 
     num_steps: int | None
     batch_size: int
@@ -185,104 +182,131 @@ class _DiffPuter:
     num_resamples: int
     num_samples: int
     chunk: int
-    network: MLP
+    model: Mapping[str, Any] | None
 
-    def denoiser(self, params: PyTree) -> Denoiser:
-        """The network with its preconditioning, D of EDM's eq. 7."""
+    @property
+    def network(self) -> MLP:
+        """What the denoiser preconditions."""
+        return matched_mlp(self.model)
 
-        def denoise(x: Array, sigma: Array) -> Array:
-            c_skip, c_out, c_in = preconditioning(sigma)
-            variables, tau = {"params": params}, noise_time(sigma)
-            return c_skip * x + c_out * self.network.apply(
-                variables, c_in * x, tau=tau
-            )
 
-        return denoise
+def denoiser(settings: DiffPuterSettings, params: PyTree) -> Denoiser:
+    """The network with its preconditioning, D of EDM's eq. 7."""
 
-    def fresh(self, key: Array, data: Masked) -> PyTree:
-        """Parameters of a network before its first step."""
-        x = jnp.zeros_like(data.x[0])
-        return self.network.init(key, x, tau=jnp.float32(0))["params"]
-
-    def init(self, key: Array, data: Masked) -> DiffPuterState:
-        """x^(0): the columns' means, which are 0 (section 4.3)."""
-        x = merge(data.x, jnp.zeros_like(data.x), data.m)
-        return DiffPuterState(jnp.int32(0), x, self.fresh(key, data))
-
-    def step(
-        self, key: Array, state: DiffPuterState, data: Masked
-    ) -> tuple[DiffPuterState, dict[str, Array]]:
-        """One M-step, with a fresh network, and one E-step."""
-        key_net, key_fit, key_draw = jax.random.split(key, 3)
-        num_steps = self.num_steps or auto_steps(state.x.shape)
-        optimizer = train.cosine_adam(self.learning_rate, num_steps)
-        x = SIGMA_DATA * state.x
-
-        def sample_batch(key: Array) -> tuple[Array, Array]:
-            key_rows, key_loss = jax.random.split(key)
-            rows = jax.random.randint(
-                key_rows, (self.batch_size,), 0, len(x), jnp.int32
-            )
-            return key_loss, x[rows]
-
-        network, losses = train.fit(
-            key_fit,
-            train.init_train_state(self.fresh(key_net, data), optimizer),
-            sample_batch,
-            num_steps,
-            loss_fn=lambda params, batch: denoising_loss(
-                batch[0], self.denoiser(params), batch[1]
-            ),
-            optimizer=optimizer,
+    def denoise(x: Array, sigma: Array) -> Array:
+        c_skip, c_out, c_in = preconditioning(sigma)
+        variables, tau = {"params": params}, noise_time(sigma)
+        return c_skip * x + c_out * settings.network.apply(
+            variables, c_in * x, tau=tau
         )
-        state = DiffPuterState(state.iteration + 1, state.x, network.params)
-        state = state._replace(x=self.impute(key_draw, state, data))
-        return state, {"loss": losses}
 
-    def impute(
-        self,
-        key: Array,
-        state: DiffPuterState,
-        data: Masked,
-        draw: Draw | None = None,
-    ) -> Array:
-        """The E-step: the mean of `num_samples` draws."""
-        if draw is not None:
-            key = jax.random.fold_in(key, draw.index)
-        denoiser = self.denoiser(state.params)
-        levels = sampler_levels(self.sampling_steps, self.num_resamples)
-
-        def move(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
-            del x  # the old filling
-
-            def add(k: Array, total: Array) -> Array:
-                return total + jax.vmap(
-                    lambda key, x_obs, m: conditional_sample(
-                        jax.random.fold_in(key, k),
-                        denoiser,
-                        SIGMA_DATA * x_obs,
-                        m,
-                        levels,
-                    )
-                )(keys, x_obs, m)
-
-            total = jnp.zeros_like(x_obs)
-            total = jax.lax.fori_loop(0, self.num_samples, add, total)
-            return total / (SIGMA_DATA * self.num_samples)
-
-        rows = gap_rows(data.m)
-        return move_chunks(key, data.x, data, rows, move, self.chunk)
-
-    def sample(
-        self, key: Array, state: DiffPuterState, shape: tuple[int, ...]
-    ) -> Array:
-        """New rows of a `shape` (k, *dims): draws where nothing is observed."""
-        single = dataclasses.replace(self, num_samples=1, num_resamples=1)
-        empty = Masked(jnp.zeros(shape), jnp.zeros(shape, bool))
-        return single.impute(key, state, empty)
+    return denoise
 
 
-def auto_steps(shape: tuple[int, ...]) -> int:
+def fresh_params(
+    settings: DiffPuterSettings, key: Array, example: Array
+) -> PyTree:
+    """Parameters before the first step, for examples as one, `[*dims]`."""
+    x = jnp.zeros_like(example)
+    return settings.network.init(key, x, tau=jnp.float32(0))["params"]
+
+
+def fit_denoiser(
+    settings: DiffPuterSettings, key: Array, params: PyTree, x: Array
+) -> tuple[train.TrainState, Array]:
+    """The M-step: SGD on a filled table `[n, *dims]`, and its losses."""
+    num_steps = settings.num_steps or table_steps(x.shape)
+    optimizer = train.cosine_adam(settings.learning_rate, num_steps)
+    x = SIGMA_DATA * x
+
+    def sample_batch(key: Array) -> tuple[Array, Array]:
+        key_rows, key_loss = jax.random.split(key)
+        rows = jax.random.randint(
+            key_rows, (settings.batch_size,), 0, len(x), jnp.int32
+        )
+        return key_loss, x[rows]
+
+    return train.fit(
+        key,
+        train.init_train_state(params, optimizer),
+        sample_batch,
+        num_steps,
+        loss_fn=lambda params, batch: edm_loss(
+            batch[0], denoiser(settings, params), batch[1]
+        ),
+        optimizer=optimizer,
+    )
+
+
+def init(
+    settings: DiffPuterSettings, key: Array, data: Masked
+) -> DiffPuterState:
+    """x^(0): the columns' means, which are 0 (section 4.3)."""
+    x = merge(data.x, jnp.zeros_like(data.x), data.m)
+    params = fresh_params(settings, key, data.x[0])
+    return DiffPuterState(jnp.int32(0), x, params)
+
+
+def step(
+    settings: DiffPuterSettings, key: Array, state: DiffPuterState, data: Masked
+) -> tuple[DiffPuterState, Info]:
+    """One M-step, with a fresh network, and one E-step."""
+    key_net, key_fit, key_draw = jax.random.split(key, 3)
+    params = fresh_params(settings, key_net, data.x[0])
+    network, losses = fit_denoiser(settings, key_fit, params, state.x)
+    state = DiffPuterState(state.iteration + 1, state.x, network.params)
+    state = state._replace(x=impute(settings, key_draw, state, data))
+    return state, {"loss": losses}
+
+
+def impute(
+    settings: DiffPuterSettings,
+    key: Array,
+    state: DiffPuterState,
+    data: Masked,
+    draw: Draw | None = None,
+) -> Array:
+    """The E-step: the mean of `num_samples` draws."""
+    if draw is not None:
+        key = jax.random.fold_in(key, draw.index)
+    denoise = denoiser(settings, state.params)
+    levels = sampler_levels(settings.sampling_steps, settings.num_resamples)
+
+    def move(keys: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        del x  # the old filling
+
+        def add(k: Array, total: Array) -> Array:
+            return total + jax.vmap(
+                lambda key, x_obs, m: conditional_sample(
+                    jax.random.fold_in(key, k),
+                    denoise,
+                    SIGMA_DATA * x_obs,
+                    m,
+                    levels,
+                )
+            )(keys, x_obs, m)
+
+        total = jnp.zeros_like(x_obs)
+        total = jax.lax.fori_loop(0, settings.num_samples, add, total)
+        return total / (SIGMA_DATA * settings.num_samples)
+
+    rows = gap_rows(data.m)
+    return move_chunks(key, data.x, data, rows, move, settings.chunk)
+
+
+def sample(
+    settings: DiffPuterSettings,
+    key: Array,
+    state: DiffPuterState,
+    shape: tuple[int, ...],
+) -> Array:
+    """New rows of a `shape` (k, *dims): draws where nothing is observed."""
+    single = settings._replace(num_samples=1, num_resamples=1)
+    empty = Masked(jnp.zeros(shape), jnp.zeros(shape, bool))
+    return impute(single, key, state, empty)
+
+
+def table_steps(shape: tuple[int, ...]) -> int:
     """SGD steps of an M-step on a table of `shape` (n, *dims).
 
     500 up to 18000 entries, then as the root of their number, 4000 at most. On
@@ -333,7 +357,7 @@ def make_diffputer(
 
     Args:
       num_iterations: EM iterations K.
-      num_steps: SGD steps of each M-step; None for `auto_steps` of the table.
+      num_steps: SGD steps of each M-step; None for `table_steps` of the table.
       batch_size: rows in each SGD step.
       learning_rate: of Adam, on a cosine to 0 over each M-step.
       sampling_steps: noise levels M of the sampler.
@@ -347,7 +371,7 @@ def make_diffputer(
       The imputer, see `types.Imputer`; `sample` takes and returns standardised
       units.
     """
-    diffputer = _DiffPuter(
+    settings = DiffPuterSettings(
         num_steps=num_steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -355,12 +379,13 @@ def make_diffputer(
         num_resamples=num_resamples,
         num_samples=num_samples,
         chunk=chunk,
-        network=matched_mlp(model),
+        model=model,
     )
-    return Imputer(
-        init=jax.jit(diffputer.init),
-        step=jax.jit(diffputer.step, donate_argnums=1),
-        impute=jax.jit(diffputer.impute),
-        num_iterations=num_iterations,
-        sample=jax.jit(diffputer.sample, static_argnums=2),
+    return compiled(
+        settings,
+        num_iterations,
+        init=init,
+        step=step,
+        impute=impute,
+        sample=sample,
     )

@@ -17,9 +17,10 @@ from miri_jax.core import train
 from miri_jax.core.flow import merge
 from miri_jax.core.rows import gap_rows, move_rows
 from miri_jax.core.statistics import observed_bounds
-from miri_jax.models import matched_network
+from miri_jax.imputers._form import compiled
+from miri_jax.models import MLP, UNet, matched_network
 from miri_jax.settings import Range
-from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
+from miri_jax.types import Array, Bounds, Draw, Imputer, Info, Masked, PyTree
 
 NEUTRAL = 0.5  # what a hint says of an entry that it does not reveal
 NOISE_SCALE = 0.01
@@ -43,8 +44,37 @@ class GAINState(NamedTuple):
     discriminator: train.TrainState
 
 
-class Batch(NamedTuple):
-    """What both updates of one step see.
+class GAINSettings(NamedTuple):
+    """See `make_gain`."""
+
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+    hint_rate: float
+    alpha: float
+    ema_decay: float
+    chunk: int
+    model: Mapping[str, Any] | None
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of both networks."""
+        return optax.adam(self.learning_rate)
+
+    def network(self, example: Array) -> MLP | UNet:
+        """Generator or discriminator of examples as one, `[*dims]`."""
+        return matched_network(example, self.model)
+
+
+class Players(NamedTuple):
+    """The two networks, as in `GAINState`."""
+
+    generator: train.TrainState
+    discriminator: train.TrainState
+
+
+class Hinted(NamedTuple):
+    """Rows with hints: what both updates of one step see.
 
     Attributes:
       x: `[b, *dims]` in [0, 1], noise where missing.
@@ -122,6 +152,182 @@ def _mean(values: Array, where: Array) -> Array:
     return total / jnp.maximum(jnp.sum(where), 1)
 
 
+def generate(
+    settings: GAINSettings, params: PyTree, x: Array, m: Array
+) -> Array:
+    """One example's entries in [0, 1], `[*dims]`, from noise in its gaps."""
+    network = settings.network(x)
+    return jax.nn.sigmoid(network.apply({"params": params}, x, m))
+
+
+def discriminate(
+    settings: GAINSettings, params: PyTree, x: Array, hint: Array
+) -> Array:
+    """Log odds `[*dims]` that entries of a filled example are observed."""
+    return settings.network(x).apply({"params": params}, x, hint)
+
+
+def fill_batch(
+    settings: GAINSettings, params: PyTree, batch: Hinted
+) -> tuple[Array, Array]:
+    """What the generator makes of a batch, and the batch filled with it.
+
+    Returns:
+      `[b, *dims]` each, in [0, 1].
+    """
+    one = partial(generate, settings)
+    generated = jax.vmap(one, (None, 0, 0))(params, batch.x, batch.m)
+    return generated, merge(batch.x, generated, batch.m)
+
+
+def judge_batch(
+    settings: GAINSettings, params: PyTree, filled: Array, batch: Hinted
+) -> Array:
+    """The discriminator's log odds `[b, *dims]` of a filled batch."""
+    one = partial(discriminate, settings)
+    return jax.vmap(one, (None, 0, 0))(params, filled, batch.hint)
+
+
+def discriminator_objective(
+    params: PyTree, settings: GAINSettings, filled: Array, batch: Hinted
+) -> Array:
+    """What the discriminator lowers, a function of its parameters.
+
+    Args:
+      params: the discriminator's.
+      settings: of the method.
+      filled: `[b, *dims]`, the batch as the generator fills it.
+      batch: the batch.
+    """
+    logits = judge_batch(settings, params, filled, batch)
+    return discriminator_loss(logits, batch.m, batch.revealed)
+
+
+def generator_objective(
+    params: PyTree, settings: GAINSettings, rival: PyTree, batch: Hinted
+) -> tuple[Array, Array]:
+    """What the generator lowers, a function of its parameters.
+
+    Args:
+      params: the generator's.
+      settings: of the method.
+      rival: the discriminator's parameters.
+      batch: the batch.
+
+    Returns:
+      The objective, and the error of reconstruction in it.
+    """
+    generated, filled = fill_batch(settings, params, batch)
+    logits = judge_batch(settings, rival, filled, batch)
+    adversarial = adversarial_loss(logits, batch.m, batch.revealed)
+    error = reconstruction_loss(batch.x, generated, batch.m)
+    return adversarial + settings.alpha * error, error
+
+
+def draw_hinted(
+    settings: GAINSettings, key: Array, x: Array, m: Array
+) -> Hinted:
+    """Draws rows of a table `[n, *dims]` in [0, 1], noise and hints."""
+    key_rows, key_noise, key_hint = jax.random.split(key, 3)
+    rows = jax.random.randint(
+        key_rows, (settings.batch_size,), 0, len(x), jnp.int32
+    )
+    m = m[rows]
+    noise = jax.random.uniform(key_noise, m.shape, x.dtype, 0, NOISE_SCALE)
+    hint, revealed = draw_hint(key_hint, m, settings.hint_rate)
+    return Hinted(merge(x[rows], noise, m), m, hint, revealed)
+
+
+def play(
+    settings: GAINSettings, players: Players, batch: Hinted
+) -> tuple[Players, Info]:
+    """One update of the discriminator, then one of the generator.
+
+    Both see the same batch; the generator meets the discriminator after its
+    update.
+    """
+    generator, discriminator = players
+    _, filled = fill_batch(settings, generator.params, batch)
+    loss, grads = jax.value_and_grad(discriminator_objective)(
+        discriminator.params, settings, filled, batch
+    )
+    discriminator = train.update(discriminator, grads, settings.optimizer)
+    (total, error), grads = jax.value_and_grad(
+        generator_objective, has_aux=True
+    )(generator.params, settings, discriminator.params, batch)
+    generator = train.update(
+        generator, grads, settings.optimizer, settings.ema_decay
+    )
+    info = {
+        "loss": total,
+        "reconstruction_loss": error,
+        "discriminator_loss": loss,
+    }
+    return Players(generator, discriminator), info
+
+
+def init(settings: GAINSettings, key: Array, data: Masked) -> GAINState:
+    """Two fresh networks, and zeros in the gaps."""
+    key_generator, key_discriminator = jax.random.split(key)
+
+    def fresh(key: Array) -> train.TrainState:
+        x = data.x[0]
+        params = settings.network(x).init(key, x, x)["params"]
+        return train.init_train_state(params, settings.optimizer)
+
+    return GAINState(
+        iteration=jnp.int32(0),
+        x=merge(data.x, jnp.zeros_like(data.x), data.m),
+        bounds=observed_bounds(data.x, data.m),
+        generator=fresh(key_generator),
+        discriminator=fresh(key_discriminator),
+    )
+
+
+def step(
+    settings: GAINSettings, key: Array, state: GAINState, data: Masked
+) -> tuple[GAINState, Info]:
+    """`num_steps` updates of both networks, and a draw of the table."""
+    key_fit, key_draw = jax.random.split(key)
+    to_units = jax.vmap(to_unit, (0, 0, None))
+    x = to_units(data.x, data.m, state.bounds)
+
+    def one(players: Players, s: Array) -> tuple[Players, Info]:
+        key = jax.random.fold_in(key_fit, s)
+        return play(settings, players, draw_hinted(settings, key, x, data.m))
+
+    players = Players(state.generator, state.discriminator)
+    players, info = jax.lax.scan(one, players, jnp.arange(settings.num_steps))
+    state = state._replace(
+        iteration=state.iteration + 1,
+        generator=players.generator,
+        discriminator=players.discriminator,
+    )
+    return state._replace(x=impute(settings, key_draw, state, data)), info
+
+
+def impute(
+    settings: GAINSettings,
+    key: Array,
+    state: GAINState,
+    data: Masked,
+    draw: Draw | None = None,
+) -> Array:
+    """A draw by the average of the generator's weights."""
+    low, high = state.bounds
+
+    def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
+        del x  # the old filling
+        unit = to_unit(x_obs, m, state.bounds)
+        uniform = NOISE_SCALE * jax.scipy.special.ndtr(noise)
+        unit = merge(unit, uniform, m)
+        unit = generate(settings, state.generator.ema, unit, m)
+        return low + (high - low) * unit
+
+    rows = gap_rows(data.m)
+    return move_rows(key, data.x, data, rows, move, settings.chunk, draw)
+
+
 def make_gain(
     *,
     num_iterations: int = 10,
@@ -162,105 +368,16 @@ def make_gain(
     Returns:
       The imputer, see `types.Imputer`.
     """
-    network = partial(matched_network, model=model)
-    optimizer = optax.adam(learning_rate)
-
-    def generate(params: PyTree, x: Array, m: Array) -> Array:
-        return jax.nn.sigmoid(network(x).apply({"params": params}, x, m))
-
-    def discriminate(params: PyTree, x: Array, hint: Array) -> Array:
-        return network(x).apply({"params": params}, x, hint)
-
-    generate_batch = jax.vmap(generate, (None, 0, 0))
-    discriminate_batch = jax.vmap(discriminate, (None, 0, 0))
-
-    def discriminator_objective(params: PyTree, x: Array, batch: Batch):
-        logits = discriminate_batch(params, x, batch.hint)
-        return discriminator_loss(logits, batch.m, batch.revealed)
-
-    def generator_objective(params: PyTree, rival: PyTree, batch: Batch):
-        generated = generate_batch(params, batch.x, batch.m)
-        filled = merge(batch.x, generated, batch.m)
-        logits = discriminate_batch(rival, filled, batch.hint)
-        adversarial = adversarial_loss(logits, batch.m, batch.revealed)
-        error = reconstruction_loss(batch.x, generated, batch.m)
-        return adversarial + alpha * error, error
-
-    def sample_batch(key: Array, x: Array, m: Array) -> Batch:
-        key_rows, key_noise, key_hint = jax.random.split(key, 3)
-        rows = jax.random.randint(key_rows, (batch_size,), 0, len(x), jnp.int32)
-        m = m[rows]
-        noise = jax.random.uniform(key_noise, m.shape, x.dtype, 0, NOISE_SCALE)
-        return Batch(
-            merge(x[rows], noise, m), m, *draw_hint(key_hint, m, hint_rate)
-        )
-
-    def fresh(key: Array, x: Array) -> train.TrainState:
-        params = network(x).init(key, x, x)["params"]
-        return train.init_train_state(params, optimizer)
-
-    @jax.jit
-    def init(key, data):
-        key_generator, key_discriminator = jax.random.split(key)
-        return GAINState(
-            iteration=jnp.int32(0),
-            x=merge(data.x, jnp.zeros_like(data.x), data.m),
-            bounds=observed_bounds(data.x, data.m),
-            generator=fresh(key_generator, data.x[0]),
-            discriminator=fresh(key_discriminator, data.x[0]),
-        )
-
-    def moved(key, state, data, draw=None):
-        low, high = state.bounds
-
-        def move(noise: Array, x: Array, x_obs: Array, m: Array) -> Array:
-            del x  # the old filling
-            unit = to_unit(x_obs, m, state.bounds)
-            uniform = NOISE_SCALE * jax.scipy.special.ndtr(noise)
-            unit = merge(unit, uniform, m)
-            return low + (high - low) * generate(state.generator.ema, unit, m)
-
-        rows = gap_rows(data.m)
-        return move_rows(key, data.x, data, rows, move, chunk, draw)
-
-    @partial(jax.jit, donate_argnums=1)
-    def step(key, state, data):
-        key_fit, key_draw = jax.random.split(key)
-        to_units = jax.vmap(to_unit, (0, 0, None))
-        x = to_units(data.x, data.m, state.bounds)
-
-        def play(players, s):
-            generator, discriminator = players
-            batch = sample_batch(jax.random.fold_in(key_fit, s), x, data.m)
-            generated = generate_batch(generator.params, batch.x, batch.m)
-            filled = merge(batch.x, generated, batch.m)
-            loss, grads = jax.value_and_grad(discriminator_objective)(
-                discriminator.params, filled, batch
-            )
-            discriminator = train.update(discriminator, grads, optimizer)
-            (total, error), grads = jax.value_and_grad(
-                generator_objective, has_aux=True
-            )(generator.params, discriminator.params, batch)
-            generator = train.update(generator, grads, optimizer, ema_decay)
-            info = {
-                "loss": total,
-                "reconstruction_loss": error,
-                "discriminator_loss": loss,
-            }
-            return (generator, discriminator), info
-
-        players = state.generator, state.discriminator
-        players, info = jax.lax.scan(play, players, jnp.arange(num_steps))
-        generator, discriminator = players
-        state = state._replace(
-            iteration=state.iteration + 1,
-            generator=generator,
-            discriminator=discriminator,
-        )
-        return state._replace(x=moved(key_draw, state, data)), info
-
-    @jax.jit
-    def impute(key, state, data, draw: Draw | None = None):
-        return moved(key, state, data, draw)
-
-    return Imputer(init, step, impute, num_iterations)
+    settings = GAINSettings(
+        num_steps=num_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        hint_rate=hint_rate,
+        alpha=alpha,
+        ema_decay=ema_decay,
+        chunk=chunk,
+        model=model,
+    )
+    return compiled(
+        settings, num_iterations, init=init, step=step, impute=impute
+    )

@@ -18,9 +18,10 @@ from miri_jax.core import train
 from miri_jax.core.flow import merge
 from miri_jax.core.rows import gap_rows, move_rows
 from miri_jax.core.statistics import observed_bounds, observed_mean
-from miri_jax.models import matched_mlp
+from miri_jax.imputers._form import compiled
+from miri_jax.models import MLP, matched_mlp
 from miri_jax.settings import Range
-from miri_jax.types import Array, Bounds, Draw, Imputer, PyTree
+from miri_jax.types import Array, Bounds, Draw, Imputer, Info, Masked, PyTree
 
 ScoreFn = Callable[[PyTree, Array], Array]
 
@@ -47,6 +48,34 @@ class KnewImpState(NamedTuple):
     train: train.TrainState
 
 
+class KnewImpSettings(NamedTuple):
+    """See `make_knewimp`."""
+
+    num_steps: int
+    batch_size: int
+    learning_rate: float
+    noise_scale: float
+    imputed_weight: float
+    initial_noise: float
+    flow_steps: int
+    step_size: float
+    bandwidth: float
+    entropy_reg: float
+    num_partners: int
+    chunk: int
+    model: Mapping[str, Any] | None
+
+    @property
+    def network(self) -> MLP:
+        """To `noise_scale` times the score of one example."""
+        return matched_mlp(self.model)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of the score network."""
+        return optax.adam(self.learning_rate)
+
+
 class Particles(NamedTuple):
     """The table's distribution, as the kernel sees it.
 
@@ -59,7 +88,21 @@ class Particles(NamedTuple):
     score: Array
 
 
-def denoising_loss(
+class Noisy(NamedTuple):
+    """A batch of score matching.
+
+    Attributes:
+      x: `[b, *dims]`, filled rows.
+      noise: `[b, *dims]`, standard normal.
+      weight: `[b, *dims]`, >= 0: weight of each entry.
+    """
+
+    x: Array
+    noise: Array
+    weight: Array
+
+
+def score_loss(
     params: PyTree,
     score_fn: ScoreFn,
     x: Array,
@@ -155,7 +198,9 @@ def flow_row(
     """
     optimizer = optax.adam(step_size)
 
-    def one_step(carry: Any, _: None) -> tuple[Any, None]:
+    def one_step(
+        carry: tuple[Array, optax.OptState], _: None
+    ) -> tuple[tuple[Array, optax.OptState], None]:
         x, opt_state = carry
         u = kernel_velocity(
             x.ravel(), score_fn(x).ravel(), particles, bandwidth, entropy_reg
@@ -168,6 +213,143 @@ def flow_row(
 
     start = x, optimizer.init(x)
     return jax.lax.scan(one_step, start, None, length=num_steps)[0][0]
+
+
+def score(settings: KnewImpSettings, params: PyTree, x: Array) -> Array:
+    """s(x), `[*dims]`, of one example by the network."""
+    return settings.network.apply({"params": params}, x) / settings.noise_scale
+
+
+def start_row(settings: KnewImpSettings, noise: Array, mean: Array) -> Array:
+    """Where the flow of one row starts, `[*dims]`: near the columns' means."""
+    return mean + settings.initial_noise * noise
+
+
+def draw_noisy(
+    settings: KnewImpSettings, key: Array, x: Array, m: Array
+) -> Noisy:
+    """Draws rows of a filled table `[n, *dims]` with their mask, and noise."""
+    key_rows, key_noise = jax.random.split(key)
+    rows = jax.random.randint(
+        key_rows, (settings.batch_size,), 0, len(x), jnp.int32
+    )
+    x = x[rows]
+    weight = jnp.where(m[rows], x.dtype.type(1), settings.imputed_weight)
+    return Noisy(x, jax.random.normal(key_noise, x.shape, x.dtype), weight)
+
+
+def fit_score(
+    settings: KnewImpSettings,
+    key: Array,
+    network: train.TrainState,
+    x: Array,
+    m: Array,
+) -> tuple[train.TrainState, Array]:
+    """`num_steps` of score matching on a filled table, and their losses."""
+
+    def loss_fn(params: PyTree, batch: Noisy) -> tuple[Array, Info]:
+        s = partial(score, settings)
+        sigma = settings.noise_scale
+        return score_loss(params, s, *batch[:2], sigma, batch.weight), {}
+
+    return train.fit(
+        key,
+        network,
+        lambda key: draw_noisy(settings, key, x, m),
+        settings.num_steps,
+        loss_fn=loss_fn,
+        optimizer=settings.optimizer,
+    )
+
+
+def flow_table(
+    settings: KnewImpSettings,
+    key: Array,
+    state: KnewImpState,
+    data: Masked,
+    x: Array | None = None,
+    draw: Draw | None = None,
+) -> Array:
+    """Moves the missing entries of all rows by `flow_row`.
+
+    Args:
+      settings: of the method.
+      key: PRNG key.
+      state: the score network, and the partners of the kernel.
+      data: the table with gaps.
+      x: `[n, *dims]`, the filled table to flow on from; None for a fresh start.
+      draw: see `types.Imputer`.
+
+    Returns:
+      `[n, *dims]`; observed entries are those of `data`, bit for bit.
+    """
+    flat = lambda a: a.reshape(len(state.partners), -1)
+    score_fn = partial(score, settings, state.train.params)
+    particles = Particles(
+        flat(state.partners), flat(jax.vmap(score_fn)(state.partners))
+    )
+
+    def move(noise: Array, x_now: Array, x_obs: Array, m: Array) -> Array:
+        del x_obs  # in x_now
+        if x is None:
+            x_now = merge(x_now, start_row(settings, noise, state.mean), m)
+        return flow_row(
+            x_now,
+            m,
+            score_fn,
+            particles,
+            state.bounds,
+            num_steps=settings.flow_steps,
+            step_size=settings.step_size,
+            bandwidth=settings.bandwidth,
+            entropy_reg=settings.entropy_reg,
+        )
+
+    start, rows = data.x if x is None else x, gap_rows(data.m)
+    return move_rows(key, start, data, rows, move, settings.chunk, draw)
+
+
+def init(settings: KnewImpSettings, key: Array, data: Masked) -> KnewImpState:
+    """A fresh network, and a table filled near the columns' means."""
+    key_net, key_fill, key_rows = jax.random.split(key, 3)
+    params = settings.network.init(key_net, data.x[0])["params"]
+    mean = observed_mean(data.x, data.m)
+    noise = jax.random.normal(key_fill, data.x.shape, data.x.dtype)
+    fill = jax.vmap(partial(start_row, settings), (0, None))(noise, mean)
+    x = merge(data.x, fill, data.m)
+    every = jnp.arange(len(x), dtype=jnp.int32)
+    rows = jax.random.permutation(key_rows, every)[: settings.num_partners]
+    return KnewImpState(
+        iteration=jnp.int32(0),
+        x=x,
+        mean=mean,
+        bounds=observed_bounds(data.x, data.m),
+        rows=rows,
+        partners=x[rows],
+        train=train.init_train_state(params, settings.optimizer),
+    )
+
+
+def step(
+    settings: KnewImpSettings, key: Array, state: KnewImpState, data: Masked
+) -> tuple[KnewImpState, Info]:
+    """The score of the filled table, and the flow that it drives."""
+    key_fit, key_flow = jax.random.split(key)
+    network, losses = fit_score(settings, key_fit, state.train, state.x, data.m)
+    state = state._replace(iteration=state.iteration + 1, train=network)
+    x = flow_table(settings, key_flow, state, data, state.x)
+    return state._replace(x=x, partners=x[state.rows]), {"loss": losses}
+
+
+def impute(
+    settings: KnewImpSettings,
+    key: Array,
+    state: KnewImpState,
+    data: Masked,
+    draw: Draw | None = None,
+) -> Array:
+    """A draw: the flow of one iteration from a fresh start."""
+    return flow_table(settings, key, state, data, draw=draw)
 
 
 def make_knewimp(
@@ -222,97 +404,21 @@ def make_knewimp(
     Returns:
       The imputer, see `types.Imputer`.
     """
-    network = matched_mlp(model)
-    optimizer = optax.adam(learning_rate)
-
-    def score(params: PyTree, x: Array) -> Array:
-        return network.apply({"params": params}, x) / noise_scale
-
-    def initial(noise: Array, mean: Array) -> Array:
-        return mean + initial_noise * noise
-
-    def moved(key, state, x, data, draw=None):
-        """Flows on from the filled table x; from a fresh start where None."""
-        params = state.train.params
-        flat = lambda a: a.reshape(len(state.partners), -1)
-        score_fn = partial(score, params)
-        particles = Particles(
-            flat(state.partners), flat(jax.vmap(score_fn)(state.partners))
-        )
-
-        def move(noise: Array, x_now: Array, x_obs: Array, m: Array) -> Array:
-            del x_obs  # in x_now
-            if x is None:
-                x_now = merge(x_now, initial(noise, state.mean), m)
-            return flow_row(
-                x_now,
-                m,
-                score_fn,
-                particles,
-                state.bounds,
-                num_steps=flow_steps,
-                step_size=step_size,
-                bandwidth=bandwidth,
-                entropy_reg=entropy_reg,
-            )
-
-        start = data.x if x is None else x
-        return move_rows(key, start, data, gap_rows(data.m), move, chunk, draw)
-
-    @jax.jit
-    def init(key, data):
-        key_net, key_fill, key_rows = jax.random.split(key, 3)
-        params = network.init(key_net, data.x[0])["params"]
-        mean = observed_mean(data.x, data.m)
-        noise = jax.random.normal(key_fill, data.x.shape, data.x.dtype)
-        fill = jax.vmap(initial, (0, None))(noise, mean)
-        x = merge(data.x, fill, data.m)
-        n = len(x)
-        rows = jax.random.permutation(key_rows, jnp.arange(n, dtype=jnp.int32))
-        rows = rows[:num_partners]
-        return KnewImpState(
-            iteration=jnp.int32(0),
-            x=x,
-            mean=mean,
-            bounds=observed_bounds(data.x, data.m),
-            rows=rows,
-            partners=x[rows],
-            train=train.init_train_state(params, optimizer),
-        )
-
-    @partial(jax.jit, donate_argnums=1)
-    def step(key, state, data):
-        key_fit, key_flow = jax.random.split(key)
-
-        def sample_batch(key):
-            key_rows, key_noise = jax.random.split(key)
-            rows = jax.random.randint(
-                key_rows, (batch_size,), 0, len(state.x), jnp.int32
-            )
-            x = state.x[rows]
-            weight = jnp.where(data.m[rows], x.dtype.type(1), imputed_weight)
-            return x, jax.random.normal(key_noise, x.shape, x.dtype), weight
-
-        def loss_fn(params, batch):
-            x, noise, weight = batch
-            loss = denoising_loss(params, score, x, noise, noise_scale, weight)
-            return loss, {}
-
-        network, losses = train.fit(
-            key_fit,
-            state.train,
-            sample_batch,
-            num_steps,
-            loss_fn=loss_fn,
-            optimizer=optimizer,
-        )
-        state = state._replace(iteration=state.iteration + 1, train=network)
-        x = moved(key_flow, state, state.x, data)
-        state = state._replace(x=x, partners=x[state.rows])
-        return state, {"loss": losses}
-
-    @jax.jit
-    def impute(key, state, data, draw: Draw | None = None):
-        return moved(key, state, None, data, draw)
-
-    return Imputer(init, step, impute, num_iterations)
+    settings = KnewImpSettings(
+        num_steps=num_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        noise_scale=noise_scale,
+        imputed_weight=imputed_weight,
+        initial_noise=initial_noise,
+        flow_steps=flow_steps,
+        step_size=step_size,
+        bandwidth=bandwidth,
+        entropy_reg=entropy_reg,
+        num_partners=num_partners,
+        chunk=chunk,
+        model=model,
+    )
+    return compiled(
+        settings, num_iterations, init=init, step=step, impute=impute
+    )

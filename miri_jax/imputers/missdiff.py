@@ -14,24 +14,26 @@ import jax.numpy as jnp
 from miri_jax.core.flow import merge
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _ddpm
+from miri_jax.imputers._form import compiled
 from miri_jax.settings import Range
 from miri_jax.types import Array, Bounds, Imputer, Masked
 
 
-def draw_batch(
+def observed_batch(
     key: Array, data: Masked, schedule: _ddpm.Schedule, batch_size: int
 ) -> _ddpm.Batch:
     """Rows, times and noise; observed entries count (Algorithm 1)."""
-    _, m, t, noise, x_t = _ddpm.draw_rows(key, data, schedule, batch_size)
+    _, m, t, noise, x_t = _ddpm.diffuse_rows(key, data, schedule, batch_size)
     return _ddpm.Batch((x_t,), noise, m, t)
 
 
 def generate(
     key: Array,
-    predict: Callable[..., Array],
+    predict: _ddpm.Predict,
     schedule: _ddpm.Schedule,
     bounds: Bounds,
-    **settings: Any,
+    constrain: Callable[[Array, Array, Array], Array] | None = None,
+    resamplings: int = 1,
 ) -> Array:
     """A complete row `[*dims]` (Algorithm 3).
 
@@ -39,21 +41,22 @@ def generate(
       key: PRNG key.
       predict: `(inputs, t) -> [*dims]`, the noise.
       schedule: the noise schedule.
-      bounds: see `_ddpm.ancestral`.
-      **settings: see `_ddpm.ancestral`.
+      bounds: and the others, see `_ddpm.ancestral`.
+      constrain: None for a row without observed entries.
+      resamplings: of each step.
     """
     noise = lambda x, t: predict((x,), t)
-    return _ddpm.ancestral(key, noise, schedule, bounds, **settings)
+    return _ddpm.ancestral(key, noise, schedule, bounds, constrain, resamplings)
 
 
 def inpaint(
     key: Array,
-    predict: Callable[..., Array],
+    predict: _ddpm.Predict,
     schedule: _ddpm.Schedule,
     bounds: Bounds,
     x_obs: Array,
     m: Array,
-    **settings: Any,
+    resamplings: int = 1,
 ) -> Array:
     """One row's imputation (Algorithm 2).
 
@@ -72,9 +75,34 @@ def inpaint(
         diffused = _ddpm.diffuse(schedule, jnp.where(m, x_obs, 0), noise, t)
         return merge(diffused, x, m)
 
-    return generate(
-        key, predict, schedule, bounds, constrain=observe, **settings
+    return generate(key, predict, schedule, bounds, observe, resamplings)
+
+
+def sample(
+    settings: _ddpm.DiffusionSettings,
+    key: Array,
+    state: _ddpm.DiffusionState,
+    shape: tuple[int, ...],
+) -> Array:
+    """Complete rows of a `shape` (k, *dims), `chunk` at a time.
+
+    Raises:
+      ConfigError: if the fit is to rows of another shape.
+    """
+    n, *dims = shape
+    if tuple(dims) != state.x.shape[1:]:
+        raise ConfigError(
+            f"rows of shape {tuple(dims)} cannot be sampled: the fit is to"
+            f" rows of shape {state.x.shape[1:]}"
+        )
+    one = partial(
+        generate,
+        predict=partial(_ddpm.predict, settings, state.train.ema),
+        schedule=settings.schedule,
+        bounds=state.bounds,
     )
+    keys = jax.random.split(key, n)
+    return jax.lax.map(one, keys, batch_size=min(settings.chunk, n))
 
 
 def make_missdiff(
@@ -104,7 +132,7 @@ def make_missdiff(
     Args:
       num_iterations: parts that the fit is cut into.
       num_steps: SGD steps in each; None for 250 epochs in all, within bounds,
-        see `_ddpm.auto_steps`.
+        see `_ddpm.epoch_steps`.
       batch_size: rows in each SGD step.
       learning_rate: of Adam, at first.
       decay: factor of `_ddpm.step_decay_adam`.
@@ -119,8 +147,8 @@ def make_missdiff(
       The imputer, with `sample` for complete rows (Algorithm 3); see
       `types.Imputer`.
     """
-    diffusion = _ddpm.Diffusion(
-        draw_batch=draw_batch,
+    settings = _ddpm.DiffusionSettings(
+        draw_batch=observed_batch,
         draw_row=partial(inpaint, resamplings=resamplings),
         num_iterations=num_iterations,
         num_steps=num_steps,
@@ -132,24 +160,11 @@ def make_missdiff(
         chunk=chunk,
         model=model,
     )
-
-    def sample(
-        key: Array, state: _ddpm.DiffusionState, shape: tuple[int, ...]
-    ) -> Array:
-        n, *dims = shape
-        if tuple(dims) != state.x.shape[1:]:
-            raise ConfigError(
-                f"rows of shape {tuple(dims)} cannot be sampled: the fit is to"
-                f" rows of shape {state.x.shape[1:]}"
-            )
-        one = partial(
-            generate,
-            predict=diffusion.fitted(state),
-            schedule=diffusion.schedule,
-            bounds=state.bounds,
-        )
-        keys = jax.random.split(key, n)
-        return jax.lax.map(one, keys, batch_size=min(chunk, n))
-
-    sample = jax.jit(sample, static_argnums=2)
-    return diffusion.imputer()._replace(sample=sample)
+    return compiled(
+        settings,
+        num_iterations,
+        init=_ddpm.init,
+        step=_ddpm.step,
+        impute=_ddpm.impute,
+        sample=sample,
+    )

@@ -5,7 +5,7 @@ at random; imputation is conditioned on all observed entries. CSDI: Tashiro et
 al., 2021.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.imputers import _ddpm
+from miri_jax.imputers._form import compiled
 from miri_jax.settings import Range
 from miri_jax.types import Array, Bounds, Imputer, Masked
 
@@ -57,7 +58,7 @@ def network_inputs(x_t: Array, x: Array, cond: Array) -> tuple[Array, ...]:
     return jnp.where(cond, 0, x_t), jnp.where(cond, x, 0), cond
 
 
-def draw_batch(
+def split_batch(
     key: Array,
     data: Masked,
     schedule: _ddpm.Schedule,
@@ -67,7 +68,9 @@ def draw_batch(
 ) -> _ddpm.Batch:
     """Rows, times, noise and splits; target entries count."""
     key_rows, key_split = jax.random.split(key)
-    x, m, t, noise, x_t = _ddpm.draw_rows(key_rows, data, schedule, batch_size)
+    x, m, t, noise, x_t = _ddpm.diffuse_rows(
+        key_rows, data, schedule, batch_size
+    )
     keys = jax.random.split(key_split, batch_size)
     cond, target = jax.vmap(split_observed, (0, 0, None))(keys, m, target_share)
     return _ddpm.Batch(network_inputs(x_t, x, cond), noise, target, t)
@@ -75,7 +78,7 @@ def draw_batch(
 
 def draw_row(
     key: Array,
-    predict: Callable[..., Array],
+    predict: _ddpm.Predict,
     schedule: _ddpm.Schedule,
     bounds: Bounds,
     x_obs: Array,
@@ -114,7 +117,7 @@ def make_tabcsdi(
     Args:
       num_iterations: parts that the fit is cut into.
       num_steps: SGD steps in each; None for 250 epochs in all, within bounds,
-        see `_ddpm.auto_steps`.
+        see `_ddpm.epoch_steps`.
       batch_size: rows in each SGD step.
       learning_rate: of Adam, at first.
       decay: factor of `_ddpm.step_decay_adam`.
@@ -130,8 +133,8 @@ def make_tabcsdi(
     Returns:
       The imputer, see `types.Imputer`.
     """
-    return _ddpm.Diffusion(
-        draw_batch=partial(draw_batch, target_share=target_share),
+    settings = _ddpm.DiffusionSettings(
+        draw_batch=partial(split_batch, target_share=target_share),
         draw_row=draw_row,
         num_iterations=num_iterations,
         num_steps=num_steps,
@@ -142,4 +145,11 @@ def make_tabcsdi(
         diffusion_steps=diffusion_steps,
         chunk=chunk,
         model=model,
-    ).imputer()
+    )
+    return compiled(
+        settings,
+        num_iterations,
+        init=_ddpm.init,
+        step=_ddpm.step,
+        impute=_ddpm.impute,
+    )

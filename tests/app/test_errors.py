@@ -1,7 +1,7 @@
 """Bad input: one line that names the thing and the remedy, nothing changed.
 
 All cases are commands; what they print makes docs/errors.md, which
-`WRITE_DOCS=1 pytest tests/test_errors.py` writes anew.
+`WRITE_DOCS=1 pytest tests/app/test_errors.py` writes anew.
 """
 
 import io
@@ -385,7 +385,8 @@ def _page(rows):
         " The exit status is",
         "1, or 2 where the command line itself is wrong, and no file changes."
         " This page is made",
-        "by `WRITE_DOCS=1 pytest tests/test_errors.py`, which runs them all.",
+        "by `WRITE_DOCS=1 pytest tests/app/test_errors.py`, which runs them"
+        " all.",
         "",
         "| what is wrong | command | line |",
         "|---|---|---|",

@@ -17,8 +17,9 @@ from miri_jax.app.run import run
 from miri_jax.core import pairs
 from miri_jax.core.parallel import split_examples, spread
 from miri_jax.data.images import load_images, mean_pixels, random_shapes
+from miri_jax.engine import iterate
 from miri_jax.exceptions import DataError
-from miri_jax.imputers import iterate, make_imputer
+from miri_jax.imputers import make_imputer
 from miri_jax.models import VelocityUNet
 from miri_jax.sources.smooth import fit_errors, harmonic_draw, harmonic_fill
 from miri_jax.types import Cond, Masked

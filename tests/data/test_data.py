@@ -54,9 +54,9 @@ def test_observed_cells_come_back_as_they_came(tmp_path):
     rows = [line.split(",", 4) for line in out.read_text().splitlines()]
     assert rows[0] == ["id", "price", "size", "when", "kind"]
     assert rows[1] == ["+1", "1.50", "10", "1e-3", "b"]
-    # Gaps: mirrored into the observed range, with the column's decimals.
-    assert rows[2] == ["+3", "2.70", "12", "2e3", "a"]
-    assert rows[3] == ["+4", "3.25", "12", "0.3", "b"]
+    # Gaps: with the column's decimals, also beyond what was observed.
+    assert rows[2] == ["+3", "0.30", "12", "2e3", "a"]
+    assert rows[3] == ["+4", "3.25", "0", "0.3", "b"]
     assert rows[4] == ["+9", "2.00", "9", "5E+1", '"a, or b"']
 
 
@@ -77,8 +77,16 @@ def test_filled_tables_hold_only_what_a_file_can(tmp_path):
     filled = loaded.restore(far)
     np.testing.assert_array_equal(filled[0], table.values[0])  # observed
     np.testing.assert_array_equal(filled[1], [90, 7.2, 1])  # a level
-    # Mirrored: inside, and not all at the bounds.
-    assert 1 < filled[2, 0] < 90 and 2.5 < filled[2, 1] < 7.2
+    # Far beyond what was observed, as drawn: nothing bounds it.
+    np.testing.assert_allclose(filled[2, :2], [-2180, 122.4], rtol=1e-2)
+    table = _read(
+        tmp_path,
+        text,
+        kinds={"k": "categorical"},
+        bounds={"a": (0, None), "b": (None, 8.0)},
+    )
+    bounded = from_table(table).restore(far)
+    np.testing.assert_array_equal(bounded[2, :2], [0, 8])
     near = loaded.restore(np.array([[0.0, 0.001, 0.0]] * 3))[2]
     assert list(near[:2]) == [46.0, 4.9]  # 45.5 and 4.852, as they are written
 

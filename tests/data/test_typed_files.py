@@ -86,6 +86,30 @@ def test_every_type_comes_back(tmp_path, ending):
     assert kinds["small"] == "integer" and kinds["money"] == "real"
 
 
+@pytest.mark.parametrize("far", [-1e305, 1e305])
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_every_type_holds_what_is_imputed_however_far(tmp_path, ending, far):
+    """What no type bounds is as it was drawn; all else ends with its type."""
+    nano = pa.array([123456789 * k for k in range(N)], pa.timestamp("ns"))
+    gap = pa.scalar(None, nano.type)
+    nano = pa.compute.if_else(
+        pa.array([k % 3 == 2 for k in range(N)]), gap, nano
+    )
+    table = _typed().append_column("nano", nano)
+    write = pq.write_table if ending == "parquet" else feather.write_feather
+    read = pq.read_table if ending == "parquet" else feather.read_table
+    write(table, str(tmp_path / f"in.{ending}"))
+    found = readers.read_table(str(tmp_path / f"in.{ending}"))
+    values = np.where(found.m, found.values, far)
+    out = str(tmp_path / f"out.{ending}")
+    writers.write_table(out, found, tables.settle_table(found, values))
+    filled = read(out)
+    _assert_filled(filled, table)
+    gaps = found.missing[:, table.column_names.index("real")]
+    assert (filled["real"].to_numpy()[gaps] == far).all()
+    assert np.isfinite(filled["single"].to_numpy()).all()
+
+
 def test_every_type_comes_back_of_a_streamed_file(tmp_path):
     table = _typed()
     pq.write_table(table, tmp_path / "in.parquet")

@@ -57,7 +57,11 @@ def _mixed(n=300, rate=0.3, seed=0):
 def fitted():
     frame, gaps, truth = _mixed()
     imputer = MIRIImputer(
-        "gaussian", settings=FAST, random_state=0, n_imputations=3
+        "gaussian",
+        settings=FAST,
+        random_state=0,
+        n_imputations=3,
+        bounds={"heavy": (0, None)},
     )
     return imputer.fit(frame), frame, gaps, truth
 
@@ -156,7 +160,7 @@ def test_synthetic_rows_have_the_types_and_the_relations(fitted):
     pd.testing.assert_series_equal(rows[kept].dtypes, frame[kept].dtypes)
     r = np.corrcoef(rows["real"], rows["small"])[0, 1]
     assert abs(r - np.corrcoef(truth["real"], truth["small"])[0, 1]) < 0.15
-    assert rows["heavy"].between(*truth["heavy"].agg(["min", "max"])).all()
+    assert (rows["heavy"] > 0).all()  # as its bound says
 
 
 def test_a_saved_model_gives_the_same_values(fitted, tmp_path):
@@ -322,15 +326,20 @@ def test_a_table_without_gaps_teaches_how_to_fill_others():
 
 
 def test_bounds_are_kept_by_drawing_again():
-    """A normal column cut at 0 has no heap of imputed cells there."""
+    """A normal column cut at 0 has no heap of imputed cells there.
+
+    Where there is no bound, imputed cells go beyond what was observed.
+    """
     rng = np.random.default_rng(0)
     x = np.abs(rng.standard_normal((2000, 2)))
     x[rng.random(x.shape) < 0.3] = np.nan
     imputer = MIRIImputer(
         "gaussian", settings=FAST, random_state=0, bounds={0: (0, None)}
     )
-    filled = imputer.fit(x).transform(x)[np.isnan(x[:, 0]), 0]
-    assert filled.min() >= 0 and filled.max() <= np.nanmax(x[:, 0])
+    whole = imputer.fit(x).transform(x)
+    filled = whole[np.isnan(x[:, 0]), 0]
+    assert filled.min() >= 0
+    assert whole[np.isnan(x[:, 1]), 1].min() < 0
     assert np.mean(filled < 1e-3) < 0.01
     # A normal distribution cut there, so that a part below is as a part above.
     share = np.mean(filled < 0.2)

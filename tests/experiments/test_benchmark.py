@@ -13,7 +13,8 @@ import pytest
 
 from experiments import benchmark, generation, peers, records, tables
 from experiments.benchmark import Block, Cell, Children
-from miri_jax.imputers import draws, fit, make_imputer
+from miri_jax.engine import draws, fit
+from miri_jax.imputers import make_imputer
 from miri_jax.types import Imputer, Masked
 
 METHODS = ["mean", "nosuch", "median"]
@@ -201,11 +202,11 @@ def test_scikit_learns_peers_fill_and_name_their_settings():
     for name in ("mice", "iterative", "knn"):
         filled = peers.PEERS[name](data, 0)
         assert np.allclose(filled[data.m], data.x[data.m])
-    assert peers.settings_of("mice")["sample_posterior"] is True
-    assert peers.settings_of("knn")["n_neighbors"] == 5
-    assert peers.settings_of("missforest")["estimator__n_estimators"] == 100
+    assert peers.method_settings("mice")["sample_posterior"] is True
+    assert peers.method_settings("knn")["n_neighbors"] == 5
+    assert peers.method_settings("missforest")["estimator__n_estimators"] == 100
     for name in peers.PEERS:
-        json.dumps(benchmark.settings_of(name))
+        json.dumps(benchmark.method_settings(name))
 
 
 SMALL_MIRI = {

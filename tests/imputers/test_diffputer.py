@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from miri_jax.engine import fit
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import diffputer, fit, make_imputer
+from miri_jax.imputers import diffputer, make_imputer
 from miri_jax.imputers.diffputer import SIGMA_DATA
 from miri_jax.types import Draw, Masked
 
@@ -100,7 +101,7 @@ def test_loss_equals_its_closed_form():
     def skip_only(x, sigma):
         return diffputer.preconditioning(sigma)[0] * x
 
-    zero, _ = diffputer.denoising_loss(jax.random.clone(key_loss), skip_only, x)
+    zero, _ = diffputer.edm_loss(jax.random.clone(key_loss), skip_only, x)
     assert float(zero) == pytest.approx(1, abs=0.02)
     # Along the eigenvector of variance v: weight * v sigma^2 / (v + sigma^2).
     points, weights = np.polynomial.hermite_e.hermegauss(80)
@@ -109,7 +110,7 @@ def test_loss_equals_its_closed_form():
     v = data * np.linalg.eigvalsh(COV)[:, None]
     values = (square + data) / (square * data) * v * square / (v + square)
     expected = np.mean(values @ weights) / weights.sum()
-    exact, _ = diffputer.denoising_loss(key_loss, _normal_denoiser(COV), x)
+    exact, _ = diffputer.edm_loss(key_loss, _normal_denoiser(COV), x)
     assert float(exact) == pytest.approx(expected, rel=0.02)
     assert expected < 0.9
 
@@ -231,7 +232,7 @@ def test_samples_have_the_moments_of_the_filled_table(fitted):
 
 def test_steps_grow_with_the_table_between_bounds():
     shapes = (506, 13), (4096, 32), (10**6, 20)
-    assert [diffputer.auto_steps(shape) for shape in shapes] == [
+    assert [diffputer.table_steps(shape) for shape in shapes] == [
         500,
         2000,
         4000,

@@ -1,5 +1,8 @@
 """GAIN: hint, losses, what a discriminator can and cannot tell."""
 
+from functools import partial
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,6 +78,140 @@ def test_unit_scale_comes_from_observed_entries_only():
     np.testing.assert_array_equal(bounds.high - bounds.low, [2, 0, 0])
     unit = jax.vmap(gain.to_unit, (0, 0, None))(x, m, bounds)
     np.testing.assert_array_equal(unit, [[0, 0, 0], [1, 0, 0], [0, 0, 0]])
+
+
+SETTINGS = gain.GAINSettings(
+    num_steps=1,
+    batch_size=64,
+    learning_rate=1e-3,
+    hint_rate=0.5,
+    alpha=10.0,
+    ema_decay=0.9,
+    chunk=64,
+    model={"width": 8, "depth": 1},
+)
+
+
+@pytest.fixture(scope="module")
+def game():
+    """A table, its state before the first step, and one batch of it."""
+    truth, m = _correlated(200)
+    data = Masked(jnp.where(m, truth, 0), jnp.asarray(m))
+    init = jax.jit(partial(gain.init, SETTINGS))
+    state = init(jax.random.key(0), data)
+    unit = jax.vmap(gain.to_unit, (0, 0, None))(data.x, data.m, state.bounds)
+    draw = jax.jit(partial(gain.draw_hinted, SETTINGS))
+    batch = draw(jax.random.key(1), unit, data.m)
+    players = gain.Players(state.generator, state.discriminator)
+    return unit, data.m, players, batch
+
+
+def test_a_batch_is_rows_with_noise_in_their_gaps(game):
+    unit, m, _, batch = game
+    assert batch.x.shape == batch.m.shape == (64, 2)
+    unit, m, seen = map(np.asarray, (unit, m, np.where(batch.m, batch.x, 0)))
+    rows = {(*x.tolist(), *o.tolist()) for x, o in zip(unit, m)}
+    for x, o in zip(seen, np.asarray(batch.m)):
+        assert (*x.tolist(), *o.tolist()) in rows
+    noise = np.asarray(batch.x)[~np.asarray(batch.m)]
+    assert (noise >= 0).all() and noise.max() < gain.NOISE_SCALE
+    assert len(np.unique(noise)) == len(noise)
+
+
+def test_a_filled_batch_keeps_what_was_observed(game):
+    _, _, players, batch = game
+    generated, filled = gain.fill_batch(
+        SETTINGS, players.generator.params, batch
+    )
+    m = np.asarray(batch.m)
+    made = np.asarray(generated)
+    assert (made > 0).all() and (made < 1).all()
+    np.testing.assert_array_equal(np.asarray(filled)[m], batch.x[m])
+    np.testing.assert_array_equal(np.asarray(filled)[~m], made[~m])
+
+
+def test_objectives_are_their_losses(game):
+    """Each is its losses at the rival's present parameters, in closed form."""
+    _, _, (generator, discriminator), batch = game
+    generated, filled = gain.fill_batch(SETTINGS, generator.params, batch)
+    odds = gain.judge_batch(SETTINGS, discriminator.params, filled, batch)
+    probability = 1 / (1 + np.exp(-np.asarray(odds, np.float64)))
+    m, open_ = np.asarray(batch.m), ~np.asarray(batch.revealed)
+    right = np.where(m, probability, 1 - probability)
+    found = gain.discriminator_objective(
+        discriminator.params, SETTINGS, filled, batch
+    )
+    assert float(found) == pytest.approx(-np.log(right[open_]).mean(), rel=1e-5)
+    fooled = np.where(m, 0, -np.log(probability))[open_].mean()
+    error = np.square(np.asarray(batch.x - generated)[m]).mean()
+    total, part = gain.generator_objective(
+        generator.params, SETTINGS, discriminator.params, batch
+    )
+    assert float(part) == pytest.approx(error, rel=1e-5)
+    assert float(total) == pytest.approx(fooled + 10 * error, rel=1e-5)
+
+
+def _play(settings, players, batch):
+    return jax.jit(partial(gain.play, settings))(players, batch)
+
+
+def test_one_step_lowers_the_loss_of_each_player(game):
+    """On the batch of the step, with the other player held."""
+    _, _, before, batch = game
+    after, info = _play(SETTINGS, before, batch)
+    _, filled = gain.fill_batch(SETTINGS, before.generator.params, batch)
+    at = lambda players: gain.discriminator_objective(
+        players.discriminator.params, SETTINGS, filled, batch
+    )
+    assert float(info["discriminator_loss"]) == pytest.approx(
+        float(at(before)), rel=1e-5
+    )
+    assert at(after) < at(before)
+    # The generator meets the discriminator after its update.
+    at = lambda players: gain.generator_objective(
+        players.generator.params, SETTINGS, after.discriminator.params, batch
+    )[0]
+    assert float(info["loss"]) == pytest.approx(float(at(before)), rel=1e-5)
+    assert at(after) < at(before)
+
+
+def test_the_generators_loss_leaves_the_discriminator_alone(game):
+    """Its update is Adam's on its own loss, whatever the generator wants."""
+    _, _, before, batch = game
+    after, _ = _play(SETTINGS, before, batch)
+    other, _ = _play(SETTINGS._replace(alpha=0.0), before, batch)
+    chex.assert_trees_all_equal(after.discriminator, other.discriminator)
+    assert not np.array_equal(
+        jax.tree.leaves(after.generator.params)[1],
+        jax.tree.leaves(other.generator.params)[1],
+    )
+    # By Adam's first step, each parameter moves by the rate against the sign.
+    _, filled = gain.fill_batch(SETTINGS, before.generator.params, batch)
+    params = before.discriminator.params
+    objective = lambda p: gain.discriminator_objective(
+        p, SETTINGS, filled, batch
+    )
+    grads = jax.jit(jax.grad(objective))(params)
+    expected = jax.tree.map(
+        lambda p, g: p - 1e-3 * g / (abs(g) + 1e-8), params, grads
+    )
+    chex.assert_trees_all_close(after.discriminator.params, expected, atol=1e-6)
+
+
+def test_the_average_is_of_the_generators_weights_only(game):
+    """The discriminator's is its last weights: no draw is made with it."""
+    _, _, before, batch = game
+    after, _ = _play(SETTINGS, before, batch)
+    chex.assert_trees_all_equal(
+        after.discriminator.ema, after.discriminator.params
+    )
+    # Warmed up: the first decay is 1 / 10.
+    expected = jax.tree.map(
+        lambda old, new: 0.1 * old + 0.9 * new,
+        before.generator.params,
+        after.generator.params,
+    )
+    chex.assert_trees_all_close(after.generator.ema, expected, atol=1e-6)
 
 
 def _held_out_entropy(filled, m):

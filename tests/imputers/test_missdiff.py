@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from miri_jax.engine import fit
 from miri_jax.exceptions import ConfigError
-from miri_jax.imputers import _ddpm, fit, make_imputer, missdiff
+from miri_jax.imputers import _ddpm, make_imputer, missdiff
 from miri_jax.types import Bounds, Masked
 
 WIDE = Bounds(jnp.full(2, -9.0), jnp.full(2, 9.0))
@@ -62,7 +63,7 @@ def test_step_decay_at_the_stated_shares():
     ],
 )
 def test_steps_are_epochs_within_bounds(rows, steps):
-    assert _ddpm.auto_steps(rows, 64) == steps
+    assert _ddpm.epoch_steps(rows, 64) == steps
 
 
 def test_ancestral_sampling_of_a_normal_is_as_computed():
@@ -121,7 +122,7 @@ def _batch(key, n=64):
 def test_loss_of_a_zero_network_is_the_mean_square_of_the_noise(key):
     batch = _batch(key)
     zero = lambda params, inputs, t: jnp.zeros_like(inputs[0])
-    loss, _ = _ddpm.denoising_loss((), zero, batch)
+    loss, _ = _ddpm.noise_loss((), zero, batch)
     expected = np.mean(np.asarray(batch.noise)[np.asarray(batch.counts)] ** 2)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
@@ -130,22 +131,22 @@ def test_loss_ignores_entries_that_do_not_count(key):
     """Neither what is predicted there nor the noise there."""
     batch = _batch(key)
     same = lambda params, inputs, t: inputs[0]
-    loss, _ = _ddpm.denoising_loss((), same, batch)
+    loss, _ = _ddpm.noise_loss((), same, batch)
     off = jnp.where(batch.counts, 0, jnp.nan)
     other = batch._replace(
         inputs=(batch.inputs[0] + off,), noise=batch.noise - off
     )
-    assert float(_ddpm.denoising_loss((), same, other)[0]) == float(loss)
+    assert float(_ddpm.noise_loss((), same, other)[0]) == float(loss)
     empty = batch._replace(counts=jnp.zeros_like(batch.counts))
-    assert float(_ddpm.denoising_loss((), same, empty)[0]) == 0
+    assert float(_ddpm.noise_loss((), same, empty)[0]) == 0
 
 
 def test_batches_are_diffused_rows_with_zeros_in_the_gaps(key, table):
     data, _ = table
     schedule = _ddpm.quadratic_schedule(50)
     hidden = Masked(jnp.where(data.m, data.x, jnp.nan), data.m)
-    draw_batch = jax.jit(missdiff.draw_batch, static_argnums=3)
-    batch = draw_batch(key, hidden, schedule, 500)
+    draw = jax.jit(missdiff.observed_batch, static_argnums=3)
+    batch = draw(key, hidden, schedule, 500)
     t = np.asarray(batch.t)
     assert t.min() == 1 and t.max() == 50
     # Later the signal is too small to be told from rounding.

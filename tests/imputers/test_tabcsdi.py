@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax.imputers import _ddpm, draws, fit, make_imputer, tabcsdi
+from miri_jax.engine import draws, fit
+from miri_jax.imputers import _ddpm, make_imputer, tabcsdi
 from miri_jax.types import Masked
 
 
@@ -47,8 +48,8 @@ def test_nothing_observed_is_split_into_nothing():
 
 
 def _batch(key, data, schedule):
-    draw_batch = partial(tabcsdi.draw_batch, batch_size=300, target_share=None)
-    return jax.jit(draw_batch)(key, data, schedule)
+    draw = partial(tabcsdi.split_batch, batch_size=300, target_share=None)
+    return jax.jit(draw)(key, data, schedule)
 
 
 def test_loss_is_over_targets_only(key, table):
@@ -64,7 +65,7 @@ def test_loss_is_over_targets_only(key, table):
     # The network sees each entry once: clean where it is conditioned on.
     assert not x_t[cond].any() and not x_cond[~cond].any()
     zero = lambda params, inputs, t: jnp.zeros_like(inputs[0])
-    loss, _ = _ddpm.denoising_loss((), zero, batch)
+    loss, _ = _ddpm.noise_loss((), zero, batch)
     expected = np.mean(np.asarray(batch.noise)[target] ** 2)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 

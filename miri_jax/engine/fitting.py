@@ -1,31 +1,23 @@
-"""The one path of every imputation: `fit`, then `draw`.
+"""Fits of an imputer: checked, rolled back, watched."""
 
-    keys = seed_keys(0)
-    state = fit(keys.fit, imputer, data)
-    x = draw(keys.draw, imputer, state, data)
-
-Scripts, both commands and the estimator come through here, so that all of them
-give the same values for the same seed and table.
-"""
-
+import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from miri_jax.core.parallel import spread, to_host
-from miri_jax.exceptions import ConfigError, DataError, NonFiniteError
-from miri_jax.types import Array, Bounds, Draw, Imputer, Info, Masked
+from miri_jax.exceptions import (
+    DataError,
+    DivergedError,
+    NonFiniteError,
+)
+from miri_jax.types import Array, Imputer, Info, Masked, State
 
 # What the learning rate is multiplied by where a fit diverged, and how often.
 SHRINK, RETRIES = 0.25, 3
-# How often a cell outside its bounds is drawn again.
-ROUNDS = 10
-# Rows are drawn in these numbers at least, so that few shapes are compiled.
-LEAST_ROWS, MOST_PADDING = 128, 8192
 
 
 class Keys(NamedTuple):
@@ -59,7 +51,7 @@ class Snapshot(NamedTuple):
     """
 
     step: int
-    state: Any
+    state: State
     scale: float = 1.0
 
 
@@ -72,6 +64,10 @@ class Watch:
 
     def begin(self, now: Snapshot, imputer: Imputer) -> None:
         """Called before the first step, and after each way back."""
+
+    def stepping(self) -> contextlib.AbstractContextManager[None]:
+        """Entered around each step."""
+        return contextlib.nullcontext()
 
     def step(self, now: Snapshot, info: Info, *, last: bool) -> None:
         """Called after each step whose values are finite.
@@ -100,7 +96,7 @@ def fit(
     *,
     watch: Watch | None = None,
     retries: int = RETRIES,
-) -> Any:
+) -> State:
     """Fits an imputer to a table with gaps.
 
     A step that leaves a value that is not finite is undone: the fit goes back
@@ -121,7 +117,8 @@ def fit(
 
     Raises:
       DataError: if the data are not as `Masked` says.
-      NonFiniteError: with iteration and step, where smaller steps do not help.
+      NonFiniteError: with iteration and step, where there is no learning rate.
+      DivergedError: where smaller steps do not help.
     """
     check_data(data)
     watch, scale, tries = watch or Watch(), 1.0, 0
@@ -140,7 +137,7 @@ def fit(
                 if imputer.slowed is None:
                     raise
                 if tries >= retries:
-                    raise NonFiniteError(
+                    raise DivergedError(
                         f"{error}; going back with {SHRINK:g} times the"
                         f" learning rate did not help, {tries} times; try"
                         " another learning_rate, or look for extreme values"
@@ -163,7 +160,7 @@ def fit_many(
     bootstrap: Array | None = None,
     watches: Iterator[Watch] | None = None,
     retries: int = RETRIES,
-) -> Iterator[Any]:
+) -> Iterator[State]:
     """Several fits to one table, the first of them `fit`'s.
 
     Args:
@@ -205,15 +202,15 @@ def resample(key: Array, m: Array) -> np.ndarray:
         empty = ~m[rows].any(axis=0) & m.any(axis=0)
         if not empty.any():
             return rows
-    # Columns seen in a few rows only: one of each is put in.
-    for j in np.flatnonzero(empty):
-        rows[j % n] = np.flatnonzero(m[:, j])[0]
+    # Columns seen in a few rows only: one row of each is put in.
+    needed = np.unique(m.argmax(axis=0)[m.any(axis=0)])
+    rows[: len(needed)] = needed
     return rows
 
 
 def iterate(
-    key: Array, imputer: Imputer, data: Masked, state: Any
-) -> Iterator[tuple[Any, Info]]:
+    key: Array, imputer: Imputer, data: Masked, state: State
+) -> Iterator[tuple[State, Info]]:
     """Steps an imputer to its end, from any state, unchecked.
 
     Args:
@@ -231,115 +228,23 @@ def iterate(
         yield state, info
 
 
-def finished(imputer: Imputer, state: Any) -> bool:
+def state_like(imputer: Imputer, data: Masked) -> State:
+    """Shapes and dtypes of an imputer's state, without fitting where it can.
+
+    Raises:
+      MiriError: if the imputer does not fit the data.
+    """
+    key = jax.random.key(0)
+    if imputer.host:
+        return imputer.init(key, data)
+    return jax.eval_shape(imputer.init, key, data)
+
+
+def finished(imputer: Imputer, state: State) -> bool:
     """Whether a state is its fit's last, by number or by its own judgement."""
     if getattr(state, "done", False):
         return True
     return int(state.iteration) >= imputer.num_iterations
-
-
-def draw(
-    key: Array,
-    imputer: Imputer,
-    state: Any,
-    data: Masked,
-    *,
-    bounds: Bounds | None = None,
-) -> np.ndarray:
-    """One imputation of any rows, those of the fit or others.
-
-    The rows of a fit whose imputer does not redraw get X(T).
-
-    Args:
-      key: PRNG key.
-      imputer: the method.
-      state: its fit.
-      data: the rows with gaps.
-      bounds: what imputed entries have to lie between, on the scale of the
-        data; None for nothing.
-
-    Returns:
-      `[n, *dims]` float32 on the host, finite; observed entries are those of
-      `data`, bit for bit.
-
-    Raises:
-      DataError: if the data are not as `Masked` says.
-      NonFiniteError: if the draw is not finite.
-    """
-    (x,) = draws(key, imputer, state, data, 1, bounds=bounds)
-    return x
-
-
-def draws(
-    key: Array,
-    imputer: Imputer,
-    state: Any,
-    data: Masked,
-    count: int,
-    *,
-    bounds: Bounds | None = None,
-    spread_out: bool = True,
-) -> Iterator[np.ndarray]:
-    """Several imputations from one fit, one at a time.
-
-    Each is a fresh draw of the missing entries given the observed ones. Those
-    of methods that start from noise are spread out by Latin hypercube sampling
-    (`rows.normal_noise`): their mean over a few draws is then nearly that over
-    many, while the variance between draws comes out larger by a factor of up to
-    count / (count - 1) than between independent ones.
-
-    Args:
-      key: PRNG key of the set.
-      imputer: the method.
-      state: its fit.
-      data: the rows, those of the fit or others.
-      count: how many draws.
-      bounds: see `draw`.
-      spread_out: False for independent draws, the first of them `draw`'s.
-
-    Yields:
-      `[n, *dims]`, `count` times, as `draw` gives one.
-
-    Raises:
-      ConfigError: where an imputer that does not redraw is asked for several.
-      DataError: if the data are not as `Masked` says.
-      NonFiniteError: if a draw is not finite.
-    """
-    check_data(data)
-    if count > 1 and not imputer.redraws:
-        raise ConfigError(
-            "this method has one imputation a fit, X(T); for several, fit it"
-            " several times (`fit_many`), or use a method that draws again"
-        )
-    fixed = not imputer.redraws and _is_of_fit(state, data)
-    padded, n = _padded(data), len(data.x)
-    key_first, key_again = jax.random.split(key)
-    keys = [key_first] * count
-    if not spread_out:
-        later = [jax.random.fold_in(key_first, k) for k in range(1, count)]
-        keys = [key_first, *later]
-    for k in range(count):
-        which = None
-        if count > 1 and spread_out:
-            which = Draw(jnp.int32(k), count)
-        if fixed:
-            x = to_host(state.x)
-        else:
-            # The same key on purpose: the draws of a set share its noise.
-            one = jax.random.clone(keys[k])
-            x = to_host(imputer.impute(one, state, padded, which))
-        again = jax.random.fold_in(key_again, k)
-        if bounds is not None:
-            some = data if fixed else padded
-            x = _bounded(again, imputer, state, some, x, bounds, which)
-        x = x[:n]
-        chex.assert_shape(x, data.x.shape)
-        if not np.isfinite(x).all():
-            raise NonFiniteError(
-                "a draw is not finite; fit again with a smaller learning_rate,"
-                " or look for extreme values"
-            )
-        yield x
 
 
 def check_data(data: Masked) -> None:
@@ -373,7 +278,7 @@ def _steps(
     now: Snapshot,
     scale: float,
     watch: Watch,
-) -> Any:
+) -> State:
     """Goes on to the end, or to a value that is not finite."""
     if scale < 1:
         imputer = imputer.slowed(scale)
@@ -381,15 +286,18 @@ def _steps(
     chex.assert_equal_shape([state.x, data.x])
     chex.assert_type(state.x, jnp.float32)
     watch.begin(Snapshot(step, state, scale), imputer)
-    for state, info in iterate(key, imputer, data, state):
-        step += 1
-        _check_step(state, info, watch)
-        last = finished(imputer, state)
+    steps = iterate(key, imputer, data, state)
+    last = finished(imputer, state)
+    while not last:
+        with watch.stepping():
+            state, info = next(steps)
+            _check_step(state, info, watch)
+        step, last = step + 1, finished(imputer, state)
         watch.step(Snapshot(step, state, scale), info, last=last)
     return state
 
 
-def _check_step(state: Any, info: Info, watch: Watch) -> None:
+def _check_step(state: State, info: Info, watch: Watch) -> None:
     """Stops at the first value that is not finite.
 
     Raises:
@@ -413,78 +321,3 @@ def _check_step(state: Any, info: Info, watch: Watch) -> None:
 @jax.jit
 def _all_finite(x: Array) -> Array:
     return jnp.isfinite(x).all()
-
-
-@jax.jit
-def _agree(one: Array, other: Array, m: Array) -> Array:
-    return jnp.all(jnp.where(m, one == other, True))
-
-
-def _is_of_fit(state: Any, data: Masked) -> bool:
-    """Whether rows are those that a state has filled, in their order."""
-    same = state.x.shape == data.x.shape
-    return same and bool(_agree(state.x, data.x, data.m))
-
-
-def _padded(data: Masked) -> Masked:
-    """Rows without gaps behind those of a table, up to one of few numbers.
-
-    What is drawn for a row does not depend on how many there are. On several
-    devices the rows stay as they are spread over them.
-    """
-    n = len(data.x)
-    rest = padded_rows(n) - n
-    if data.x.ndim != 2 or jax.device_count() > 1 or not rest:
-        return data
-    behind = ((0, rest), (0, 0))
-    x, m = (np.asarray(part) for part in data)
-    return Masked(
-        jnp.asarray(np.pad(x, behind)),
-        jnp.asarray(np.pad(m, behind, constant_values=True)),
-    )
-
-
-def padded_rows(n: int) -> int:
-    """The least of few numbers of rows that n rows fit into.
-
-    A power of two or 5/4, 3/2 or 7/4 of it; a multiple of `MOST_PADDING` above
-    that.
-    """
-    if n > MOST_PADDING:
-        return -(-n // MOST_PADDING) * MOST_PADDING
-    quarter = max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
-    return max(-(-n // quarter) * quarter, LEAST_ROWS)
-
-
-def _bounded(
-    key: Array,
-    imputer: Imputer,
-    state: Any,
-    data: Masked,
-    x: np.ndarray,
-    bounds: Bounds,
-    which: Draw | None,
-) -> np.ndarray:
-    """Brings imputed entries within bounds, given the rest of their row.
-
-    An entry outside is drawn again given all else of its row, observed and
-    imputed, until it lies inside: a draw of its conditional distribution
-    truncated at the bounds. What `ROUNDS` rounds do not bring inside, and what
-    an imputer that does not redraw leaves outside, goes to the nearest value
-    inside.
-    """
-    outside = ~to_host(data.m) & ((x < bounds.low) | (x > bounds.high))
-    for k in range(ROUNDS if imputer.redraws else 0):
-        if not outside.any():
-            return x
-        rest = Masked(
-            *(
-                spread(jnp.asarray(part), len(x))
-                for part in (np.where(outside, 0, x), ~outside)
-            )
-        )
-        key_k = jax.random.fold_in(key, k)
-        x = np.asarray(to_host(imputer.impute(key_k, state, rest, which)))
-        outside &= (x < bounds.low) | (x > bounds.high)
-    low, high = (np.asarray(bound, x.dtype) for bound in bounds)
-    return np.where(outside, np.clip(x, low, high), x)

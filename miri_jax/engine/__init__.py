@@ -1,0 +1,42 @@
+"""The one path of every imputation: `fit`, then `draw`.
+
+    keys = seed_keys(0)
+    state = fit(keys.fit, imputer, data)
+    x = draw(keys.draw, imputer, state, data)
+
+Scripts, both commands and the estimator come through here, so that all of them
+give the same values for the same seed and table.
+"""
+
+from miri_jax.engine.drawing import draw, draws, is_of_fit, padded_rows
+from miri_jax.engine.fitting import (
+    Keys,
+    Snapshot,
+    Watch,
+    check_data,
+    finished,
+    fit,
+    fit_many,
+    iterate,
+    resample,
+    seed_keys,
+    state_like,
+)
+
+__all__ = [
+    "Keys",
+    "Snapshot",
+    "Watch",
+    "check_data",
+    "draw",
+    "draws",
+    "finished",
+    "fit",
+    "fit_many",
+    "is_of_fit",
+    "iterate",
+    "padded_rows",
+    "resample",
+    "seed_keys",
+    "state_like",
+]

@@ -1,0 +1,197 @@
+"""Draws from a fitted imputer: finite, within bounds, X(T) where it must be."""
+
+from collections.abc import Iterator
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from miri_jax.core.parallel import spread, to_host
+from miri_jax.engine.fitting import check_data
+from miri_jax.exceptions import ConfigError, NonFiniteError
+from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
+
+# How often a cell outside its bounds is drawn again.
+ROUNDS = 10
+# Rows are drawn in these numbers at least, so that few shapes are compiled.
+LEAST_ROWS, MOST_PADDING = 128, 8192
+
+
+def draw(
+    key: Array,
+    imputer: Imputer,
+    state: State,
+    data: Masked,
+    *,
+    bounds: Bounds | None = None,
+) -> np.ndarray:
+    """One imputation of any rows, those of the fit or others.
+
+    The rows of a fit whose imputer does not redraw get X(T).
+
+    Args:
+      key: PRNG key.
+      imputer: the method.
+      state: its fit.
+      data: the rows with gaps.
+      bounds: what imputed entries have to lie between, on the scale of the
+        data; None for nothing.
+
+    Returns:
+      `[n, *dims]` float32 on the host, finite; observed entries are those of
+      `data`, bit for bit.
+
+    Raises:
+      DataError: if the data are not as `Masked` says.
+      NonFiniteError: if the draw is not finite.
+    """
+    (x,) = draws(key, imputer, state, data, 1, bounds=bounds)
+    return x
+
+
+def draws(
+    key: Array,
+    imputer: Imputer,
+    state: State,
+    data: Masked,
+    count: int,
+    *,
+    bounds: Bounds | None = None,
+    spread_out: bool = True,
+) -> Iterator[np.ndarray]:
+    """Several imputations from one fit, one at a time.
+
+    Each is a fresh draw of the missing entries given the observed ones. Those
+    of methods that start from noise are spread out by Latin hypercube sampling
+    (`rows.normal_noise`): their mean over a few draws is then nearly that over
+    many, while the variance between draws comes out larger by a factor of up to
+    count / (count - 1) than between independent ones.
+
+    Args:
+      key: PRNG key of the set.
+      imputer: the method.
+      state: its fit.
+      data: the rows, those of the fit or others.
+      count: how many draws.
+      bounds: see `draw`.
+      spread_out: False for independent draws, the first of them `draw`'s.
+
+    Yields:
+      `[n, *dims]`, `count` times, as `draw` gives one.
+
+    Raises:
+      ConfigError: where an imputer that does not redraw is asked for several.
+      DataError: if the data are not as `Masked` says.
+      NonFiniteError: if a draw is not finite.
+    """
+    check_data(data)
+    if count > 1 and not imputer.redraws:
+        raise ConfigError(
+            "this method has one imputation a fit, X(T); for several, fit it"
+            " several times (`fit_many`), or use a method that draws again"
+        )
+    fixed = not imputer.redraws and is_of_fit(state, data)
+    padded, n = _padded(data), len(data.x)
+    key_first, key_again = jax.random.split(key)
+    keys = [key_first] * count
+    if not spread_out:
+        later = [jax.random.fold_in(key_first, k) for k in range(1, count)]
+        keys = [key_first, *later]
+    for k in range(count):
+        which = None
+        if count > 1 and spread_out:
+            which = Draw(jnp.int32(k), count)
+        if fixed:
+            x = to_host(state.x)
+        else:
+            # The same key on purpose: the draws of a set share its noise.
+            one = jax.random.clone(keys[k])
+            x = to_host(imputer.impute(one, state, padded, which))
+        again = jax.random.fold_in(key_again, k)
+        if bounds is not None:
+            some = data if fixed else padded
+            x = _bounded(again, imputer, state, some, x, bounds, which)
+        x = x[:n]
+        chex.assert_shape(x, data.x.shape)
+        if not np.isfinite(x).all():
+            raise NonFiniteError(
+                "a draw is not finite; fit again with a smaller learning_rate,"
+                " or look for extreme values"
+            )
+        yield x
+
+
+@jax.jit
+def _agree(one: Array, other: Array, m: Array) -> Array:
+    return jnp.all(jnp.where(m, one == other, True))
+
+
+def is_of_fit(state: State, data: Masked) -> bool:
+    """Whether rows are those that a state has filled, in their order."""
+    same = state.x.shape == data.x.shape
+    return same and bool(_agree(state.x, data.x, data.m))
+
+
+def _padded(data: Masked) -> Masked:
+    """Rows without gaps behind those of a table, up to one of few numbers.
+
+    What is drawn for a row does not depend on how many there are. On several
+    devices the rows stay as they are spread over them.
+    """
+    n = len(data.x)
+    rest = padded_rows(n) - n
+    if data.x.ndim != 2 or jax.device_count() > 1 or not rest:
+        return data
+    behind = ((0, rest), (0, 0))
+    x, m = (np.asarray(part) for part in data)
+    return Masked(
+        jnp.asarray(np.pad(x, behind)),
+        jnp.asarray(np.pad(m, behind, constant_values=True)),
+    )
+
+
+def padded_rows(n: int) -> int:
+    """The least of few numbers of rows that n rows fit into.
+
+    A power of two or 5/4, 3/2 or 7/4 of it; a multiple of `MOST_PADDING` above
+    that.
+    """
+    if n > MOST_PADDING:
+        return -(-n // MOST_PADDING) * MOST_PADDING
+    quarter = max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
+    return max(-(-n // quarter) * quarter, LEAST_ROWS)
+
+
+def _bounded(
+    key: Array,
+    imputer: Imputer,
+    state: State,
+    data: Masked,
+    x: np.ndarray,
+    bounds: Bounds,
+    which: Draw | None,
+) -> np.ndarray:
+    """Brings imputed entries within bounds, given the rest of their row.
+
+    An entry outside is drawn again given all else of its row, observed and
+    imputed, until it lies inside: a draw of its conditional distribution
+    truncated at the bounds. What `ROUNDS` rounds do not bring inside, and what
+    an imputer that does not redraw leaves outside, goes to the nearest value
+    inside.
+    """
+    outside = ~to_host(data.m) & ((x < bounds.low) | (x > bounds.high))
+    for k in range(ROUNDS if imputer.redraws else 0):
+        if not outside.any():
+            return x
+        rest = Masked(
+            *(
+                spread(jnp.asarray(part), len(x))
+                for part in (np.where(outside, 0, x), ~outside)
+            )
+        )
+        key_k = jax.random.fold_in(key, k)
+        x = np.asarray(to_host(imputer.impute(key_k, state, rest, which)))
+        outside &= (x < bounds.low) | (x > bounds.high)
+    low, high = (np.asarray(bound, x.dtype) for bound in bounds)
+    return np.where(outside, np.clip(x, low, high), x)

@@ -1,0 +1,484 @@
+"""`MIRIImputer`: scikit-learn's face of every method."""
+
+import functools
+import json
+import pathlib
+import warnings
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import jax
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from miri_jax import engine
+from miri_jax.data import columns as cols
+from miri_jax.data import frames, tables
+from miri_jax.data.dataset import from_table, standardised_limits
+from miri_jax.data.transforms import standardise, unscale
+from miri_jax.estimator import saved, synthesis
+from miri_jax.estimator.bar import Bar
+from miri_jax.exceptions import ConfigError, DataError
+from miri_jax.imputers import make_imputer
+from miri_jax.types import Array, Imputer, Masked
+
+UNSEEN = ("error", "missing")
+STATISTICS = ("draw", "mean")
+# Settings that are mappings by column.
+BY_COLUMN = ("kinds", "bounds", "orders")
+# What else is random besides fits and draws, see `engine.Keys.other`.
+HIDE, RESAMPLE, SYNTHESISE, PARTS = range(4)
+
+
+class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Fills the gaps of tables of any column types.
+
+    Takes NumPy arrays, pandas frames, and frames that narwhals knows, such as
+    polars; gives back the same, with index, order and types of the columns and
+    every observed cell as they came. How the kind of a column is found says
+    `miri_jax.data.columns.detect`.
+
+    Args:
+      method: a name in `imputers.IMPUTERS`.
+      n_imputations: how many draws `imputations` gives, and `transform` takes
+        the mean of with `statistic="mean"`.
+      statistic: what `transform` gives: one "draw", which is distributed as
+        the data are, or the "mean" of `n_imputations` draws, which is nearer
+        to the truth cell by cell but varies too little (the most frequent
+        level of a category).
+      bootstrap: whether each of the `n_imputations` is drawn from a fit of its
+        own, to rows drawn with replacement, so that they differ by what the
+        fit does not know as well (proper imputation: Rubin, 1987). Takes as
+        many fits more, and gives intervals that cover, see `imputations`.
+      settings: of the method, such as `{"num_iterations": 10}`.
+      kinds: kinds of columns by name (by number for arrays), one of
+        `columns.KINDS`, where they are not to be detected.
+      bounds: (low, high) of imputed numbers by column name; None in place of
+        one for no bound. The observed extremes are none.
+      orders: levels in their order, of ordinal columns by name.
+      missing_values: values that mean "missing" besides None, NaN and NaT.
+      empty_value: what a column without any observed value is filled with;
+        None refuses such a table.
+      unseen: what a level that was not seen in fitting means in a new row:
+        "error" refuses it, "missing" keeps the cell and lets the model see
+        none there.
+      random_state: seed; the same seed gives the same numbers.
+      verbose: whether to show progress and the time left.
+
+    Attributes:
+      columns_: how each column is turned into numbers.
+      notes_: sentences about the table that a reader should know.
+      states_: the fitted state, and those of the resampled fits.
+      n_features_in_, feature_names_in_: as scikit-learn has them.
+    """
+
+    def __init__(
+        self,
+        method: str = "miri",
+        *,
+        n_imputations: int = 1,
+        statistic: str = "draw",
+        bootstrap: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        kinds: Mapping[Hashable, str] | None = None,
+        bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
+        orders: Mapping[Hashable, Sequence[Any]] | None = None,
+        missing_values: Sequence[Any] = (),
+        empty_value: float | None = None,
+        unseen: str = "error",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ):
+        """Keeps the settings; `fit` checks them."""
+        self.method = method
+        self.n_imputations = n_imputations
+        self.statistic = statistic
+        self.bootstrap = bootstrap
+        self.settings = settings
+        self.kinds = kinds
+        self.bounds = bounds
+        self.orders = orders
+        self.missing_values = missing_values
+        self.empty_value = empty_value
+        self.unseen = unseen
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fits the imputer to a table with gaps.
+
+        A table without any is fitted with a fifth of its cells hidden, so that
+        gaps of new rows can be filled.
+
+        Args:
+          X: `[n, c]` array or frame.
+          y: ignored.
+
+        Raises:
+          DataError: naming the column at fault and the remedy.
+          ConfigError: naming a setting that does not exist or fit.
+          NonFiniteError: if the fit diverges.
+        """
+        del y
+        self._check_settings()
+        frame, _ = self._frame(X, reset=True)
+        table = tables.make_table(
+            frame,
+            tables.missing_cells(frame, self.missing_values),
+            kinds=self.kinds,
+            bounds=self.bounds,
+            orders=self.orders,
+            empty_value=self.empty_value,
+        )
+        dataset = from_table(table)
+        self._seed = _seed_of(self.random_state)
+        data = dataset.masked()
+        if dataset.m.all():
+            data = synthesis.hide(self._key(HIDE), data, table.columns)
+        self._imputer = self._make()
+        self.columns_, self.notes_ = table.columns, table.notes
+        self._dtypes = [str(dtype) for dtype in frame.dtypes]
+        self._scaler, self._rows = dataset.scaler, len(frame)
+        self._rates = np.asarray((~dataset.m).mean(axis=0))
+        self.states_ = tuple(map(self._settled, self._fits(data)))
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Fills the gaps of any rows, also of ones never seen.
+
+        The same rows in the same order give the same numbers each time; those
+        of the fit get what the command gives for the same seed.
+
+        Args:
+          X: `[n, c]`, the columns those of the fit.
+
+        Returns:
+          A table as X came, by `statistic` a draw or the mean of several.
+
+        Raises:
+          DataError: naming the column at fault and the remedy.
+        """
+        count = self.n_imputations if self.statistic == "mean" else 1
+        frame, back = self._frame(X)
+        table, found = self._draws(frame, count)
+        if self.statistic == "draw":
+            return back(tables.fill_table(table, found[0]))
+        blocks = zip(*(tables.split(self.columns_, x) for x in found))
+        mean = [
+            cols.average(draws[0][0], [block for _, block in draws])
+            for draws in blocks
+            if draws[0][0].width
+        ]
+        return back(tables.fill_table(table, np.concatenate(mean, axis=1)))
+
+    def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
+        """Fills the gaps of a long table that comes part by part.
+
+        Each part has noise of its own, where `transform` gives equal rows of
+        two calls the same.
+
+        Args:
+          parts: tables as `transform` takes them.
+
+        Yields:
+          Of each part a draw, as it came.
+        """
+        for k, part in enumerate(parts):
+            frame, back = self._frame(part)
+            table, found = self._draws(frame, 1, part=k)
+            yield back(tables.fill_table(table, found[0]))
+
+    def imputations(self, X: Any, n: int | None = None) -> list[Any]:
+        """Several independent imputations of the same rows.
+
+        Analyse each, and pool the answers with `pooling.pool`; do not average
+        the tables. For intervals that cover as often as they say, fit with
+        `bootstrap=True`: without it all draws are of one fit, and what that
+        does not know is missing from their spread.
+
+        Args:
+          X: `[n, c]`, the columns those of the fit.
+          n: how many; None for `n_imputations`.
+
+        Returns:
+          That many tables, each as X came.
+
+        Raises:
+          ConfigError: if that are more than there are fits, where each
+            imputation is from another fit.
+        """
+        count = self.n_imputations if n is None else n
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ConfigError(f"n is {count!r}; ask for 1 imputation or more")
+        frame, back = self._frame(X)
+        table, found = self._draws(frame, count, independent=True)
+        return [back(tables.fill_table(table, x)) for x in found]
+
+    def sample(self, n: int = 1) -> Any:
+        """Whole synthetic rows from the fitted model, types restored.
+
+        By the method's own sampler where it has one, else see
+        `synthesis.gibbs`.
+
+        Args:
+          n: rows.
+
+        Returns:
+          `[n, c]` frame, or array if the fit was to one; ids are numbered.
+
+        Raises:
+          ConfigError: if the method cannot draw again.
+        """
+        check_is_fitted(self)
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ConfigError(f"n is {n!r}; ask for 1 row or more")
+        imputer, state, key = (
+            self._imputer,
+            self.states_[0],
+            self._key(SYNTHESISE),
+        )
+        rows = engine.padded_rows(n)
+        if imputer.sample is not None:
+            x = imputer.sample(key, state, (rows, len(self._scaler.mean)))
+        elif imputer.redraws:
+            x = synthesis.gibbs(
+                key, imputer, state, self.columns_, self._rates, rows
+            )
+        else:
+            raise ConfigError(
+                f"{self.method!r} cannot draw whole rows: its fit has one"
+                " imputation, that of its table; use another method"
+            )
+        values = unscale(np.asarray(x)[:n], self._scaler)
+        frame = synthesis.to_frame(self.columns_, self._dtypes, values)
+        return frame if hasattr(self, "feature_names_in_") else frame.to_numpy()
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Writes the fitted model into a folder: JSON and arrays, no pickle.
+
+        The folder holds no row of the table, but levels, bounds and quantiles
+        of its columns, and what the method itself keeps. Of a method that
+        cannot draw again it holds the filled table.
+
+        Args:
+          path: the folder; must not exist or be empty.
+
+        Raises:
+          DataError: if the folder is not empty, or a level cannot be written.
+        """
+        check_is_fitted(self)
+        saved.write(pathlib.Path(path), self.__getstate__(), BY_COLUMN)
+
+    @classmethod
+    def load(cls, path: str | pathlib.Path) -> Self:
+        """Reads a model that `save` has written; runs no code of the file.
+
+        Raises:
+          DataError: if there is none, or it is damaged.
+        """
+        return saved.read(pathlib.Path(path), cls, BY_COLUMN)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds, and a saved folder: no compiled function."""
+        content = dict(super().__getstate__())
+        content.pop("_imputer", None)
+        return content
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        """Takes what `__getstate__` gave."""
+        super().__setstate__(content)
+        if "_seed" in content:
+            self._imputer = self._make()
+
+    def __sklearn_tags__(self) -> Any:
+        """NaN, text and categories are welcome; draws are random."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _check_settings(self) -> None:
+        for name, known in (("statistic", STATISTICS), ("unseen", UNSEEN)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(
+                    f"{name} is {value!r}; use one of {', '.join(known)}"
+                )
+        count = self.n_imputations
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ConfigError(
+                f"n_imputations is {count!r}; use a whole number from 1 on"
+            )
+        if self.bootstrap and not self._make().redraws:
+            raise ConfigError(
+                f"{self.method!r} fills the rows of its fit only, so that fits"
+                " to resampled rows do not give imputations of the table; use"
+                " bootstrap=False or another method"
+            )
+
+    def _fits(self, data: Masked) -> Iterator[Any]:
+        """Final states: of the table, and of what further draws rest on."""
+        imputer, several = self._imputer, self.n_imputations
+        own = 1 if imputer.redraws else several
+        total = own + several * self.bootstrap
+        watches = (
+            Bar(f"fit {k}/{total}", not self.verbose)
+            for k in range(1, total + 1)
+        )
+        keys = engine.seed_keys(self._seed)
+        yield from engine.fit_many(
+            keys.fit, imputer, data, own, watches=watches
+        )
+        if self.bootstrap:
+            key_fit, key_rows = jax.random.split(self._key(RESAMPLE))
+            yield from engine.fit_many(
+                key_fit,
+                imputer,
+                data,
+                several,
+                bootstrap=key_rows,
+                watches=watches,
+            )
+
+    def _settled(self, state: Any) -> Any:
+        """A state on the host, without the table where it is not needed."""
+        if self._imputer.redraws:
+            # The table is not for others' eyes.
+            state = state._replace(x=np.zeros(state.x.shape, np.float32))
+        return jax.tree.map(np.asarray, state)
+
+    def _key(self, which: int) -> Array:
+        other = engine.seed_keys(self._seed).other
+        return jax.random.split(other, 4)[which]
+
+    def _make(self) -> Imputer:
+        settings = dict(self.settings or {})
+        try:
+            return _shared_imputer(self.method, json.dumps(settings))
+        except TypeError:  # a setting that JSON cannot hold
+            return make_imputer(self.method, **settings)
+
+    def _names(self) -> list[Hashable]:
+        return [column.name for column in self.columns_]
+
+    def _frame(self, X: Any, reset: bool = False) -> tuple[pd.DataFrame, Any]:
+        """X as a pandas frame, and the way back."""
+        if not reset:
+            check_is_fitted(self)
+        if not frames.is_frame(X):
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=None,
+                ensure_all_finite=False,
+                ensure_min_samples=1,
+            )
+            frame, back = frames.from_array(X)
+            if reset:
+                self._framed = False
+            if hasattr(self, "columns_") and hasattr(self, "feature_names_in_"):
+                frame.columns = self._names()
+            return frame, back
+        frame, back = frames.from_frame(X, self.missing_values)
+        if not len(frame) or not frame.shape[1]:
+            raise DataError(
+                f"the table has {len(frame)} row(s) and {frame.shape[1]}"
+                " column(s); give at least one of each"
+            )
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise DataError(f"two columns are named {twice!r}; rename one")
+        named = reset or hasattr(self, "feature_names_in_")
+        if reset:
+            self._framed = True
+        # scikit-learn compares names only where all are text.
+        elif self._framed and not named and [*frame.columns] != self._names():
+            raise DataError(
+                f"the columns are {list(frame.columns)[:9]}, and those of the"
+                f" fit were {self._names()[:9]}; give them in their order"
+            )
+        # A frame may follow an array that had no names.
+        if named or frame.shape[1] != self.n_features_in_:
+            validate_data(self, frame, reset=reset, skip_check_array=True)
+        return frame, back
+
+    def _draws(
+        self,
+        frame: pd.DataFrame,
+        count: int,
+        *,
+        independent: bool = False,
+        part: int = 0,
+    ) -> tuple[tables.Table, list[np.ndarray]]:
+        """Encoded draws `[n, d]` of some rows, raw scale, as they will come."""
+        table = tables.encode_rows(
+            frame,
+            tables.missing_cells(frame, self.missing_values),
+            self.columns_,
+            keep_unseen=self.unseen == "missing",
+        )
+        data = standardise(table.values, table.m, self._scaler)
+        if table.m.all():
+            return table, [table.values] * count
+        found = []
+        for x in self._imputed(data, count, independent, part):
+            x = np.where(table.m, table.values, unscale(x, self._scaler))
+            found.append(tables.settle_table(table, x))
+        return table, found
+
+    def _imputed(
+        self, data: Masked, count: int, independent: bool, part: int
+    ) -> Iterator[np.ndarray]:
+        """Draws, standardised: of one fit, or each of another."""
+        imputer, states = self._imputer, self.states_
+        key = engine.seed_keys(self._seed).draw
+        if part:
+            key = jax.random.fold_in(self._key(PARTS), part)
+        bounds = standardised_limits(self.columns_, self._scaler)
+        if imputer.redraws and not (independent and self.bootstrap):
+            yield from engine.draws(
+                key,
+                imputer,
+                states[0],
+                data,
+                count,
+                bounds=bounds,
+                spread_out=not independent,
+            )
+            return
+        states = states[1:] if self.bootstrap else states
+        if count > len(states):
+            raise ConfigError(
+                f"{count} imputations are wanted and {len(states)} were fitted;"
+                f" fit with n_imputations={count}"
+            )
+        if not imputer.redraws and not engine.is_of_fit(states[0], data):
+            warnings.warn(
+                f"{self.method!r} was fitted to other rows, and what it gives"
+                " for new ones may be far off where the fit had few rows; fit"
+                " it to these rows, or use another method",
+                stacklevel=4,
+            )
+        keys = jax.random.split(key, count)
+        for key, state in zip(keys, states):
+            yield engine.draw(key, imputer, state, data, bounds=bounds)
+
+
+@functools.lru_cache(maxsize=16)
+def _shared_imputer(method: str, settings: str) -> Imputer:
+    """One imputer for equal settings, so that it is compiled once."""
+    return make_imputer(method, **json.loads(settings))
+
+
+def _seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """A seed; that of the commands where it is a number."""
+    generator = check_random_state(random_state)
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(generator.randint(2**31 - 1))

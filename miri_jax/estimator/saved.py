@@ -1,0 +1,173 @@
+"""A fitted estimator in a folder: JSON and arrays, no pickle.
+
+What is written are the attributes that a pickle would hold; the states of the
+method go into a checkpoint, all else into model.json.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from miri_jax import engine
+from miri_jax.data.columns import Column
+from miri_jax.data.scores import Knots
+from miri_jax.data.transforms import Scaler
+from miri_jax.exceptions import DataError, WorkdirError
+from miri_jax.types import Masked
+
+FORMAT = 2
+
+
+def write(
+    folder: pathlib.Path, attributes: Mapping[str, Any], pairs: Sequence[str]
+) -> None:
+    """Writes the attributes of a fitted estimator.
+
+    Args:
+      folder: must not exist or be empty.
+      attributes: by name.
+      pairs: names of attributes that are mappings with keys of any type.
+
+    Raises:
+      DataError: if the folder is not empty, or JSON cannot hold an attribute.
+    """
+    # Not above: half a second that only saving and loading need.
+    from miri_jax.runtime.checkpoint import CheckpointStore
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} already exists; choose a new folder")
+    rest = dict(attributes) | {"random_state": None}
+    states = rest.pop("states_")
+    text = _to_json(
+        {"format": FORMAT, "fits": len(states)} | _plain(rest, pairs)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    store = CheckpointStore(folder / "state")
+    store.save(1, states)
+    store.close()
+    # Last: a folder with this file is whole.
+    (folder / "model.json").write_text(text, "utf-8")
+
+
+def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
+    """An estimator of class `cls` from what `write` wrote; runs no code of it.
+
+    Raises:
+      DataError: if there is none, or it is damaged.
+    """
+    try:
+        content = json.loads((folder / "model.json").read_text("utf-8"))
+        version, fits = content.pop("format"), content.pop("fits")
+        if version != FORMAT:
+            raise ValueError(f"format {version}, not {FORMAT}")
+        estimator = cls()
+        estimator.__setstate__(_attributes(content, pairs))
+        shape = estimator._rows, len(estimator._scaler.mean)
+        estimator.states_ = _read_states(
+            folder, estimator._imputer, shape, fits
+        )
+    except FileNotFoundError:
+        raise DataError(
+            f"{folder} holds no model; give a folder that save() wrote"
+        ) from None
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"the model in {folder} cannot be read ({error}); save it again"
+        ) from None
+    return estimator
+
+
+def _read_states(
+    folder: pathlib.Path, imputer: Any, shape: tuple[int, int], fits: int
+) -> tuple[Any, ...]:
+    from miri_jax.runtime.checkpoint import CheckpointStore
+
+    data = Masked(
+        jax.ShapeDtypeStruct(shape, jnp.float32),
+        jax.ShapeDtypeStruct(shape, bool),
+    )
+    like = engine.state_like(imputer, data)
+    store = CheckpointStore(folder / "state")
+    try:
+        _, states, _ = store.load_latest((like,) * fits)
+    except WorkdirError as error:
+        raise DataError(
+            f"the model in {folder} is damaged or of another version; save it"
+            f" again ({error})"
+        ) from None
+    finally:
+        store.close()
+    if states is None:
+        raise DataError(f"the model in {folder} is damaged; save it again")
+    return tuple(jax.tree.map(np.asarray, states))
+
+
+def _plain(
+    attributes: Mapping[str, Any], pairs: Sequence[str]
+) -> dict[str, Any]:
+    """Attributes as JSON can hold them."""
+    content = dict(attributes)
+    for name in pairs:
+        if content[name] is not None:
+            # As pairs: the names of JSON's objects are text.
+            content[name] = [list(pair) for pair in content[name].items()]
+    content["missing_values"] = list(content["missing_values"])
+    content["columns_"] = [c._asdict() for c in content["columns_"]]
+    content["_scaler"] = [part.tolist() for part in content["_scaler"]]
+    content["_rates"] = content["_rates"].tolist()
+    if "feature_names_in_" in content:
+        content["feature_names_in_"] = list(content["feature_names_in_"])
+    return content
+
+
+def _attributes(
+    content: Mapping[str, Any], pairs: Sequence[str]
+) -> dict[str, Any]:
+    """The attributes that `_plain` made plain."""
+    found = dict(content)
+    for name in pairs:
+        if found[name] is not None:
+            found[name] = dict(found[name])
+    found["columns_"] = tuple(map(_column, found["columns_"]))
+    found["notes_"] = tuple(found["notes_"])
+    found["_scaler"] = Scaler(*map(np.array, found["_scaler"]))
+    found["_rates"] = np.array(found["_rates"])
+    if "feature_names_in_" in found:
+        names = np.asarray(found["feature_names_in_"], dtype=object)
+        found["feature_names_in_"] = names
+    return found
+
+
+def _column(content: Mapping[str, Any]) -> Column:
+    levels, knots = content["levels"], content["knots"]
+    return Column(
+        **{
+            **content,
+            "levels": None if levels is None else tuple(levels),
+            "knots": None
+            if knots is None
+            else Knots(*(tuple(part) for part in knots)),
+        }
+    )
+
+
+def _to_json(content: Mapping[str, Any]) -> str:
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(type(value).__name__)
+
+    try:
+        return json.dumps(content, default=plain)
+    except TypeError as error:
+        raise DataError(
+            f"the model holds a {error}, which JSON cannot; use levels and"
+            " names that are text, numbers or logical values"
+        ) from None

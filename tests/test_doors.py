@@ -1,0 +1,125 @@
+"""Command, estimator and function give the same values for the same seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from miri_jax import engine
+from miri_jax.app.config import table_config
+from miri_jax.app.run import run
+from miri_jax.data.dataset import from_table
+from miri_jax.data.readers import read_table
+from miri_jax.data.tables import fill_table
+from miri_jax.estimator import MIRIImputer
+from miri_jax.imputers import IMPUTERS, make_imputer
+from tests.golden import FEW
+
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A CSV of numbers and levels with gaps, one column bounded."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(60)
+    frame = pd.DataFrame(
+        {
+            "a": np.round(z, 3),
+            "b": np.round(np.abs(z + rng.standard_normal(60)), 3),
+            "kind": np.where(z + rng.standard_normal(60) > 0, "x", "y"),
+        }
+    )
+    frame = frame.mask(rng.random(frame.shape) < 0.25)
+    path = tmp_path_factory.mktemp("doors") / "in.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def _by_function(path, method, count, **how):
+    dataset = from_table(read_table(str(path), bounds={"b": (0, None)}))
+    imputer, keys = make_imputer(method, **FEW[method]), engine.seed_keys(SEED)
+    data, bounds = dataset.masked(), dataset.bounds()
+    state = engine.fit(keys.fit, imputer, data)
+    found = engine.draws(
+        keys.draw, imputer, state, data, count, bounds=bounds, **how
+    )
+    return [fill_table(dataset.table, dataset.restore(x)) for x in found]
+
+
+def _by_command(path, folder, method, count):
+    config = table_config()
+    config.data.path, config.data.bounds = str(path), ("b=0:",)
+    config.method, config.draws, config.seed = method, count, SEED
+    for name, value in FEW[method].items():
+        config.imputer[name] = value
+    run(config, str(folder))
+    return [pd.read_csv(p, dtype=str) for p in sorted(folder.glob("im*.csv"))]
+
+
+def _estimator(path, method, count):
+    imputer = MIRIImputer(
+        method,
+        settings=FEW[method],
+        bounds={"b": (0, None)},
+        n_imputations=count,
+        random_state=SEED,
+    )
+    frame = pd.read_csv(path)
+    return imputer.fit(frame), frame
+
+
+def _same(one, other):
+    """To the digits of the file."""
+    pd.testing.assert_frame_equal(
+        one.astype({"a": float, "b": float}),
+        other.astype({"a": float, "b": float}),
+        check_dtype=False,
+        rtol=0,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        name
+        if name in ("miri", "miri_paper", "gaussian", "median")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in IMPUTERS
+    ],
+)
+def test_all_doors_give_the_same_values(method, path, tmp_path):
+    (of_function,) = _by_function(path, method, 1)
+    (of_command,) = _by_command(path, tmp_path / "run", method, 1)
+    imputer, frame = _estimator(path, method, 1)
+    of_estimator = imputer.transform(frame)
+    _same(of_command, of_estimator)
+    _same(of_command, of_function)
+    assert (of_estimator["b"] >= 0).all()
+    observed = frame.notna()
+    assert of_estimator.where(observed).equals(frame)
+
+
+def test_several_draws_are_the_same_through_all_doors(path, tmp_path):
+    of_command = _by_command(path, tmp_path / "run", "gaussian", 3)
+    for one, other in zip(of_command, _by_function(path, "gaussian", 3)):
+        _same(one, other)
+    imputer, frame = _estimator(path, "gaussian", 3)
+    independent = _by_function(path, "gaussian", 3, spread_out=False)
+    for one, other in zip(imputer.imputations(frame), independent):
+        _same(one, other)
+
+
+def test_what_cannot_draw_again_gives_its_fits_through_all_doors(
+    path, tmp_path
+):
+    """Several draws of Algorithm 1 are several fits, never a redraw."""
+    of_command = _by_command(path, tmp_path / "run", "miri_paper", 2)
+    imputer, frame = _estimator(path, "miri_paper", 2)
+    assert len(imputer.states_) == 2
+    of_estimator = imputer.imputations(frame)
+    for one, other in zip(of_command, of_estimator):
+        _same(one, other)
+    assert not of_estimator[0].equals(of_estimator[1])
+    with pytest.warns(UserWarning, match="fitted to other rows"):
+        imputer.transform(frame.iloc[:20])

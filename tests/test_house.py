@@ -1,0 +1,126 @@
+"""The architecture: which wing may import what, and what is loaded when."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "miri_jax"
+# From the ground up: a wing imports wings of lower storeys.
+STOREYS = (
+    ("types", "exceptions"),
+    ("settings", "pooling"),
+    ("core", "models", "metrics"),
+    ("data", "sources", "runtime"),
+    ("engine", "imputers", "report"),
+    ("estimator",),
+    ("app",),
+    ("configs", "main"),
+)
+HEIGHT = {wing: k for k, storey in enumerate(STOREYS) for wing in storey}
+# Wings that know tables of numbers only.
+WALLED = ("core", "sources", "models", "imputers", "metrics")
+OUTSIDE_THE_WALL = {"pandas", "ml_collections", "sklearn"}
+# A source that is scikit-learn's trees, and so works on the host.
+IN_THE_WALL = {PACKAGE / "sources" / "chained.py"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _wing(path):
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def _imports(path):
+    """Full names of all that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_arrow_points_up(path):
+    here = _wing(path)
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != "miri_jax" or here == "__init__":
+            continue
+        there = parts[1]
+        assert there in HEIGHT, f"{path} imports {name}"
+        assert there == here or HEIGHT[there] < HEIGHT[here], name
+
+
+@pytest.mark.parametrize("wing", WALLED)
+def test_the_wall_stands(wing):
+    for path in FILES:
+        if _wing(path) == wing and path not in IN_THE_WALL:
+            roots = {name.split(".")[0] for name in _imports(path)}
+            assert not roots & OUTSIDE_THE_WALL, path
+
+
+def test_modules_of_a_wing_are_no_circle():
+    graph = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): {
+            name.rpartition(".")[0] for name in _imports(path)
+        }
+        | set(_imports(path))
+        for path in FILES
+    }
+    graph = {k: v & graph.keys() - {k} for k, v in graph.items()}
+    while graph:
+        free = [name for name, needs in graph.items() if not needs]
+        assert free, f"these import each other: {sorted(graph)}"
+        graph = {k: v - set(free) for k, v in graph.items() if k not in free}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_long_file_says_why_it_is(path):
+    text = path.read_text()
+    if text.count("\n") > 500:
+        assert "long because" in ast.get_docstring(ast.parse(text)), path
+
+
+def _loaded(code):
+    """Top-level modules that are loaded after some code, elsewhere."""
+    code += "\nimport sys; print(*{m.split('.')[0] for m in sys.modules})"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}",
+        ],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_costs_nothing():
+    heavy = {"jax", "numpy", "pandas", "sklearn", "flax", "matplotlib"}
+    assert not _loaded("import miri_jax") & heavy
+
+
+def test_research_needs_no_tables():
+    """The names for scripts and research load what they need, no more."""
+    names = "FAST, core, draw, fit, make_imputer, miri, sources"
+    code = f"from miri_jax import {names}"
+    loaded = _loaded(code)
+    assert "jax" in loaded and not loaded & OUTSIDE_THE_WALL
+
+
+def test_all_public_names_are_there():
+    import miri_jax
+
+    for name in miri_jax.__all__:
+        assert getattr(miri_jax, name) is not None
+        assert name in dir(miri_jax)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        miri_jax.nothing  # noqa: B018
