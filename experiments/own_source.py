@@ -28,9 +28,8 @@ from absl import app, flags
 from jax.scipy.special import ndtr
 from sklearn.neighbors import NearestNeighbors
 
-from miri_jax import engine, sources
+from miri_jax import FAST, engine, make_imputer, miri, register, sources
 from miri_jax.core import masks
-from miri_jax.imputers.miri import FAST, miri
 from miri_jax.metrics import median_distance, mmd
 from miri_jax.types import Array, Imputer, Masked
 
@@ -49,7 +48,7 @@ class Donors(NamedTuple):
     count: Array
 
 
-def hot_deck(k: int = 10) -> sources.Source:
+def hot_deck(k: int = 5) -> sources.Source:
     """A hot deck as a source.
 
     Its functions are traced: whole iterations of MIRI stay one program.
@@ -92,7 +91,7 @@ def _of(u: Array, count: Array) -> Array:
     return jnp.clip(jnp.floor(u * count).astype(jnp.int32), 0, count - 1)
 
 
-def hot_deck_on_host(k: int = 10) -> sources.Source:
+def hot_deck_on_host(k: int = 5) -> sources.Source:
     """`hot_deck` by scikit-learn.
 
     Its functions see and give NumPy arrays. The start is arrays too, so that a
@@ -131,15 +130,19 @@ def hot_deck_on_host(k: int = 10) -> sources.Source:
     return source
 
 
-def make_hot_deck_miri(*, k: int = 10, host: bool = False) -> Imputer:
+def make_hot_deck_miri(
+    *, k: int = 5, host: bool = False, num_iterations: int = 20
+) -> Imputer:
     """MIRI's fast recipe, started from a hot deck.
 
     Args:
       k: nearest donors.
       host: whether the hot deck works on the host.
+      num_iterations: outer iterations T.
     """
     source = hot_deck_on_host(k) if host else hot_deck(k)
-    return miri(FAST._replace(source=source))
+    recipe = FAST._replace(source=source, num_iterations=num_iterations)
+    return miri(recipe)
 
 
 def curve(key: Array, n: int) -> Array:
@@ -152,13 +155,12 @@ def curve(key: Array, n: int) -> Array:
 
 
 def main(
-    rows: int = 1500,
+    rows: int = 2000,
     rate: float = 0.6,
-    k: int = 10,
+    k: int = 5,
     seed: int = 1,
-    *,
     host: bool = False,
-    imputer: Imputer | None = None,
+    **settings: int,
 ) -> dict[str, float]:
     """Fills the curve both ways; the MMD of each to the truth.
 
@@ -168,7 +170,7 @@ def main(
       k: nearest donors.
       seed: of all that is random.
       host: whether the hot deck works on the host.
-      imputer: a smaller one than `make_hot_deck_miri`'s, for tests.
+      **settings: others of `make_hot_deck_miri`.
     """
     key_truth, key_mask = jax.random.split(jax.random.key(seed))
     truth = curve(key_truth, rows)
@@ -184,8 +186,10 @@ def main(
     found = {"hot deck": mmd(truth, x, bandwidth)}
     print(f"MMD of the hot deck     {found['hot deck']:.4f}", flush=True)
 
+    # By its name the estimator and configs can ask for it as well.
+    register("hot_deck_miri", make_hot_deck_miri)
+    imputer = make_imputer("hot_deck_miri", k=k, host=host, **settings)
     begin = time.perf_counter()
-    imputer = imputer or make_hot_deck_miri(k=k, host=host)
     state = engine.fit(keys.fit, imputer, data)
     x = engine.draw(keys.draw, imputer, state, data)
     found["miri"] = mmd(truth, x, bandwidth)
@@ -195,15 +199,15 @@ def main(
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("rows", 1500, "Rows of the table.")
+    flags.DEFINE_integer("rows", 2000, "Rows of the table.")
     flags.DEFINE_float("rate", 0.6, "Share of entries that go missing.")
-    flags.DEFINE_integer("k", 10, "Nearest donors.")
+    flags.DEFINE_integer("k", 5, "Nearest donors.")
     flags.DEFINE_integer("seed", 1, "Of all that is random.")
     flags.DEFINE_bool("host", False, "The hot deck by scikit-learn.")
 
     def run(argv: list[str]) -> None:
         """Reads the flags."""
         del argv
-        main(FLAGS.rows, FLAGS.rate, FLAGS.k, FLAGS.seed, host=FLAGS.host)
+        main(FLAGS.rows, FLAGS.rate, FLAGS.k, FLAGS.seed, FLAGS.host)
 
     app.run(run)

@@ -278,7 +278,8 @@ class _Programs:
         """The table x with a draw of a source on the host in some rows."""
         x_obs, m = (to_host(part) for part in data)
         here = to_host(rows.order)[: int(rows.count)]
-        here = here[~m[here].reshape(len(here), -1).all(axis=1)]
+        gaps = ~m.reshape(len(m), -1).all(axis=1)
+        here = here[gaps[here]]
         if not here.size:
             return x
         noise = to_host(self.noise(key, x_obs.shape, draw))
@@ -453,9 +454,9 @@ def _fresh(
 
 def _has_mean(recipe: Recipe, start: PyTree, data: Masked) -> bool:
     """Whether the source knows what it expects."""
-    base = recipe.source.base(start)
-    if base is None or recipe.source.host:
+    if recipe.source.host or recipe.source.draw is None:
         return False
+    base = recipe.source.base(start)
     x, m = data.x[:1], data.m[:1]
     return jax.eval_shape(base, x, x, m)[1] is not None
 
