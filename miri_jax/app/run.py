@@ -35,7 +35,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
 
     Args:
       config: as one of configs/ returns it.
-      workdir: the folder that receives everything, see README.md.
+      workdir: the folder that receives everything, see docs/tables.md.
 
     Returns:
       The imputer's final state; None where nothing was missing.
