@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from miri_jax.core.flow import interpolate, merge
 from miri_jax.core.rows import GapRows, gap_rows
+from miri_jax.exceptions import ConfigError
 from miri_jax.types import Array, Base, Cond, FlowBatch
 
 START_CHUNK = 512  # pairs started at a time
@@ -162,7 +163,12 @@ def start(choice: Choice, base: Base | None) -> Pairs:
     Args:
       choice: b pairs.
       base: the source, traceable; None where the choice has its x0.
+
+    Raises:
+      ConfigError: if a choice that has its x0 meets a source, or one without it
+        none.
     """
+    _check_start(choice, base)
     if base is None:
         return _joined(choice, choice.x0, None)
     b, c = len(choice.x1), len(choice.m0)
@@ -183,10 +189,19 @@ def start(choice: Choice, base: Base | None) -> Pairs:
 
 def start_on_host(choice: Choice, base: Base) -> Pairs:
     """As `start`, by a source that works on the host, on all pairs at once."""
+    _check_start(choice, base)
     m0 = _masks(choice)
-    x1_m = jnp.where(m0, choice.x1, 0)
-    z0, mean = base(choice.noise, x1_m, m0)
-    return _joined(choice, jnp.asarray(z0, choice.x1.dtype), mean)
+    z0, mean = base(choice.noise, jnp.where(m0, choice.x1, 0), m0)
+    return _joined(choice, jnp.asarray(z0), mean)
+
+
+def _check_start(choice: Choice, base: Base | None) -> None:
+    if (choice.x0 is None) == (base is None):
+        raise ConfigError(
+            "pairs and source do not go together: `pairs.of_table` is for the"
+            " source that is the previous imputation, `pairs.of_source` for all"
+            " that draw"
+        )
 
 
 def _masks(choice: Choice) -> Array:
@@ -289,6 +304,12 @@ def draw_from_pool(
     pairs = jax.tree.map(lambda a: a[chosen], pool)
     tau = jax.random.uniform(key_tau, (batch_size,), pool.x1.dtype)
     return make_batch(tau, pairs, weight)
+
+
+def all_of_pool(key: Array, pool: Pairs, *, weight: Weight) -> FlowBatch:
+    """As `draw_from_pool`, with each pair once."""
+    tau = jax.random.uniform(key, (len(pool.x1),), pool.x1.dtype)
+    return make_batch(tau, pool, weight)
 
 
 def thinned() -> Choose:

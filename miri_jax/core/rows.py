@@ -73,13 +73,18 @@ def normal_noise(
 
 
 def all_noise(
-    key: Array, shape: tuple[int, ...], draw: Draw | None = None
+    key: Array,
+    shape: tuple[int, ...],
+    draw: Draw | None = None,
+    chunk: int = 4096,
 ) -> Array:
     """`normal_noise` for rows `[n, *dims]`, as `move_rows` has it for each."""
-    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(
-        jnp.arange(shape[0], dtype=jnp.int32)
-    )
-    return jax.vmap(lambda key: normal_noise(key, shape[1:], draw))(keys)
+
+    def of_row(row: Array) -> Array:
+        return normal_noise(jax.random.fold_in(key, row), shape[1:], draw)
+
+    each = jnp.arange(shape[0], dtype=jnp.int32)
+    return jax.lax.map(of_row, each, batch_size=min(chunk, shape[0]))
 
 
 def move_rows(

@@ -19,7 +19,7 @@ import optax
 
 from miri_jax.core import flow, pairs, train
 from miri_jax.core.ode import Velocity
-from miri_jax.core.parallel import split_examples
+from miri_jax.core.parallel import split_examples, to_host
 from miri_jax.core.rows import (
     GapRows,
     all_noise,
@@ -102,7 +102,8 @@ class Recipe(NamedTuple):
       pairs: rows and masks of (x0, m0) and x1: `pairs.of_table` beside the
         source "previous", else `pairs.of_source` or one like it.
       reuse: how often a pair is used, at other times tau, where pairs are drawn
-        ahead of an iteration; 1 draws new ones for each SGD step.
+        ahead of an iteration; 1 draws new ones for each SGD step, and with a
+        source on the host as many ahead. Of images it is not looked at.
       weight: of coordinates in the loss of eq. 6: `pairs.everywhere` or
         `pairs.where_moved`.
       network: the velocity.
@@ -232,7 +233,7 @@ class _Programs:
         self.fit_batches = of(
             _fit_batches, donate_argnums=1, static_argnums=(4, 5)
         )
-        self.sgd_step = of(_sgd_step, donate_argnums=1, static_argnums=(3,))
+        self.sgd_step = of(_sgd_step, donate_argnums=1, static_argnums=(4,))
         self.keep = of(_keep)
         self.choose_held_out = compile_(_early_stopping.choose)
         self.judge = of(_judge)
@@ -246,8 +247,7 @@ class _Programs:
         """Draws the source of chosen pairs, where it works."""
         if not self.recipe.source.host:
             return self.start(choice, start)
-        base = self.recipe.source.base(start)
-        return pairs.start_on_host(jax.device_get(choice), base)
+        return pairs.start_on_host(choice, self.recipe.source.base(start))
 
     def moved(
         self,
@@ -262,14 +262,30 @@ class _Programs:
         """Solves eq. 7 (Algorithm 2) for some rows, from x or the source."""
         start = state.start
         if self.recipe.source.host:
-            noise = jax.device_get(self.noise(key, data.x.shape, draw))
-            here = np.asarray(rows.order)[: int(rows.count)]
-            z0, _ = self.recipe.source.draw(
-                start, noise[here], *(np.asarray(a)[here] for a in data)
-            )
-            x = x.at[here].set(jnp.asarray(z0, x.dtype))
-            start, draw = (), None
+            x, start = self.restarted(key, start, x, data, rows, draw), ()
+            draw = None
         return self.solved(key, start, params, x, data, rows, draw)
+
+    def restarted(
+        self,
+        key: Array,
+        start: PyTree,
+        x: Array,
+        data: Masked,
+        rows: GapRows,
+        draw: Draw | None,
+    ) -> Array:
+        """The table x with a draw of a source on the host in some rows."""
+        x_obs, m = (to_host(part) for part in data)
+        here = to_host(rows.order)[: int(rows.count)]
+        here = here[~m[here].reshape(len(here), -1).all(axis=1)]
+        if not here.size:
+            return x
+        noise = to_host(self.noise(key, x_obs.shape, draw))
+        base = self.recipe.source.base(start)
+        x = np.array(to_host(x))
+        x[here], _ = base(noise[here], x_obs[here], m[here])
+        return jnp.asarray(x)
 
 
 def _init(programs: _Programs, key: Array, data: Masked) -> MIRIState:
@@ -282,7 +298,7 @@ def _init(programs: _Programs, key: Array, data: Masked) -> MIRIState:
         every = jnp.arange(n, dtype=jnp.int32)
         order = jax.random.permutation(key_order, every)
     some = order[: recipe.max_rows] if n > recipe.max_rows else None
-    start, x = recipe.source.fit(key_fill, data, some)
+    start, x = recipe.source.first(key_fill, data, some)
     train_state = _fresh(recipe, key_net, start, data)
     if recipe.memory.velocities:
         kept = jax.tree.map(
@@ -343,19 +359,23 @@ def _descend(
     num_steps = recipe.sgd.num_steps(shape) // recipe.sgd.num_slices
     key_pool, key_fit = jax.random.split(key)
     pool = None
-    ahead = recipe.reuse > 1 and len(shape) == 2
-    if ahead or recipe.source.host:
+    host, table = recipe.source.host, len(shape) == 2
+
+    def pairs_ahead(key: Array, count: int) -> pairs.Pairs:
+        return programs.started(programs.choose(key, rows, count), state.start)
+
+    if table and (host or recipe.reuse > 1):
         key_pool = jax.random.fold_in(key_pool, state.slice)
         size = -(-num_steps * recipe.sgd.batch_size // recipe.reuse)
-        pool = programs.started(
-            programs.choose(key_pool, rows, size), state.start
-        )
-    by_hand = not programs.whole and len(shape) == 4
-    if by_hand and pool is None:
+        pool = pairs_ahead(key_pool, size)
+    if not table and not programs.whole:
         network, losses = state.train, []
         for _ in range(num_steps):
+            if host:
+                key_batch = jax.random.fold_in(key_pool, network.step)
+                pool = pairs_ahead(key_batch, recipe.sgd.batch_size)
             network, loss = programs.sgd_step(
-                key_fit, network, (rows, state.start), shape
+                key_fit, network, (rows, state.start), pool, shape
             )
             losses.append(loss)
         losses = jnp.stack(losses)
@@ -416,7 +436,7 @@ def _impute(
 
     if draw is not None:
         key = jax.random.fold_in(key, draw.index)
-    _, x = recipe.source.fit(key, data, None)
+    _, x = recipe.source.first(key, data, None)
     return jax.lax.scan(one_iteration, x, state.kept)[0]
 
 
@@ -549,10 +569,16 @@ def _sgd_step(
     key: Array,
     network: train.TrainState,
     drawn: _Drawn,
+    pool: pairs.Pairs | None,
     shape: tuple[int, ...],
 ) -> tuple[train.TrainState, Array]:
-    """One SGD step, for loops outside of a program."""
-    return train.sgd_step(key, network, **_training(recipe, shape, drawn))
+    """One SGD step, for loops outside of a program; a pool is its batch."""
+    training = _training(recipe, shape, drawn, pool)
+    if pool is not None:
+        training["sample_batch"] = partial(
+            pairs.all_of_pool, pool=pool, weight=recipe.weight
+        )
+    return train.sgd_step(key, network, **training)
 
 
 def _keep(recipe: Recipe, state: MIRIState) -> MIRIState:

@@ -4,8 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from miri_jax.core.flow import merge
+from miri_jax.core.parallel import to_host
 from miri_jax.core.rows import all_noise, draw_starts
+from miri_jax.exceptions import ConfigError
 from miri_jax.types import Array, Base, Draw, Masked, PyTree
 
 
@@ -40,8 +45,8 @@ class DrawSource(Protocol):
           noise: `[k, *dims]`, standard normal: all that is random comes from
             it (its `ndtr` is uniform).
           x: `[k, *dims]`, 0 where missing.
-          m: `[k, *dims]` bool, or `[1, *dims]` where all rows share a mask;
-            True = observed.
+          m: `[k, *dims]` bool, or `[1, *dims]` where all rows share a mask,
+            which is never so on the host; True = observed.
 
         Returns:
           The draw and its conditional mean, `[k, *dims]` each; None for a mean
@@ -61,9 +66,10 @@ class Source(NamedTuple):
         imputation (Algorithm 1).
       near: whether a flow at rest already imputes; the network then starts at
         zero, and its first weights are the ones to beat.
-      host: whether the functions work on the host, on NumPy arrays, and cannot
-        be traced: pairs are then drawn ahead of an iteration. Such a source
-        gives no mean.
+      host: whether the functions work on the host, on NumPy arrays that are
+        not to be written to, and cannot be traced: pairs are then drawn ahead
+        of an iteration, of images ahead of each SGD step. What is drawn counts
+        as a draw without a known mean.
     """
 
     fit: FitSource
@@ -71,11 +77,56 @@ class Source(NamedTuple):
     near: bool = False
     host: bool = False
 
+    def first(
+        self, key: Array, data: Masked, rows: Array | None
+    ) -> tuple[PyTree, Array]:
+        """What `fit` gives, as arrays of JAX; its arguments, wherever it works.
+
+        Raises:
+          ConfigError: if a source on the host gives something else than arrays,
+            which could be neither saved nor handed to a program, or an X(0) of
+            another shape.
+        """
+        if not self.host:
+            return self.fit(key, data, rows)
+        start, x = self.fit(key, *jax.tree.map(to_host, (data, rows)))
+        for leaf in jax.tree.leaves(start):
+            if np.asarray(leaf).dtype == object:
+                raise ConfigError(
+                    f"the start of a source holds a {type(leaf).__name__}; let"
+                    " its fit give arrays alone, which a state can be saved"
+                    " with, and make what else is needed of them in its draw"
+                )
+        _check_shape("fit", x, data.x)
+        x = merge(data.x, jnp.asarray(x, data.x.dtype), data.m)
+        return jax.tree.map(jnp.asarray, start), x
+
     def base(self, start: PyTree) -> Base | None:
-        """The draw of a fitted source; None where there is none."""
+        """The draw of a fitted source; None where there is none.
+
+        That of a source on the host takes arrays of any kind and gives NumPy's.
+        """
         if self.draw is None:
             return None
-        return lambda noise, x, m: self.draw(start, noise, x, m)
+        if not self.host:
+            return lambda noise, x, m: self.draw(start, noise, x, m)
+        start = jax.tree.map(to_host, start)
+
+        def on_host(noise: Array, x: Array, m: Array) -> tuple:
+            noise, x, m = (to_host(part) for part in (noise, x, m))
+            z0, _ = self.draw(start, noise, x, m)
+            _check_shape("draw", z0, x)
+            return np.asarray(z0, x.dtype), None
+
+        return on_host
+
+
+def _check_shape(name: str, found: Array, wanted: Array) -> None:
+    if np.shape(found) != wanted.shape:
+        raise ConfigError(
+            f"the {name} of a source gave an array of shape {np.shape(found)}"
+            f" where {wanted.shape} is asked for"
+        )
 
 
 def fill(
@@ -93,14 +144,14 @@ def fill(
       data: the rows, those of the fit or others.
       source: the source, with a `draw`.
       start: its fit.
-      chunk: rows drawn at a time, except on the host.
+      chunk: rows drawn at a time; on the host, rows whose noise is made.
       draw: which of a set of draws, see `rows.normal_noise`.
     """
+    base = source.base(start)
     if not source.host:
-        return draw_starts(key, data, source.base(start), chunk, draw)
-    noise = all_noise(key, data.x.shape, draw)
-    z0, _ = source.draw(start, *jax.device_get((noise, data.x, data.m)))
-    return jax.numpy.where(data.m, data.x, jax.numpy.asarray(z0, data.x.dtype))
+        return draw_starts(key, data, base, chunk, draw)
+    z0, _ = base(all_noise(key, data.x.shape, draw, chunk), *data)
+    return merge(data.x, z0, data.m)
 
 
 def by_mask(
