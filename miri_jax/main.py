@@ -8,7 +8,7 @@ run leaves is not: `--rerun=DIR/config.json` takes the place of `--config`.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from miri_jax.app.command_line import call, make_parser
+from miri_jax.app.command_line import RUN_FLAGS, call, make_parser
 from miri_jax.app.config import saved_config
 from miri_jax.app.run import run
 
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
             config = saved_config(_RERUN.value)
         run(config, _WORKDIR.value)
 
-    call(command)
+    call(command, RUN_FLAGS)
 
 
 if __name__ == "__main__":

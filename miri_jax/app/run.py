@@ -182,7 +182,8 @@ def _fill(
             )
     except DivergedError as error:
         raise DivergedError(
-            f"{error}; set --config.imputer.learning_rate, in a new --workdir"
+            f"{error}; a run with another setting needs another folder",
+            about=(*error.about, "workdir", "restart"),
         ) from None
     with clock("draw"):
         if several:

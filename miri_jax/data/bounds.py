@@ -107,7 +107,8 @@ def _whole_bounds(
     if low > high:
         raise DataError(
             f"no whole number lies between the bounds of column {name!r}; widen"
-            " them, or call it real"
+            " them, or call it real",
+            about=("real",),
         )
     plain = integer_type(dtype)
     for bound in (low, high) if plain is not None else ():

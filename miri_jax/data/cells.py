@@ -63,12 +63,14 @@ def to_numbers(
         if isinstance(cell, float | np.floating) or is_number(cell):
             raise DataError(
                 f"column {name!r} holds an infinite value {where}; correct it,"
-                " or name it among the values that mean missing"
+                " or name it among the values that mean missing",
+                about=("na_values",),
             )
         what = "text" if isinstance(cell, str) else type(cell).__name__
         raise DataError(
             f"column {name!r} holds {what} {where}; name it among the values"
-            " that mean missing, or call the column categorical"
+            " that mean missing, or call the column categorical",
+            about=("na_values", "categorical"),
         )
     numbers[~missing] = parsed
     return numbers

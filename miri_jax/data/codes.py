@@ -104,7 +104,8 @@ def find_levels(
     if kind == "boolean" and len(levels) > 2:
         raise DataError(
             f"column {name!r} is to be boolean, but has {len(levels)} different"
-            " values; call it categorical"
+            " values; call it categorical",
+            about=("categorical",),
         )
     return tuple(x.item() if isinstance(x, np.generic) else x for x in levels)
 

@@ -309,8 +309,8 @@ def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
     if value is None:
         raise DataError(
             f"column {name!r} has no observed value; remove it, or fill it"
-            " with a number of your choice, such as empty_value=0"
-            " (--config.data.empty_value=0, miri-impute --empty-value 0)"
+            " with a number of your choice, such as empty_value=0",
+            about=("empty_value",),
         )
     number = float(value)
     if not np.isfinite(number):

@@ -243,5 +243,6 @@ def test_what_cannot_be_filled_by_parts_is_one_line(
 def test_a_table_larger_than_memory_is_refused(long_file, monkeypatch, table):
     monkeypatch.setattr(readers, "physical_memory", lambda: 500)
     for path in (long_file[0], table):
-        with pytest.raises(DataError, match="OUT.parquet --stream"):
+        with pytest.raises(DataError, match="fill it by parts") as error:
             readers.read_table(str(path))
+        assert error.value.about == ("parts",)

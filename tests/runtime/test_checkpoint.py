@@ -160,6 +160,9 @@ def test_a_later_format_is_said(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "FORMAT", 2)
         store.save(1, state)
-    with pytest.raises(WorkdirError, match="format 2, not 1.*--workdir"):
+    with pytest.raises(
+        WorkdirError, match="format 2, not 1.*another folder"
+    ) as error:
         store.load_latest(state)
+    assert error.value.about == ("workdir", "restart")
     store.close()
