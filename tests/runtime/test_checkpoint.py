@@ -138,7 +138,10 @@ def test_checkpoints_of_format_1_are_still_read(tmp_path):
     "state, difference",
     [
         ({"a": jnp.zeros(2)}, "b is float32\\[3\\], not nothing"),
-        ({"a": jnp.zeros(2), "c": jnp.zeros(())}, "b is float32\\[3\\], not nothing"),
+        (
+            {"a": jnp.zeros(2), "c": jnp.zeros(())},
+            "b is float32\\[3\\], not nothing",
+        ),
         ({"a": jnp.zeros(2), "b": jnp.zeros(4)}, "not float32\\[4\\]"),
         ({"a": jnp.arange(2), "b": jnp.zeros(3)}, "not int32\\[2\\]"),
     ],
