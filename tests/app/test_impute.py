@@ -172,6 +172,19 @@ def test_a_result_that_is_there_is_kept_without_force(table):
     assert out.read_text() != "precious"
 
 
+def test_what_another_run_has_left_is_kept_without_force(table):
+    left = table.with_name(".out.csv.miri") / "config.json"
+    left.parent.mkdir()
+    left.write_text('{"seed": 7}')
+    words = ["in.csv", "out.csv", "--method", "mean"]
+    command = Command("miri_jax.app.impute", *words, cwd=table.parent)
+    code, _, err = command.end()
+    assert code == 1 and left.read_text() == '{"seed": 7}'
+    assert err.endswith("delete that one (--force, which starts anew)\n")
+    _impute(table, table.with_name("out.csv"), "--method", "mean", "--force")
+    assert not left.parent.exists()
+
+
 @pytest.fixture
 def long_file(tmp_path):
     """5000 rows of all types, in row groups of 700, a fifth of them missing."""
