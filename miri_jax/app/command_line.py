@@ -34,7 +34,7 @@ RUN_FLAGS = {
 }
 
 
-def make_parser(
+def make_flag_parser(
     config: flags.FlagHolder,
     workdir: flags.FlagHolder,
     rerun: flags.FlagHolder,

@@ -170,7 +170,7 @@ def _refuse_to_replace(given: argparse.Namespace, *paths: pathlib.Path) -> None:
     for path in paths:
         if path.exists() and not given.force:
             raise ConfigError(
-                f"{path} is there already; choose another name, or --force"
+                f"{path} already exists; choose another name, or --force"
             )
 
 
@@ -188,7 +188,7 @@ def stream(given: argparse.Namespace) -> None:
     for path in (given.input, given.output):
         if ending_of(path) != ".parquet":
             raise ConfigError(
-                f"--stream takes Parquet files, and {path} is none"
+                f"--stream takes Parquet files; {path} is another kind"
             )
     if given.draws != 1:
         raise ConfigError(f"--stream gives one draw, not {given.draws}")

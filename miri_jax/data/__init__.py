@@ -28,7 +28,7 @@ def load_table(
     empty_value: float | None = None,
     **kinds: tuple[str, ...],
 ) -> FileTable:
-    """A file with gaps of its own, see `readers.read_table`.
+    """A file with gaps, see `readers.read_table`.
 
     Args:
       path: the file; "beijing" is the table that the package ships, see

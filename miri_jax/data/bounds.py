@@ -75,7 +75,7 @@ def _users(
     numbers: np.ndarray,
     given: Sequence[float | None] | None,
 ) -> tuple[float, float]:
-    """The user's bounds, infinite where there is none."""
+    """The user's bounds, infinite where the user gives no bound."""
     try:
         low, high = (None, None) if given is None else given
         low = float(-np.inf if low is None else low)

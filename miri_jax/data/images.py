@@ -183,7 +183,7 @@ def load_images(
     per_channel: bool = False,
     mask_seed: int = 0,
 ) -> ImageSet:
-    """Images with gaps of their own, or with pixels hidden at random.
+    """Images with gaps, or with pixels hidden at random.
 
     Args:
       images: see `image_files.read_images`; or "shapes" for `random_shapes`.
@@ -212,7 +212,7 @@ def load_images(
     if found.observed is not None:
         if rate:
             raise DataError(
-                f"{images} has gaps of its own; set rate=0 to fill them",
+                f"{images} already has gaps; set rate=0 to fill them",
                 about=("rate",),
             )
         m, truth = found.observed, None

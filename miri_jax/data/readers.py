@@ -143,7 +143,7 @@ def ending_of(path: str) -> str:
     """The ending of a table's file, without .gz.
 
     Raises:
-      DataError: if it is none of `ENDINGS`.
+      DataError: if `ENDINGS` lacks it.
     """
     suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]

@@ -99,18 +99,18 @@ class _Programs:
         of = lambda f, **kw: compile_(partial(f, recipe), **kw)
         self.recipe, self.whole = recipe, compile_ is _as_is
         self.begin = of(_parts.begin)
-        self.bank = of(_parts.bank)
+        self.bank = of(_parts.bank_of)
         self.choose = compile_(recipe.pairs, static_argnums=2)
         self.start = of(_parts.started)
         self.fit_batches = of(
             _parts.fit_batches, donate_argnums=1, static_argnums=(4, 5)
         )
         self.sgd_step = of(
-            _parts.sgd_step, donate_argnums=1, static_argnums=(4,)
+            _parts.one_sgd_step, donate_argnums=1, static_argnums=(4,)
         )
         self.keep = of(_parts.keep)
         self.choose_held_out = compile_(_early_stopping.choose)
-        self.judge = of(_parts.judge)
+        self.judge = of(_parts.judged)
         self.advance = of(_parts.advance)
         self.rows_to_move = of(_parts.rows_to_move)
         self.final_params = of(_parts.final_params)

@@ -91,7 +91,7 @@ def turn(recipe: Recipe, state: MIRIState) -> Array | None:
     return state.order[(first + jnp.arange(recipe.max_rows)) % n]
 
 
-def bank(recipe: Recipe, state: MIRIState, data: Masked) -> pairs.Bank:
+def bank_of(recipe: Recipe, state: MIRIState, data: Masked) -> pairs.Bank:
     """What the pairs of an iteration are drawn from."""
     rows = turn(recipe, state)
     targets = data.m if recipe.stop is None else state.held_out.targets
@@ -113,7 +113,7 @@ def fit_arguments(
     drawn: Drawn,
     pool: pairs.Pairs | None = None,
 ) -> dict[str, Any]:
-    """The arguments of `train.fit`, with pairs drawn ahead or anew."""
+    """The arguments of `train.sgd`, with pairs drawn ahead or anew."""
     velocity, (rows, start) = apply_fn(recipe, shape), drawn
     if pool is None:
         draw = partial(
@@ -145,10 +145,10 @@ def fit_batches(
 ) -> tuple[train.TrainState, Array]:
     """SGD steps as one loop."""
     training = fit_arguments(recipe, shape, drawn, pool)
-    return train.fit(key, network, num_steps=num_steps, **training)
+    return train.sgd(key, network, num_steps=num_steps, **training)
 
 
-def sgd_step(
+def one_sgd_step(
     recipe: Recipe,
     key: Array,
     network: train.TrainState,
@@ -177,7 +177,7 @@ def keep(recipe: Recipe, state: MIRIState) -> MIRIState:
     return state._replace(kept=kept)
 
 
-def judge(
+def judged(
     recipe: Recipe, state: MIRIState, started: pairs.Pairs, tau: Array
 ) -> MIRIState:
     velocity = apply_fn(recipe, state.x.shape)

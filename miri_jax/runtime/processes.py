@@ -74,8 +74,8 @@ def agree(work: Callable[[], T]) -> T:
         raise raised
     if failed.any():
         raise WorkdirError(
-            f"process {np.flatnonzero(failed)[0]} cannot go on, its own line"
-            " says why"
+            f"process {np.flatnonzero(failed)[0]} cannot go on; its last line"
+            " has the reason"
         )
     return result
 

@@ -33,7 +33,7 @@ class Clock:
         """Adds the time inside the block to a phase; Ctrl-C may end it."""
         start = time.perf_counter()
         yield
-        interrupt.check()
+        interrupt.stop_if_requested()
         spent = time.perf_counter() - start
         self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
 

@@ -90,7 +90,7 @@ WORDS = {
     "a result that is there": (["in.csv", "there.csv"], "or --force"),
     "parts of text": (
         ["in.csv", "o.parquet", "--stream"],
-        "takes Parquet files, and in.csv is none",
+        "takes Parquet files; in.csv is another kind",
     ),
 }
 

@@ -165,7 +165,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
 def test_a_result_that_is_there_is_kept_without_force(table):
     out = table.with_name("out.csv")
     out.write_text("precious")
-    with pytest.raises(ConfigError, match="out.csv is there already"):
+    with pytest.raises(ConfigError, match="out.csv already exists"):
         _impute(table, out, "--method", "mean")
     assert out.read_text() == "precious"
     _impute(table, out, "--method", "mean", "--force")
@@ -231,14 +231,14 @@ def test_a_long_file_is_filled_by_parts(long_file, monkeypatch):
     gaps = hidden[:, 1] & ~hidden[:, 2]
     assert np.corrcoef(found["a"][gaps], found["b"][gaps])[0, 1] > 0.8
     assert found["a"][hidden[:, 1]].nunique() > 990
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         _impute(path, out, "--stream")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("long.parquet", "o.csv"), "takes Parquet files, and o.csv is none"),
+        (("long.parquet", "o.csv"), "takes Parquet files; o.csv is another"),
         (("long.parquet", "o.parquet", "--draws", "2"), "gives one draw"),
         (("none.parquet", "o.parquet"), "no such file: none.parquet"),
         (("long.parquet", "long.parquet"), "is the table itself"),
