@@ -62,7 +62,7 @@ def algorithm1(
             return pairs.make_batch(tau, pairs.start(choice, None))
 
         # 4, 9: for n = 1 to N.
-        trained, _ = train.fit(
+        trained, _ = train.sgd(
             key_sgd,
             train.init_train_state(params, sgd_update),
             sample_batch,

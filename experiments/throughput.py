@@ -5,7 +5,7 @@
 Steps per second, for the network of `make_miri_paper` (3 x 256, batch 512), of
 
   train  miri_jax's loop: `pairs.draw_batch`, the loss of eq. 6, its gradient,
-         clipped Adam on a cosine, all inside `train.fit`;
+         clipped Adam on a cosine, all inside `train.sgd`;
   dots   a `lax.scan` over that step's matrix products alone: h W forward,
          h^T g and g W^T backward. The ceiling; goal: train >= 0.6 dots;
   torch  the same loop in eager PyTorch with its fused Adam, on all cores;
@@ -84,7 +84,7 @@ def make_train(key: Array, x: Array, m: Array, steps: int) -> Stretch:
         draw = partial(
             pairs.draw_batch, rows=pairs.bank(x, m), batch_size=BATCH_SIZE
         )
-        return train.fit(
+        return train.sgd(
             key, state, draw, steps, loss_fn=loss_fn, optimizer=optimizer
         )
 

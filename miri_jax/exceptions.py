@@ -1,11 +1,23 @@
 """Errors a user can act on; `main` prints each as one line and exits with 1.
 
-Every message names the thing that is wrong and the remedy.
+Every message names the thing that is wrong and the remedy, in words that hold
+in a script as well. How the remedy is given on a command line is for the
+command to add, which reads `MiriError.about`.
 """
 
 
 class MiriError(Exception):
-    """Base of all errors that miri_jax raises on purpose."""
+    """Base of all errors that miri_jax raises on purpose.
+
+    Attributes:
+      about: names of the arguments or settings that the remedy is about, or of
+        what else there is to do, such as "restart".
+    """
+
+    def __init__(self, message: str, *, about: tuple[str, ...] = ()) -> None:
+        """Of a message, with what its remedy is about."""
+        super().__init__(message)
+        self.about = about
 
 
 class DataError(MiriError, ValueError):

@@ -8,7 +8,7 @@ run leaves is not: `--rerun=DIR/config.json` takes the place of `--config`.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from miri_jax.app.command_line import call, make_parser
+from miri_jax.app.command_line import RUN_FLAGS, call, make_flag_parser
 from miri_jax.app.config import saved_config
 from miri_jax.app.run import run
 
@@ -35,10 +35,10 @@ def main(argv: list[str]) -> None:
             config = saved_config(_RERUN.value)
         run(config, _WORKDIR.value)
 
-    call(command)
+    call(command, RUN_FLAGS)
 
 
 if __name__ == "__main__":
     # Libraries log what is raised as well; here each error is one line.
     logging.set_verbosity(logging.FATAL)
-    app.run(main, flags_parser=make_parser(_CONFIG, _WORKDIR, _RERUN))
+    app.run(main, flags_parser=make_flag_parser(_CONFIG, _WORKDIR, _RERUN))

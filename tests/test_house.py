@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -27,6 +28,13 @@ OUTSIDE_THE_WALL = {"pandas", "ml_collections", "sklearn"}
 # A source that is scikit-learn's trees, and so works on the host.
 IN_THE_WALL = {PACKAGE / "sources" / "chained.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
+# Who may name flags of the commands, and flags of others' commands.
+SHELL = ("app", "configs", "main")
+FLAG = re.compile(r"(?<![\w-])--(?=\w)[\w.-]+|miri-impute|miri_jax\.main")
+OTHERS = {
+    *("--porcelain", "--untracked-files"),  # git status
+    *("--file_format", "--data_dir"),  # tfds build
+}
 
 
 def _wing(path):
@@ -84,6 +92,34 @@ def test_a_long_file_says_why_it_is(path):
     text = path.read_text()
     if text.count("\n") > 500:
         assert "long because" in ast.get_docstring(ast.parse(text)), path
+
+
+def _strings(tree):
+    """All strings in some code, but those that stand alone, as docstrings."""
+    alone = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [getattr(part, "value", "") for part in node.values]
+            yield "".join(x if isinstance(x, str) else "x" for x in parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in alone:
+                yield node.value
+
+
+def test_flags_are_found_in_strings():
+    code = '"--doc"; x = "--a.b=1"; y = f"give --{x}=1"; z = "a--b - --- -c"'
+    found = [FLAG.findall(text) for text in _strings(ast.parse(code))]
+    assert sorted(sum(found, [])) == ["--a.b", "--x"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_library_names_no_flags(path):
+    """Its messages are read in scripts too; `MiriError.about` is for flags."""
+    if _wing(path) not in SHELL:
+        for text in _strings(ast.parse(path.read_text())):
+            assert not {*FLAG.findall(text)} - OTHERS, text
 
 
 def _loaded(code):

@@ -1,20 +1,40 @@
-"""Commands: one line for what cannot be parsed, and for what went wrong."""
+"""Commands: one line for what cannot be parsed, and for what went wrong.
+
+The library's errors name arguments and settings, for scripts too; a command
+adds how they are given to it, from its table of flags.
+"""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 from absl import flags
 from ml_collections import ConfigDict
 
 from miri_jax.app.config import path_of
+from miri_jax.data.columns import KINDS
 from miri_jax.exceptions import ConfigError, MiriError
 from miri_jax.runtime import interrupt
 from miri_jax.settings import did_you_mean
 
+# How `python -m miri_jax.main` is given what `MiriError.about` may name.
+RUN_FLAGS = {
+    "workdir": "--workdir",
+    "parts": "miri-impute IN.parquet OUT.parquet --stream",
+    "learning_rate": "--config.imputer.learning_rate",
+    "distributed": "--config.distributed",
+    **{
+        name: f"--config.data.{name}"
+        for name in (
+            *("path", "na_values", "empty_value", "folder", "images", "rate"),
+            *(kind for kind in KINDS if kind != "ordinal"),
+        )
+    },
+}
 
-def make_parser(
+
+def make_flag_parser(
     config: flags.FlagHolder,
     workdir: flags.FlagHolder,
     rerun: flags.FlagHolder,
@@ -54,13 +74,20 @@ def _with_paths(argv: list[str]) -> list[str]:
     return found
 
 
-def call(command: Callable[[], object]) -> None:
-    """Runs a command; exits with 1 and one line on an error of the user's."""
+def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
+    """Runs a command; exits with 1 and one line on an error of the user's.
+
+    Args:
+      command: what to run.
+      flags_of: how the command is given what `MiriError.about` may name.
+    """
     use_compilation_cache()
     interrupt.install()
     try:
         command()
-    except (MiriError, OSError) as error:
+    except MiriError as error:
+        fail(f"{error}{_hint(error.about, flags_of)}")
+    except OSError as error:
         fail(error)
     except interrupt.Stopped as stopped:
         print(f"\nstopped; {stopped.remains}", file=sys.stderr)
@@ -83,6 +110,12 @@ def fail(error: object, status: int = 1) -> None:
     line = " ".join(str(error).split()) or type(error).__name__
     print(f"error: {line}", file=sys.stderr)
     sys.exit(status)
+
+
+def _hint(about: tuple[str, ...], flags_of: Mapping[str, str]) -> str:
+    """How to say on a command line what a remedy is about, if it can be."""
+    known = [flags_of[name] for name in about if name in flags_of]
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _demand(

@@ -51,7 +51,7 @@ def base_config() -> ConfigDict:
             "method": "miri",
             "seed": 0,
             "draws": 1,
-            # Devices that a CPU is taken for, each with a core of its own.
+            # Devices that a CPU is taken for, each with one core.
             "cpu_devices": 1,
             # For several processes, as on the hosts of a TPU slice: see
             # `processes.join`. `initialize` alone lets JAX find out.
@@ -132,7 +132,7 @@ def saved_config(path: str) -> ConfigDict:
 
 
 def table_config() -> ConfigDict:
-    """A config for a CSV, TSV, Parquet or Feather file with gaps of its own."""
+    """A config for a CSV, TSV, Parquet or Feather file with gaps."""
     config = base_config()
     config.eval_every = 0
     config.data = {

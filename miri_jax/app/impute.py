@@ -23,12 +23,22 @@ from miri_jax.data import parse_settings
 from miri_jax.data.columns import KINDS
 from miri_jax.data.readers import ENDINGS, ending_of
 from miri_jax.data.writers import numbered, stem_of
-from miri_jax.exceptions import ConfigError, WorkdirError
+from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.workdir import flatten
 from miri_jax.settings import did_you_mean
+
+# How this command is given what `MiriError.about` may name.
+FLAGS = {
+    "restart": "--force, which starts anew",
+    "parts": "--stream",
+    "learning_rate": "--set imputer.learning_rate",
+    "na_values": "--na",
+    "empty_value": "--empty-value",
+    **{kind: f"--{kind}" for kind in KINDS if kind != "ordinal"},
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -152,12 +162,7 @@ def impute(given: argparse.Namespace) -> None:
     config.report = str(report)
     if given.force and workdir.exists():
         shutil.rmtree(workdir)
-    try:
-        run(config, str(workdir))
-    except WorkdirError as error:
-        raise WorkdirError(
-            f"{error}; or add --force, which starts anew"
-        ) from None
+    run(config, str(workdir))
     shutil.rmtree(workdir)
 
 
@@ -165,7 +170,7 @@ def _refuse_to_replace(given: argparse.Namespace, *paths: pathlib.Path) -> None:
     for path in paths:
         if path.exists() and not given.force:
             raise ConfigError(
-                f"{path} is there already; choose another name, or --force"
+                f"{path} already exists; choose another name, or --force"
             )
 
 
@@ -183,7 +188,7 @@ def stream(given: argparse.Namespace) -> None:
     for path in (given.input, given.output):
         if ending_of(path) != ".parquet":
             raise ConfigError(
-                f"--stream takes Parquet files, and {path} is none"
+                f"--stream takes Parquet files; {path} is another kind"
             )
     if given.draws != 1:
         raise ConfigError(f"--stream gives one draw, not {given.draws}")
@@ -212,7 +217,7 @@ def stream(given: argparse.Namespace) -> None:
 def main() -> None:
     """The entry point; exits with 1 and one line on a user's error."""
     given = make_parser().parse_args()
-    call(lambda: impute(given))
+    call(lambda: impute(given), FLAGS)
 
 
 def _value(text: str) -> object:

@@ -35,7 +35,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
 
     Args:
       config: as one of configs/ returns it.
-      workdir: the folder that receives everything, see README.md.
+      workdir: the folder that receives everything, see docs/tables.md.
 
     Returns:
       The imputer's final state; None where nothing was missing.
@@ -182,7 +182,8 @@ def _fill(
             )
     except DivergedError as error:
         raise DivergedError(
-            f"{error}; set --config.imputer.learning_rate, in a new --workdir"
+            f"{error}; a run with another setting needs another folder",
+            about=(*error.about, "workdir", "restart"),
         ) from None
     with clock("draw"):
         if several:

@@ -71,7 +71,7 @@ def impute_parquet(
 
 def _parts(file: pq.ParquetFile, part_rows: int) -> Iterator[pd.DataFrame]:
     for batch in file.iter_batches(part_rows, use_threads=False):
-        interrupt.check()
+        interrupt.stop_if_requested()
         yield batch.to_pandas(types_mapper=NULLABLE.get)
 
 

@@ -1,4 +1,4 @@
-"""A folder of images with gaps of their own.
+"""A folder of images with gaps.
 
     python -m miri_jax.main --config inpaint:cpu \
         --workdir runs/mine --config.data.images=folder:PATH

@@ -1,4 +1,4 @@
-"""A CSV, TSV, Parquet or Feather file with gaps of its own.
+"""A CSV, TSV, Parquet or Feather file with gaps.
 
     python -m miri_jax.main --config table --workdir runs/mine \
         --config.data.path=IN.csv

@@ -141,7 +141,7 @@ def move_chunks(
 ) -> Array:
     """As `move_rows`, for methods that look at a whole chunk with its keys.
 
-    Each row has a key of its own, so that what is drawn does not depend on the
+    Each row has its own key, so that what is drawn does not depend on the
     size of the chunks.
 
     Args:

@@ -45,7 +45,7 @@ def update(
     optimizer: optax.GradientTransformation,
     ema_decay: float = 0.0,
 ) -> TrainState:
-    """One step of an optimizer and of the average; arguments as `fit`."""
+    """One step of an optimizer and of the average; arguments as `sgd`."""
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
@@ -53,7 +53,7 @@ def update(
     return TrainState(state.step + 1, params, opt_state, ema)
 
 
-def fit(
+def sgd(
     key: Array,
     train_state: TrainState,
     sample_batch: Callable[[Array], Any],
@@ -103,7 +103,7 @@ def sgd_step(
     optimizer: optax.GradientTransformation,
     ema_decay: float = 0.0,
 ) -> tuple[TrainState, Array]:
-    """One step of `fit`, with its arguments; the new state and the loss."""
+    """One step of `sgd`, with its arguments; the new state and the loss."""
     batch = split_examples(sample_batch(jax.random.fold_in(key, state.step)))
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
     (loss, _), grads = grad_fn(state.params, batch)

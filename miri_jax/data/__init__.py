@@ -28,7 +28,7 @@ def load_table(
     empty_value: float | None = None,
     **kinds: tuple[str, ...],
 ) -> FileTable:
-    """A file with gaps of its own, see `readers.read_table`.
+    """A file with gaps, see `readers.read_table`.
 
     Args:
       path: the file; "beijing" is the table that the package ships, see
@@ -44,8 +44,9 @@ def load_table(
     """
     if not path:
         raise DataError(
-            "no table to fill; give --config.data.path=IN.csv, or try"
-            " --config configs/table.py:beijing"
+            "no table to fill; give path='IN.csv', or path='beijing' for the"
+            " table that comes with the package",
+            about=("path",),
         )
     return from_table(
         read_table(

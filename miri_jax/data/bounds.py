@@ -75,7 +75,7 @@ def _users(
     numbers: np.ndarray,
     given: Sequence[float | None] | None,
 ) -> tuple[float, float]:
-    """The user's bounds, infinite where there is none."""
+    """The user's bounds, infinite where the user gives no bound."""
     try:
         low, high = (None, None) if given is None else given
         low = float(-np.inf if low is None else low)
@@ -107,7 +107,8 @@ def _whole_bounds(
     if low > high:
         raise DataError(
             f"no whole number lies between the bounds of column {name!r}; widen"
-            " them, or call it real"
+            " them, or call it real",
+            about=("real",),
         )
     plain = integer_type(dtype)
     for bound in (low, high) if plain is not None else ():

@@ -59,16 +59,18 @@ def to_numbers(
     rows = np.flatnonzero(~missing)
     for k in np.flatnonzero(~np.isfinite(parsed))[:1]:
         cell = observed.iloc[k]
-        where = f"({shown(cell)} in row {rows[k] + 1})"
+        where = f"({cell_text(cell)} in row {rows[k] + 1})"
         if isinstance(cell, float | np.floating) or is_number(cell):
             raise DataError(
                 f"column {name!r} holds an infinite value {where}; correct it,"
-                " or name it among the values that mean missing"
+                " or name it among the values that mean missing",
+                about=("na_values",),
             )
         what = "text" if isinstance(cell, str) else type(cell).__name__
         raise DataError(
             f"column {name!r} holds {what} {where}; name it among the values"
-            " that mean missing, or call the column categorical"
+            " that mean missing, or call the column categorical",
+            about=("na_values", "categorical"),
         )
     numbers[~missing] = parsed
     return numbers
@@ -174,7 +176,7 @@ def whole(values: np.ndarray, dtype: Any) -> np.ndarray:
     return np.clip(values, float(span.min), last).astype(plain)
 
 
-def shown(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """A cell as a message shows it, on one line and not too long."""
     text = repr(cell.item() if isinstance(cell, np.generic) else cell)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from miri_jax.data.cells import shown
+from miri_jax.data.cells import cell_text
 from miri_jax.exceptions import DataError
 
 LEVEL_KINDS = ("ordinal", "boolean", "categorical")
@@ -92,19 +92,20 @@ def find_levels(
         for k, level in enumerate(levels):
             if level in levels[:k]:
                 raise DataError(
-                    f"column {name!r} has {shown(level)} twice in its order of"
-                    " levels; name each once"
+                    f"column {name!r} has {cell_text(level)} twice in its order"
+                    " of levels; name each once"
                 )
         for level in found:
             if level not in levels:
                 raise DataError(
-                    f"column {name!r} holds {shown(level)}, which is not in"
+                    f"column {name!r} holds {cell_text(level)}, which is not in"
                     " its order of levels; add it there"
                 )
     if kind == "boolean" and len(levels) > 2:
         raise DataError(
             f"column {name!r} is to be boolean, but has {len(levels)} different"
-            " values; call it categorical"
+            " values; call it categorical",
+            about=("categorical",),
         )
     return tuple(x.item() if isinstance(x, np.generic) else x for x in levels)
 

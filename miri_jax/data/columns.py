@@ -195,7 +195,8 @@ def fit_column(
     if bounds is not None and kind not in ("real", "integer"):
         raise DataError(
             f"column {name!r} is {kind} and has no bounds; leave them out, or"
-            " call it real or integer"
+            " call it real or integer",
+            about=("real", "integer"),
         )
     if levels is not None and kind != "ordinal":
         raise DataError(
@@ -207,7 +208,8 @@ def fit_column(
             raise DataError(
                 f"column {name!r} is an id and {int(missing.sum())} of its"
                 " cells are missing, which nothing can fill; complete it, or"
-                " call it categorical"
+                " call it categorical",
+                about=("categorical",),
             )
         return Column(name, kind)
     if kind in LEVEL_KINDS:
@@ -217,7 +219,9 @@ def fit_column(
     if kind == "integer" and not np.all(numbers == np.round(numbers)):
         odd = numbers[numbers != np.round(numbers)][0]
         raise DataError(
-            f"column {name!r} is to be integer, but holds {odd:g}; call it real"
+            f"column {name!r} is to be integer, but holds {odd:g}; call it"
+            " real",
+            about=("real",),
         )
     if kind != "real":
         decimals = 0 if kind == "integer" else None

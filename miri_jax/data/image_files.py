@@ -23,7 +23,7 @@ CROPS = {"celeb_a": 140}
 
 
 class Images(NamedTuple):
-    """A bank of images with or without gaps of its own.
+    """A bank of images with or without gaps.
 
     Attributes:
       pixels: `[n, h, w, 3]` uint8, RGB, 0 where missing.

@@ -183,7 +183,7 @@ def load_images(
     per_channel: bool = False,
     mask_seed: int = 0,
 ) -> ImageSet:
-    """Images with gaps of their own, or with pixels hidden at random.
+    """Images with gaps, or with pixels hidden at random.
 
     Args:
       images: see `image_files.read_images`; or "shapes" for `random_shapes`.
@@ -205,20 +205,22 @@ def load_images(
         found = read_images(images, size=size, limit=rows)
     else:
         raise DataError(
-            "no images to fill; give --config.data.images=folder:PATH, npz:PATH"
-            " or tfds:cifar10"
+            "no images to fill; give images='folder:PATH', 'npz:PATH' or"
+            " 'tfds:cifar10'",
+            about=("images",),
         )
     if found.observed is not None:
         if rate:
             raise DataError(
-                f"{images} has gaps of its own; set --config.data.rate=0 to"
-                " fill them"
+                f"{images} already has gaps; set rate=0 to fill them",
+                about=("rate",),
             )
         m, truth = found.observed, None
     elif not rate:
         raise DataError(
-            f"nothing is missing in {images}; give --config.data.rate=0.6 to"
-            " hide pixels, or images with alpha = 0 or mask files"
+            f"nothing is missing in {images}; set rate=0.6 to hide pixels, or"
+            " give images with alpha = 0 or mask files",
+            about=("rate",),
         )
     else:
         key = jax.random.key(mask_seed)

@@ -71,7 +71,8 @@ def _refuse_too_large(path: str, ending: str) -> None:
         raise DataError(
             f"{path} takes about {needed / 1e9:.3g} GB of memory, and this"
             f" machine has {memory / 1e9:.3g}; save it as Parquet and fill it"
-            " by parts: miri-impute IN.parquet OUT.parquet --stream"
+            " by parts, from a fit to some of its rows",
+            about=("parts",),
         )
 
 
@@ -142,7 +143,7 @@ def ending_of(path: str) -> str:
     """The ending of a table's file, without .gz.
 
     Raises:
-      DataError: if it is none of `ENDINGS`.
+      DataError: if `ENDINGS` lacks it.
     """
     suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
     packed = suffixes[-1:] == [".gz"]
@@ -176,8 +177,9 @@ def _parse(
             row = np.flatnonzero(~gaps)[k] + 1
             raise DataError(
                 f"column {name!r} holds text ({observed.iloc[k]!r} in row"
-                f" {row}); name it under data.na_values (miri-impute --na), or"
-                " the column under data.categorical (--categorical)"
+                f" {row}); name it among the values that mean missing, or call"
+                " the column categorical",
+                about=("na_values", "categorical"),
             )
         values = np.full(len(cells), np.nan)
         values[~gaps] = parsed.to_numpy(np.float64)

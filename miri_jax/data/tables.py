@@ -132,7 +132,7 @@ def make_table(
     if not width:
         raise DataError(
             f"all columns ({', '.join(ids)}) are taken for ids, so there is"
-            " nothing to fill; name a kind for those that are none"
+            " nothing to fill; give the kind of those that are not"
         )
     empty_rows = int(missing.all(axis=1).sum())
     if empty_rows:
@@ -309,8 +309,8 @@ def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
     if value is None:
         raise DataError(
             f"column {name!r} has no observed value; remove it, or fill it"
-            " with a number of your choice, such as empty_value=0"
-            " (--config.data.empty_value=0, miri-impute --empty-value 0)"
+            " with a number of your choice, such as empty_value=0",
+            about=("empty_value",),
         )
     number = float(value)
     if not np.isfinite(number):
@@ -322,14 +322,14 @@ def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
 def _check_fits(
     name: str, series: pd.Series, style: str | None, value: float
 ) -> None:
-    """Refuses a number for an empty column whose type holds none."""
+    """Refuses a number for an empty column whose type cannot hold it."""
     if style is not None:
         return
     try:
         _put(series, np.ones(len(series), bool), np.full(len(series), value))
     except (TypeError, ValueError):
         raise DataError(
-            f"column {name!r} has no observed value, and {value:g} is none of"
+            f"column {name!r} has no observed value, and {value:g} does not fit"
             f" its type {series.dtype}; remove it or give it values"
         ) from None
 

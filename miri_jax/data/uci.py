@@ -42,7 +42,9 @@ def read_uci(name: str, folder: str, target: bool = False) -> np.ndarray:
     if not os.path.exists(path):
         raise DataError(
             f"no {path}; put {name}.csv.gz there (no header, target last), from"
-            " github.com/treforevans/uci_datasets, or set --config.data.folder"
+            " github.com/treforevans/uci_datasets, or set folder to where"
+            " it is",
+            about=("folder",),
         )
     table = pd.read_csv(path, header=None).to_numpy(np.float64)
     return table if target else table[:, :-1]

@@ -140,7 +140,8 @@ def fit(
                     raise DivergedError(
                         f"{error}; going back with {SHRINK:g} times the"
                         f" learning rate did not help, {tries} times; try"
-                        " another learning_rate, or look for extreme values"
+                        " another learning_rate, or look for extreme values",
+                        about=("learning_rate",),
                     ) from None
                 scale *= SHRINK
                 watch.diverged(

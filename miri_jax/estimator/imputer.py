@@ -57,7 +57,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
       kinds: kinds of columns by name (by number for arrays), one of
         `columns.KINDS`, where they are not to be detected.
       bounds: (low, high) of imputed numbers by column name; None in place of
-        one for no bound. The observed extremes are none.
+        one for no bound; the observed extremes bound nothing.
       orders: levels in their order, of ordinal columns by name.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
@@ -177,7 +177,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
         """Fills the gaps of a long table that comes part by part.
 
-        Each part has noise of its own, where `transform` gives equal rows of
+        Each part has other noise, where `transform` gives equal rows of
         two calls the same.
 
         Args:
@@ -277,7 +277,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Reads a model that `save` has written; runs no code of the file.
 
         Raises:
-          DataError: if there is none, or it is damaged.
+          DataError: if the folder holds no model, or a damaged one.
         """
         return saved.read(pathlib.Path(path), cls, BY_COLUMN)
 

@@ -58,7 +58,7 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
     """An estimator of class `cls` from what `write` wrote; runs no code of it.
 
     Raises:
-      DataError: if there is none, or it is damaged.
+      DataError: if the folder holds no model, or a damaged one.
     """
     try:
         content = json.loads((folder / "model.json").read_text("utf-8"))

@@ -313,7 +313,7 @@ def step(
     """A stretch of SGD; after the last one X is imputed."""
     key_sgd, key_fill = jax.random.split(key)
     n, schedule, size = len(data.x), settings.schedule, settings.batch_size
-    network, losses = train.fit(
+    network, losses = train.sgd(
         key_sgd,
         state.train,
         lambda key: settings.draw_batch(key, data, schedule, size),

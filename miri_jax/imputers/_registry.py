@@ -50,7 +50,7 @@ class Methods(MutableMapping[str, Factory]):
         """The factory of that name.
 
         Raises:
-          KeyError: if there is none.
+          KeyError: if the name is unknown.
           ConfigError: if another package's cannot be imported or used.
         """
         found = self._all()[name]

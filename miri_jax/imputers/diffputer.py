@@ -226,7 +226,7 @@ def fit_denoiser(
         )
         return key_loss, x[rows]
 
-    return train.fit(
+    return train.sgd(
         key,
         train.init_train_state(params, optimizer),
         sample_batch,

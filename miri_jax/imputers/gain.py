@@ -348,7 +348,7 @@ def make_gain(
     "missing" and takes the losses over all entries, which was measured to do
     far worse. It also takes 10,000 steps; at 60 % gaps 2000 were measured to do
     much better on 506 rows, which the discriminator comes to know by heart, and
-    about as well on 1599. Each draw has noise of its own, but of so small a
+    about as well on 1599. Each draw has other noise, but of so small a
     scale that the generator makes little of it: most draws are nearly alike.
 
     Args:

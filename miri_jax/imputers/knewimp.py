@@ -252,7 +252,7 @@ def fit_score(
         sigma = settings.noise_scale
         return score_loss(params, s, *batch[:2], sigma, batch.weight), {}
 
-    return train.fit(
+    return train.sgd(
         key,
         network,
         lambda key: draw_noisy(settings, key, x, m),

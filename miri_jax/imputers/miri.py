@@ -12,7 +12,7 @@ in three things, each of which may be had without the others:
   always observed; elsewhere it is biased (`imputed_weight`).
 
 `IMAGES` is `FAST` for images. `make_miri` turns the words of a config into a
-recipe, `_recipe.miri` a recipe into an imputer.
+recipe, `_algorithm.miri` a recipe into an imputer.
 """
 
 import functools
@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from miri_jax import sources
 from miri_jax.core import ode, pairs
 from miri_jax.exceptions import ConfigError
+from miri_jax.imputers._algorithm import miri
 from miri_jax.imputers._early_stopping import Stop
 from miri_jax.imputers._recipe import (
     ALL_ROWS,
@@ -35,7 +36,6 @@ from miri_jax.imputers._recipe import (
     Memory,
     MIRIState,
     Recipe,
-    miri,
 )
 from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import velocity_network

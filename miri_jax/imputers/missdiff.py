@@ -27,7 +27,7 @@ def observed_batch(
     return _ddpm.Batch((x_t,), noise, m, t)
 
 
-def generate(
+def generate_row(
     key: Array,
     predict: _ddpm.Predict,
     schedule: _ddpm.Schedule,
@@ -75,7 +75,7 @@ def inpaint(
         diffused = _ddpm.diffuse(schedule, jnp.where(m, x_obs, 0), noise, t)
         return merge(diffused, x, m)
 
-    return generate(key, predict, schedule, bounds, observe, resamplings)
+    return generate_row(key, predict, schedule, bounds, observe, resamplings)
 
 
 def sample(
@@ -96,7 +96,7 @@ def sample(
             f" rows of shape {state.x.shape[1:]}"
         )
     one = partial(
-        generate,
+        generate_row,
         predict=partial(_ddpm.predict, settings, state.train.ema),
         schedule=settings.schedule,
         bounds=state.bounds,

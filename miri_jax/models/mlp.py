@@ -31,7 +31,7 @@ def time_features(tau: Array, num_frequencies: int) -> Array:
 def moved_parts(x_tau: Array, cond: Cond) -> tuple[Array, Array]:
     """What a velocity sees of x_tau, and in the place of m0 * x0, `[*dims]`.
 
-    Rows with a source of their own have x0_m = x1_m: there the source's mean
+    Rows that start from a source have x0_m = x1_m: there the source's mean
     takes the place, and x_tau is seen from it.
     """
     first = cond.x0_m

@@ -1,6 +1,6 @@
-"""report.html: one self-contained page that says what a run did.
+"""report.html: one self-contained page on what a run did.
 
-Of a file it says what can be said without the truth: where the gaps are and
+Of a file it tells what can be told without the truth: where the gaps are and
 whether they are random, how imputed values differ from observed ones and draws
 from each other, and what to beware of.
 

@@ -176,7 +176,7 @@ def draws_agree(view: View) -> bool:
     return bool(variety > 0 and apart < SAME_DRAWS * variety)
 
 
-def is_constant(view: View) -> bool:
+def holds_one_value(view: View) -> bool:
     """Whether all observed values are equal, and there are any."""
     values = view.observed
     return bool(len(values) and values.min() == values.max())

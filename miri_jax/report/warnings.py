@@ -12,7 +12,7 @@ from miri_jax.report.facts import (
     View,
     difference,
     draws_agree,
-    is_constant,
+    holds_one_value,
     level_shares,
 )
 from miri_jax.report.telling import Prediction, told_by_filling
@@ -81,7 +81,7 @@ def warnings_of(
 
 
 def repeats_a_warning(note: str) -> bool:
-    """Whether a note of the reader says what a warning says with a remedy."""
+    """Whether a warning repeats a note of the reader, with a remedy."""
     return note.endswith(" is constant") or any(
         part in note
         for part in (" have nothing observed; ", " is filled with ")
@@ -121,7 +121,7 @@ def _rare_levels(view: View) -> str:
 
 
 def _constant(view: View) -> str:
-    return quoted(view) if is_constant(view) else ""
+    return quoted(view) if holds_one_value(view) else ""
 
 
 def _different(view: View) -> str:
@@ -153,7 +153,7 @@ def _different(view: View) -> str:
 
 def _agreeing(view: View) -> str:
     """A column whose draws are nearly the same, though it varies."""
-    agree = draws_agree(view) and not is_constant(view)
+    agree = draws_agree(view) and not holds_one_value(view)
     return quoted(view) if agree else ""
 
 

@@ -103,7 +103,8 @@ class CheckpointStore:
         if steps:
             raise WorkdirError(
                 f"no checkpoint in {self._directory} is whole ({reason});"
-                " delete that folder to start again"
+                " delete that folder to start again",
+                about=("restart",),
             )
         return 0, None, notes
 
@@ -130,7 +131,8 @@ class CheckpointStore:
             raise WorkdirError(
                 f"checkpoint {step} in {self._directory} is of another version"
                 f" of miri_jax or of JAX's settings ({difference}); go on with"
-                " those, or start again in another --workdir"
+                " those, or start again in another folder",
+                about=("workdir", "restart"),
             )
         tree = jax.tree.structure(like)
         return jax.tree.unflatten(tree, [arrays[name] for name in wanted])

@@ -52,7 +52,7 @@ def requested() -> bool:
     return _requested is not None
 
 
-def check() -> None:
+def stop_if_requested() -> None:
     """To be called where a run can stop.
 
     Raises:
@@ -70,7 +70,7 @@ def stop() -> None:
 def _request(number: int, frame: FrameType | None) -> None:
     del frame
     global _requested
-    check()
+    stop_if_requested()
     _requested = number
     # Not by a file object, which may be in the middle of a write.
     os.write(2, b"\nstopping after this step; once more stops at once\n")

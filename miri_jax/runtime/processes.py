@@ -44,8 +44,9 @@ def join(
         )
     except (RuntimeError, ValueError, TypeError) as error:
         raise ConfigError(
-            "the other processes cannot be joined, see --config.distributed:"
-            f" {first_line(error)}"
+            f"the other processes cannot be joined ({first_line(error)});"
+            " check coordinator_address, num_processes and process_id",
+            about=("distributed",),
         ) from error
     _process, _count = jax.process_index(), jax.process_count()
 
@@ -73,8 +74,8 @@ def agree(work: Callable[[], T]) -> T:
         raise raised
     if failed.any():
         raise WorkdirError(
-            f"process {np.flatnonzero(failed)[0]} cannot go on, its own line"
-            " says why"
+            f"process {np.flatnonzero(failed)[0]} cannot go on; its last line"
+            " has the reason"
         )
     return result
 

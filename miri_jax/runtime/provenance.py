@@ -33,7 +33,7 @@ class Clock:
         """Adds the time inside the block to a phase; Ctrl-C may end it."""
         start = time.perf_counter()
         yield
-        interrupt.check()
+        interrupt.stop_if_requested()
         spent = time.perf_counter() - start
         self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
 
@@ -124,8 +124,8 @@ def memory_note() -> str | None:
         if limit and peak > NEARLY_ALL * limit:
             return (
                 f"the device's memory was nearly full ({peak / 2**30:.1f} of"
-                f" {limit / 2**30:.1f} GiB); a smaller --config.imputer.chunk"
-                " or batch_size takes less"
+                f" {limit / 2**30:.1f} GiB); a smaller chunk or batch_size of"
+                " the imputer takes less"
             )
     return None
 

@@ -40,12 +40,14 @@ class WorkdirLock:
         except filelock.Timeout:
             raise WorkdirError(
                 f"another process is at work in {self._workdir}; wait for it,"
-                " or use another --workdir"
+                " or use another folder",
+                about=("workdir",),
             ) from None
         except OSError as error:
             raise WorkdirError(
                 f"{self._workdir} cannot be written ({error.strerror}); use"
-                " another --workdir"
+                " another folder",
+                about=("workdir",),
             ) from error
 
 
@@ -71,15 +73,17 @@ def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
         before = flatten(json.loads(path.read_text()))
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise WorkdirError(
-            f"{path} cannot be read; use another --workdir or delete this one"
+            f"{path} cannot be read; use another folder or delete this one",
+            about=("workdir", "restart"),
         ) from None
     now = flatten(settings)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise WorkdirError(
                 f"{workdir} holds a run with {key}={before.get(key)!r}, this"
-                f" one has {now.get(key)!r}; use another --workdir or delete"
-                " that one"
+                f" one has {now.get(key)!r}; use another folder or delete that"
+                " one",
+                about=("workdir", "restart"),
             )
     return True
 

@@ -102,7 +102,7 @@ class Source(NamedTuple):
         return jax.tree.map(jnp.asarray, start), x
 
     def base(self, start: PyTree) -> Base | None:
-        """The draw of a fitted source; None where there is none.
+        """The draw of a fitted source; None for the previous imputation.
 
         That of a source on the host takes arrays of any kind and gives NumPy's.
         """

@@ -3,7 +3,7 @@
 Mean and covariance are estimated from the incomplete table by stochastic
 approximation EM (Delyon, Lavielle and Moulines, 1999): draw the missing entries
 given the present estimate, take the moments of the filled table, average them.
-An imputer of its own, and the start of the flow of `miri`.
+An imputer by itself, and the start of the flow of `miri`.
 """
 
 from functools import partial

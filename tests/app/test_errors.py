@@ -48,12 +48,21 @@ WORDS = {
     ),
     "text as number": (
         ["in.csv", "o.csv", "--real", "sex"],
-        "'sex' holds text",
+        "column 'sex' holds text ('f' in row 1); name it among the values that"
+        " mean missing, or call the column categorical (--na, --categorical)",
     ),
     "number as time": (["in.csv", "o.csv", "--datetime", "sex"], "'sex' holds"),
-    "id with gaps": (["in.csv", "o.csv", "--id", "sex"], "nothing can fill"),
+    "id with gaps": (
+        ["in.csv", "o.csv", "--id", "sex"],
+        "which nothing can fill; complete it, or call it categorical"
+        " (--categorical)",
+    ),
     "bounds": (["in.csv", "o.csv", "--bounds", "age"], "write NAME=LOW:HIGH"),
-    "bounds of text": (["in.csv", "o.csv", "--bounds", "sex=0:1"], "no bounds"),
+    "bounds of text": (
+        ["in.csv", "o.csv", "--bounds", "sex=0:1"],
+        "column 'sex' is categorical and has no bounds; leave them out, or call"
+        " it real or integer (--real, --integer)",
+    ),
     "tight bounds": (["in.csv", "o.csv", "--bounds", "age=40:"], "beyond its"),
     "turned bounds": (["in.csv", "o.csv", "--bounds", "age=9:1"], "smaller"),
     "order": (["in.csv", "o.csv", "--order", "size=S"], "write NAME=LEVEL<"),
@@ -81,7 +90,7 @@ WORDS = {
     "a result that is there": (["in.csv", "there.csv"], "or --force"),
     "parts of text": (
         ["in.csv", "o.parquet", "--stream"],
-        "takes Parquet files, and in.csv is none",
+        "takes Parquet files; in.csv is another kind",
     ),
 }
 
@@ -92,10 +101,18 @@ FILES = {
     "no header": (b"1,2\n3,4\n", "has no header"),
     "twice": (b"a,a\n1,2\n", "two columns named 'a'"),
     "no name": (b"a,\n1,2\n", "column 2 of in.csv has no name"),
-    "mixed": (b"a\n1\n2\nx\n", "column 'a' holds text ('x' in row 3)"),
+    "mixed": (
+        b"a\n1\n2\nx\n",
+        "column 'a' holds text ('x' in row 3); name it among the values that"
+        " mean missing, or call the column categorical (--na, --categorical)",
+    ),
     "infinite": (b"a,b\n1,inf\n,2\n", "holds an infinite value (inf in row 1)"),
     "too large": (b"a,b\n1,1e999\n,2\n", "column 'b' holds "),
-    "nothing": (b"a,b\n1,\n2,\n", "column 'b' has no observed value"),
+    "nothing": (
+        b"a,b\n1,\n2,\n",
+        "column 'b' has no observed value; remove it, or fill it with a number"
+        " of your choice, such as empty_value=0 (--empty-value)",
+    ),
     "ragged": (b"a,b\n1,2\n1,2,3\n", "cannot be read as a table"),
     "latin": (b"a,b\n1,caf\xe9\n,2\n", "is not text in UTF-8"),
     "utf-16": ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
@@ -110,7 +127,12 @@ FILES = {
 # What is wrong: a config, further words of miri_jax.main, and a part of its
 # line. There is TABLE as in.csv and, as images, a folder of one.
 RUN = {
-    "no table": ("table.py", [], "give --config.data.path"),
+    "no table": (
+        "table.py",
+        [],
+        "no table to fill; give path='IN.csv', or path='beijing' for the table"
+        " that comes with the package (--config.data.path)",
+    ),
     "no such table": (
         "table.py",
         ["--config.data.path=none.csv"],
@@ -187,7 +209,12 @@ RUN = {
     ),
     "a flag that does not exist": ("table.py", ["--workdri=x"], "workdri"),
     "a config and a rerun": ("table.py", ["--rerun=x"], "not both"),
-    "no images": ("inpaint.py:smoke", [], "no images to fill"),
+    "no images": (
+        "inpaint.py:smoke",
+        [],
+        "no images to fill; give images='folder:PATH', 'npz:PATH' or"
+        " 'tfds:cifar10' (--config.data.images)",
+    ),
     "images from nowhere": (
         "inpaint.py:smoke",
         ["--config.data.images=zip:x"],
@@ -206,7 +233,8 @@ RUN = {
     "images without gaps": (
         "inpaint.py:smoke",
         ["--config.data.images=folder:images"],
-        "nothing is missing in folder:images",
+        "nothing is missing in folder:images; set rate=0.6 to hide pixels, or"
+        " give images with alpha = 0 or mask files (--config.data.rate)",
     ),
     "no such images": (
         "cifar10.py:smoke",
@@ -246,6 +274,17 @@ RUN = {
 }
 # What is wrong: files, the words of miri_jax.main, and a part of its line.
 OTHER = {
+    "text among numbers": (
+        {"in.csv": b"a,b\n1,2\n2,x\n3,4\n"},
+        [
+            f"--config={ROOT}/configs/table.py",
+            "--workdir=run",
+            "--config.data.path=in.csv",
+        ],
+        "column 'b' holds text ('x' in row 2); name it among the values that"
+        " mean missing, or call the column categorical"
+        " (--config.data.na_values, --config.data.categorical)",
+    ),
     "a config.json of no run": (
         {"config.json": b"[1]"},
         ["--rerun=config.json", "--workdir=run"],
@@ -265,17 +304,20 @@ OTHER = {
     "a folder below a file": (
         {"file": b""},
         [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=file/run"],
-        "file/run cannot be written (Not a directory); use another",
+        "file/run cannot be written (Not a directory); use another folder"
+        " (--workdir)",
     ),
     "a folder that cannot be read": (
         {"run/config.json": b"{"},
         [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
-        "use another --workdir or delete this one",
+        "run/config.json cannot be read; use another folder or delete this one"
+        " (--workdir)",
     ),
     "a folder of another run": (
         {"run/config.json": b'{"seed": 7}'},
         [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
-        "holds a run with",
+        "run holds a run with checkpoint.every_seconds=None, this one has 10.0;"
+        " use another folder or delete that one (--workdir)",
     ),
 }
 

@@ -211,8 +211,8 @@ def test_a_folder_with_real_gaps_is_filled(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": None}, "--config.data.images="),
-        ({"rate": 0}, "--config.data.rate=0.6"),
+        ({"images": None}, "give images='folder:PATH'"),
+        ({"rate": 0}, "set rate=0.6"),
         ({"rows": 0}, "0"),
         ({"rate": 1.5}, "1.5"),
         ({"images": "folder:nowhere"}, "nowhere"),

@@ -165,11 +165,24 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
 def test_a_result_that_is_there_is_kept_without_force(table):
     out = table.with_name("out.csv")
     out.write_text("precious")
-    with pytest.raises(ConfigError, match="out.csv is there already"):
+    with pytest.raises(ConfigError, match="out.csv already exists"):
         _impute(table, out, "--method", "mean")
     assert out.read_text() == "precious"
     _impute(table, out, "--method", "mean", "--force")
     assert out.read_text() != "precious"
+
+
+def test_what_another_run_has_left_is_kept_without_force(table):
+    left = table.with_name(".out.csv.miri") / "config.json"
+    left.parent.mkdir()
+    left.write_text('{"seed": 7}')
+    words = ["in.csv", "out.csv", "--method", "mean"]
+    command = Command("miri_jax.app.impute", *words, cwd=table.parent)
+    code, _, err = command.end()
+    assert code == 1 and left.read_text() == '{"seed": 7}'
+    assert err.endswith("delete that one (--force, which starts anew)\n")
+    _impute(table, table.with_name("out.csv"), "--method", "mean", "--force")
+    assert not left.parent.exists()
 
 
 @pytest.fixture
@@ -218,14 +231,14 @@ def test_a_long_file_is_filled_by_parts(long_file, monkeypatch):
     gaps = hidden[:, 1] & ~hidden[:, 2]
     assert np.corrcoef(found["a"][gaps], found["b"][gaps])[0, 1] > 0.8
     assert found["a"][hidden[:, 1]].nunique() > 990
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         _impute(path, out, "--stream")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("long.parquet", "o.csv"), "takes Parquet files, and o.csv is none"),
+        (("long.parquet", "o.csv"), "takes Parquet files; o.csv is another"),
         (("long.parquet", "o.parquet", "--draws", "2"), "gives one draw"),
         (("none.parquet", "o.parquet"), "no such file: none.parquet"),
         (("long.parquet", "long.parquet"), "is the table itself"),
@@ -243,5 +256,6 @@ def test_what_cannot_be_filled_by_parts_is_one_line(
 def test_a_table_larger_than_memory_is_refused(long_file, monkeypatch, table):
     monkeypatch.setattr(readers, "physical_memory", lambda: 500)
     for path in (long_file[0], table):
-        with pytest.raises(DataError, match="OUT.parquet --stream"):
+        with pytest.raises(DataError, match="fill it by parts") as error:
             readers.read_table(str(path))
+        assert error.value.about == ("parts",)

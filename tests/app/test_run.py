@@ -13,7 +13,7 @@ import pytest
 
 from miri_jax import imputers
 from miri_jax.app import run
-from miri_jax.exceptions import NonFiniteError, WorkdirError
+from miri_jax.exceptions import DivergedError, NonFiniteError, WorkdirError
 from miri_jax.runtime.checkpoint import CheckpointStore
 from miri_jax.runtime.workdir import WorkdirLock
 from tests.conftest import load_config
@@ -230,6 +230,11 @@ def test_a_loss_that_is_not_finite_goes_back_with_smaller_steps(
     assert rates == [1.0, 1.0, 0.0625, 0.0625, 0.0625]
     summary = json.loads((tmp_path / "whole" / "summary.json").read_text())
     assert sum("going back" in note for note in summary["notes"]) == 2
+
+    config.retries = 1
+    with pytest.raises(DivergedError, match="another folder$") as error:
+        run.run(config, str(tmp_path / "given up"))
+    assert error.value.about == ("learning_rate", "workdir", "restart")
 
     # What is saved goes on with the smaller steps too.
     config.retries = 2

@@ -205,7 +205,7 @@ def test_flow_between_two_gaussians_moves_mean_and_variance():
     optimizer = train.cosine_adam(3e-3, 1500)
     apply_fn = lambda p, z, c, t: network.apply(p, z, c, t)
     fit = jax.jit(
-        lambda state: train.fit(
+        lambda state: train.sgd(
             key_fit,
             state,
             sample_batch,

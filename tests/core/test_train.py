@@ -22,7 +22,7 @@ def _sample(key):
 
 
 def _fit(state, num_steps, ema_decay=0.9):
-    return train.fit(
+    return train.sgd(
         jax.random.key(1),
         state,
         _sample,

@@ -282,5 +282,5 @@ def test_the_shipped_table_has_its_real_gaps():
 def test_unknown_sources_and_absent_paths_are_refused():
     with pytest.raises(ConfigError, match="no data source 'cvs'"):
         data.load_dataset(source="cvs")
-    with pytest.raises(DataError, match="--config.data.path"):
+    with pytest.raises(DataError, match="give path='IN.csv'"):
         data.load_dataset(source="table", path=None)

@@ -57,7 +57,7 @@ def _comes_back(frame):
     try:
         imputer.fit(frame)
     except DataError as error:
-        empty = "is none of its type" in str(error)
+        empty = "does not fit its type" in str(error)
         assert empty or "nothing to fill" in str(error)
         return
     _assert_whole(imputer.transform(frame), frame)

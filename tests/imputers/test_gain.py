@@ -236,7 +236,7 @@ def _held_out_entropy(filled, m):
     params = network.init(jax.random.key(0), filled[0], filled[0])["params"]
     optimizer = optax.adam(3e-3)
     state, _ = jax.jit(
-        lambda key, state: train.fit(
+        lambda key, state: train.sgd(
             key,
             state,
             sample_batch,

@@ -122,5 +122,6 @@ def test_what_one_process_cannot_do_ends_both(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     codes, said = _end(_start_two("toy", tmp_path))
     assert codes == [1, 1], said
-    assert "use another --workdir or delete" in said[0]
+    assert "use another folder or delete" in said[0]
+    assert "(--workdir)" in said[0]
     assert "process 0 cannot go on" in said[1]

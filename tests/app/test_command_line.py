@@ -1,0 +1,84 @@
+"""How an error's remedy is given on each command line."""
+
+import ast
+import copy
+import pickle
+
+import pytest
+
+from miri_jax.app import command_line, impute
+from miri_jax.app.command_line import RUN_FLAGS, call
+from miri_jax.app.config import image_config, table_config
+from miri_jax.exceptions import DataError, DivergedError
+from tests.command import ROOT
+
+
+def _named():
+    """All that an error of the package says its remedy is about."""
+    for path in (ROOT / "miri_jax").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "about":
+                for leaf in ast.walk(node.value):
+                    if isinstance(leaf, ast.Constant):
+                        yield leaf.value
+
+
+def test_each_remedy_can_be_given_to_a_command():
+    named = set(_named())
+    assert named >= {"na_values", "workdir"}
+    assert named - RUN_FLAGS.keys() == {"restart"}
+    # It has a table, and a folder that is found from the table's name.
+    others = {"workdir", "path", "folder", "images", "rate", "distributed"}
+    assert named - impute.FLAGS.keys() == others
+
+
+def test_every_flag_of_a_remedy_exists():
+    configs = [table_config(), image_config("smoke")]
+    configs[0].data.folder = None  # as in configs/uci.py
+    for flag in RUN_FLAGS.values():
+        if flag.startswith("--config."):
+            assert any(_has(config, flag[9:]) for config in configs), flag
+    options = impute.make_parser()._option_string_actions
+    for flag in impute.FLAGS.values():
+        name, _, setting = flag.replace(",", "").partition(" ")
+        assert name in options
+        assert name != "--set" or _has(configs[0], setting)
+
+
+def _has(config, path):
+    for name in path.split("."):
+        if name not in config:
+            return False
+        config = config[name]
+    return True
+
+
+@pytest.mark.parametrize(
+    ("flags_of", "end"),
+    [
+        (RUN_FLAGS, " (--config.data.na_values, --config.data.categorical)"),
+        (impute.FLAGS, " (--na, --categorical)"),
+        ({}, ""),
+    ],
+)
+def test_a_command_adds_its_flags(monkeypatch, capsys, flags_of, end):
+    # What a process of its own is prepared by.
+    monkeypatch.setattr(command_line.interrupt, "install", lambda: None)
+    monkeypatch.setattr(command_line, "use_compilation_cache", lambda: None)
+
+    def command():
+        raise DataError(
+            "name it or\ncall it", about=("na_values", "categorical")
+        )
+
+    with pytest.raises(SystemExit) as stop:
+        call(command, flags_of)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == f"error: name it or call it{end}\n"
+
+
+def test_what_a_remedy_is_about_outlives_a_copy():
+    """Errors of worker processes come as pickles."""
+    error = DivergedError("too far", about=("learning_rate",))
+    for copied in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert str(copied) == "too far" and copied.about == error.about
