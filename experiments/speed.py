@@ -264,10 +264,11 @@ def _scale(n: int, d: int) -> dict:
     data = synthetic(n, d, FLAGS.mask_seed)
     jax.block_until_ready(data)
     before, key = _peak_mb(), jax.random.key(FLAGS.mask_seed)
-    init = imputer.init.lower(key, data).compile()
+    init = jax.jit(imputer.init).lower(key, data).compile()
     like = jax.eval_shape(imputer.init, key, data)
     start = time.perf_counter()
-    step = imputer.step.lower(key, like, data).compile()
+    step = jax.jit(imputer.step, donate_argnums=1)
+    step = step.lower(key, like, data).compile()
     compiling = time.perf_counter() - start
     start = time.perf_counter()
     state = init(key, data)
