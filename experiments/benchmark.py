@@ -462,7 +462,7 @@ def make(method: str) -> tuple[Imputer, Imputer]:
 
 
 def fit_together(key: Array, imputer: Imputer, data: Masked) -> Any:
-    """`imputers.fit` of s tables of one shape in one vmapped program.
+    """`engine.fit` of s tables of one shape in one vmapped program.
 
     Each table's fit ends when it would end alone; it then stays as it is until
     the last one has ended.
@@ -505,7 +505,9 @@ def fit_together(key: Array, imputer: Imputer, data: Masked) -> Any:
 def draws_together(
     key: Array, imputer: Imputer, state: Any, data: Masked, count: int
 ) -> Iterator[Array]:
-    """`imputers.draws` of what `fit_together` gave: `[s, n, *dims]` each."""
+    """`engine.draws` of what `fit_together` gave: `[s, n, *dims]` each."""
+    # The engine keeps another key for cells that bounds have drawn again.
+    key, _ = jax.vmap(jax.random.split, out_axes=1)(key)
 
     @jax.jit
     def impute(key: Array, state: Any, data: Masked, k: Array) -> Array:
