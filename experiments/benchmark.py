@@ -506,6 +506,8 @@ def draws_together(
     key: Array, imputer: Imputer, state: Any, data: Masked, count: int
 ) -> Iterator[Array]:
     """`engine.draws` of what `fit_together` gave: `[s, n, *dims]` each."""
+    # The engine keeps another key for cells that bounds have drawn again.
+    key, _ = jax.vmap(jax.random.split, out_axes=1)(key)
 
     @jax.jit
     def impute(key: Array, state: Any, data: Masked, k: Array) -> Array:

@@ -83,7 +83,7 @@ def _same(one, other):
     "method",
     [
         name
-        if name in ("miri", "miri_paper", "gaussian", "median")
+        if name in ("miri", "miri_paper", "gaussian")
         else pytest.param(name, marks=pytest.mark.slow)
         for name in IMPUTERS
     ],

@@ -262,7 +262,10 @@ def test_each_of_them_ends_when_it_would_alone():
 
     start = lambda key, data: _Count(jnp.int32(0), data.x, jnp.bool_(False))
     imputer = Imputer(jax.jit(start), jax.jit(step), None, 4)
-    tables = [Masked(jnp.full((1,), a), jnp.ones(1, bool)) for a in (2.0, 1, 9)]
+    tables = [
+        Masked(jnp.full((1, 1), a), jnp.ones((1, 1), bool))
+        for a in (2.0, 1.0, 9.0)
+    ]
     keys = lambda: jax.random.split(jax.random.key(0), 3)
     data = jax.tree.map(lambda *a: jnp.stack(a), *tables)
     together = benchmark.fit_together(keys(), imputer, data)
