@@ -151,6 +151,18 @@ def _different(view: View) -> str:
     )
 
 
+def _negative(view: View) -> str:
+    """A column with imputed cells below 0, where no observed one is."""
+    numbers = view.kind in ("real", "integer") and view.imputed.size
+    if not numbers or view.observed.min() < 0 or view.imputed.min() >= 0:
+        return ""
+    share, low = (view.imputed < 0).mean(), view.imputed.min()
+    return (
+        f"{quoted(view)} ({percent(share)} of the imputed cells, down to"
+        f" {value_text(view, low)})"
+    )
+
+
 def _agreeing(view: View) -> str:
     """A column whose draws are nearly the same, though it varies."""
     agree = draws_agree(view) and not holds_one_value(view)
@@ -191,6 +203,12 @@ RULES = (
         "imputed values are distributed differently from observed ones. That is"
         " right where the gaps depend on other columns (say, the old answer"
         " less often); where you know of no reason, do not trust them.",
+    ),
+    Rule(
+        _negative,
+        "imputed values are negative, though no observed one is. Where such"
+        " values cannot exist, give the column a lower bound of 0 and fill it"
+        " again.",
     ),
     Rule(
         _agreeing,

@@ -86,3 +86,26 @@ def test_a_different_distribution_is_warned_of_with_its_numbers():
     assert "\u201cy\u201d is 100% of the imputed and 20% of the obs" in line
     distance = float(re.search(r"\u201ca\u201d \((0\.\d+)", line)[1])
     assert distance == pytest.approx(0.9, abs=0.03)
+
+
+def test_negative_values_where_none_was_observed_are_said():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {name: rng.gamma(2, 9, 300).round(1) for name in ("rain", "wind")}
+    )
+    missing = rng.random(frame.shape) < 0.2
+    missing[missing.all(axis=1), 0] = False
+    dataset = make_dataset(frame, missing)
+    draws = make_draws(dataset, 2)
+    assert not any(
+        "are negative" in line for line in _warnings(frame, missing, draws)
+    )
+    row = np.flatnonzero(missing[:, 1])[0]
+    draws[1][row, 1] = -4.5
+    (line,) = [
+        line
+        for line in _warnings(frame, missing, draws)
+        if "are negative" in line
+    ]
+    assert "\u201cwind\u201d" in line and "down to -4.5" in line
+    assert "rain" not in line and "a lower bound of 0" in line
