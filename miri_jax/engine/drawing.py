@@ -12,8 +12,9 @@ from miri_jax.engine.fitting import check_data
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
 
-# How often a cell outside its bounds is drawn again.
-ROUNDS = 10
+# Rounds in which cells outside their bounds are drawn again, and how many tries
+# of a row, and of all rows at least, are in one.
+ROUNDS, TRIES, LEAST_TRIES = 10, 8, 4096
 # Rows are drawn in these numbers at least, so that few shapes are compiled.
 LEAST_ROWS, MOST_PADDING = 128, 8192
 
@@ -174,24 +175,50 @@ def _bounded(
 ) -> np.ndarray:
     """Brings imputed entries within bounds, given the rest of their row.
 
-    An entry outside is drawn again given all else of its row, observed and
-    imputed, until it lies inside: a draw of its conditional distribution
-    truncated at the bounds. What `ROUNDS` rounds do not bring inside, and what
-    an imputer that does not redraw leaves outside, goes to the nearest value
-    inside.
+    The entries of a row that lie outside are drawn again given all else of it,
+    observed and imputed, several times at once, until a draw lies inside: one
+    of their conditional distribution truncated at the bounds. What `ROUNDS`
+    rounds do not bring inside, and what an imputer that does not redraw leaves
+    outside, goes to the nearest value inside.
     """
-    outside = ~to_host(data.m) & ((x < bounds.low) | (x > bounds.high))
+    low, high = bounds
+    x = np.array(x)
+    outside = ~to_host(data.m) & ((x < low) | (x > high))
     for k in range(ROUNDS if imputer.redraws else 0):
-        if not outside.any():
+        rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
+        if not rows.size:
             return x
-        rest = Masked(
+        tries = np.resize(
+            rows, min(len(x), max(TRIES * len(rows), LEAST_TRIES))
+        )
+        again = np.zeros_like(outside)
+        again[: len(tries)] = outside[tries]
+        rest = np.zeros_like(x)
+        rest[: len(tries)] = x[tries]
+        asked = Masked(
             *(
                 spread(jnp.asarray(part), len(x))
-                for part in (np.where(outside, 0, x), ~outside)
+                for part in (np.where(again, 0, rest), ~again)
             )
         )
         key_k = jax.random.fold_in(key, k)
-        x = np.asarray(to_host(imputer.impute(key_k, state, rest, which)))
-        outside &= (x < bounds.low) | (x > bounds.high)
+        drawn = to_host(imputer.impute(key_k, state, asked, which))
+        drawn, again = drawn[: len(tries)], again[: len(tries)]
+        inside = again & (drawn >= low) & (drawn <= high)
+        best = _best_tries(tries, inside.reshape(len(tries), -1).sum(axis=1))
+        x[rows] = np.where(inside[best], drawn[best], x[rows])
+        outside[rows] &= ~inside[best]
     low, high = (np.asarray(bound, x.dtype) for bound in bounds)
     return np.where(outside, np.clip(x, low, high), x)
+
+
+def _best_tries(tries: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Of each row, in order, the first try with the most entries inside.
+
+    Args:
+      tries: `[t]`, the row that each try is of.
+      count: `[t]`, how many of its entries lie inside.
+    """
+    order = np.lexsort((np.arange(len(tries)), -count, tries))
+    _, first = np.unique(tries[order], return_index=True)
+    return order[first]
