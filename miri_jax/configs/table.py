@@ -21,6 +21,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config = table_config()
     if arg in ("beijing", "smoke"):
         config.data.path = "beijing"
+    if arg == "beijing":
         # A concentration; the observed extremes bound nothing by themselves.
         config.data.bounds = ("pm2.5=0:",)
     if arg == "smoke":
