@@ -1,0 +1,359 @@
+"""How faithful are filled tables, as people get them? Beside R's mice.
+
+    PYTHONPATH=. python experiments/fidelity.py --folder FOLDER
+
+FOLDER holds NAME.csv.gz, tables with a header (adult, bean, beijing,
+california, default, letter, magic, shoppers of the UCI repository and StatLib).
+Of each, `--rows` complete rows are drawn and gaps are made (`holes`); every
+method fills the CSV through the command that people type, `miri-impute` or R's
+mice (`r-cart`: method cart, `r-default`, ...; Debian's r-base-core, r-cran-mice
+and r-cran-ranger), `--draws` times. A finished cell is a line of
+results/fidelity.jsonl with seconds of the whole process; started again, it goes
+on with what is not there yet. `--show` prints means over seeds.
+
+What is measured, smaller is better (`scores`):
+
+    margin  distance of filled to true cells, column by column: Kolmogorov and
+            Smirnov's of numbers, total variation of levels; `floor` is that of
+            a bootstrap sample of the true cells, `hot` that of observed cells
+            drawn at random
+    c2st    AUC of a boosted classifier that tells rows with filled cells from
+            the same rows as they truly are, folds by row; 0.5 is right
+    crps    fair CRPS of numbers, fair Brier score of levels, of the draws over
+            that of a hot deck
+    energy  energy distance of filled rows to other true rows, n/2 (2 XY - XX -
+            YY) on standardised numbers, over that of the true rows
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from absl import app, flags
+from scipy.spatial.distance import cdist
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+
+from experiments import records
+
+FLAGS = flags.FLAGS
+NAMES = (
+    "adult",
+    "bean",
+    "beijing",
+    "california",
+    "default",
+    "letter",
+    "magic",
+    "shoppers",
+)
+R_SCRIPT = pathlib.Path(__file__).with_name("mice.R")
+MIN_GAPS = 5  # in a column that is scored
+HOT_DECKS = 20
+
+
+def holes(
+    frame: pd.DataFrame, seed: int, mechanism: str, rate: float
+) -> pd.DataFrame:
+    """A complete table `[n, c]` with gaps.
+
+    "mcar": each cell with probability `rate`. "mar": 30 % of the columns stay
+    complete and drive the others; the gaps of a column, a share `rate`, follow
+    a logistic of random weights on the drivers' ranks (of levels: the rank of
+    their frequency), slope 1.5 on the standardised score.
+    """
+    n, c = frame.shape
+    rng = np.random.default_rng(1000 + seed)
+    if mechanism == "mcar":
+        return frame.astype(object).mask(rng.random((n, c)) < rate)
+    ranks = np.column_stack(
+        [_standardised_ranks(frame[name]) for name in frame]
+    )
+    drivers = rng.permutation(c)[: max(1, round(0.3 * c))]
+    gone = np.zeros((n, c), bool)
+    for j in set(range(c)) - set(drivers):
+        score = ranks[:, drivers] @ rng.standard_normal(len(drivers))
+        score = 1.5 * (score - score.mean()) / (score.std() or 1)
+        order = np.argsort(-(score + rng.logistic(size=n)))
+        gone[order[: round(rate * n)], j] = True
+    return frame.astype(object).mask(gone)
+
+
+def _standardised_ranks(series: pd.Series) -> np.ndarray:
+    values = series if is_number(series) else series.map(series.value_counts())
+    ranks = values.rank().to_numpy()
+    return (ranks - ranks.mean()) / (ranks.std() or 1)
+
+
+def is_number(series: pd.Series) -> bool:
+    """Whether a column is scored as numbers."""
+    return pd.api.types.is_numeric_dtype(
+        series
+    ) and not pd.api.types.is_bool_dtype(series)
+
+
+def fair_crps(draws: np.ndarray, truth: np.ndarray) -> float:
+    """Mean fair CRPS (Ferro, 2014) of draws `[m, k]`, m > 1, of `[k]`."""
+    m, ordered = len(draws), np.sort(draws, axis=0)
+    weight = (2 * np.arange(1, m + 1) - m - 1)[:, None]
+    spread = np.sum(weight * ordered, axis=0) / (m * (m - 1))
+    return float(np.mean(np.abs(draws - truth).mean(axis=0) - spread))
+
+
+def fair_brier(draws: np.ndarray, truth: np.ndarray) -> float:
+    """Mean fair Brier score of drawn levels `[m, k]`, m > 1, of `[k]`."""
+    m = len(draws)
+    hit = (draws == truth).mean(axis=0)
+    pairs = sum((draws == draws[i]).sum(axis=0) - 1 for i in range(m))
+    return float(np.mean(1 - 2 * hit + pairs / (m * (m - 1))))
+
+
+def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Kolmogorov and Smirnov's distance of two samples of numbers."""
+    at = np.concatenate([a, b])
+    shares = [np.searchsorted(np.sort(x), at, "right") / len(x) for x in (a, b)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def tv_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Total variation distance of two samples of levels."""
+    shares = [pd.Series(x).value_counts(normalize=True) for x in (a, b)]
+    return float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
+
+
+def scores(
+    truth: pd.DataFrame,
+    gaps: pd.DataFrame,
+    filled: Sequence[pd.DataFrame],
+    others: pd.DataFrame,
+    seed: int = 0,
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """What the docstring of this file says, and of each column its part.
+
+    Args:
+      truth: `[n, c]`, complete.
+      gaps: `[n, c]`, with gaps.
+      filled: m tables `[n, c]`.
+      others: complete rows that are not in `truth`.
+      seed: of what is drawn at random.
+    """
+    rng = np.random.default_rng(seed)
+    missing = gaps.isna()
+    columns = {
+        name: _column_scores(
+            truth[name],
+            missing[name].to_numpy(),
+            [f[name] for f in filled],
+            rng,
+        )
+        for name in truth
+        if missing[name].sum() >= MIN_GAPS
+    }
+    found = {
+        what: float(np.mean([column[what] for column in columns.values()]))
+        for what in ("margin", "floor", "hot", "crps")
+    }
+    rows = missing.any(axis=1).to_numpy()
+    found["c2st"] = float(
+        np.mean([two_sample_auc(truth[rows], f[rows]) for f in filled[:2]])
+    )
+    numbers = [name for name in truth if is_number(truth[name])]
+    found["energy"] = float(
+        np.mean([energy(f[rows][numbers], others[numbers]) for f in filled])
+        / energy(truth[rows][numbers], others[numbers])
+    )
+    return found, columns
+
+
+def _column_scores(
+    truth: pd.Series,
+    gaps: np.ndarray,
+    filled: Sequence[pd.Series],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    kind = float if is_number(truth) else str
+    distance, proper = (
+        (ks_distance, fair_crps) if kind is float else (tv_distance, fair_brier)
+    )
+    true = truth[gaps].to_numpy().astype(kind)
+    seen = truth[~gaps].to_numpy().astype(kind)
+    draws = np.stack([f[gaps].to_numpy().astype(kind) for f in filled])
+    hot = rng.choice(seen, (HOT_DECKS, len(true)))
+    boots = rng.choice(true, (HOT_DECKS, len(true)))
+    mean = lambda sample: float(np.mean([distance(d, true) for d in sample]))
+    return {
+        "margin": mean(draws),
+        "floor": mean(boots),
+        "hot": mean(hot),
+        "crps": proper(draws, true) / max(proper(hot, true), 1e-12),
+    }
+
+
+def two_sample_auc(truth: pd.DataFrame, filled: pd.DataFrame) -> float:
+    """How well a classifier tells filled rows from the same rows, 0.5 best."""
+    both = pd.concat([truth, filled], ignore_index=True)
+    for name in both:
+        if is_number(truth[name]):
+            both[name] = both[name].astype(float)
+        else:
+            codes = both[name].astype(str).astype("category").cat.codes
+            both[name] = codes.astype(float)
+    label = np.repeat([0, 1], len(truth))
+    row = np.tile(np.arange(len(truth)), 2)
+    told = np.zeros(len(both))
+    for learn, ask in GroupKFold(3).split(both, label, row):
+        model = HistGradientBoostingClassifier(
+            max_iter=150, learning_rate=0.08, random_state=0
+        )
+        model.fit(both.iloc[learn], label[learn])
+        told[ask] = model.predict_proba(both.iloc[ask])[:, 1]
+    return float(roc_auc_score(label, told))
+
+
+def energy(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """Energy distance of two samples of rows, n/2 (2 XY - XX - YY).
+
+    Columns are standardised by the second, n is the number of its rows.
+    """
+    scale = b.std().replace(0, 1)
+    x, y = (((part - b.mean()) / scale).to_numpy(float) for part in (a, b))
+    between, within = (
+        cdist(x, y).mean(),
+        cdist(x, x).mean() + cdist(y, y).mean(),
+    )
+    return float(len(y) / 2 * (2 * between - within))
+
+
+def sample(
+    folder: str, name: str, rows: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Complete rows to fill, and as many others to compare with."""
+    path = pathlib.Path(folder).expanduser() / f"{name}.csv.gz"
+    frame = pd.read_csv(path).dropna()
+    order = np.random.default_rng(seed).permutation(len(frame))
+    parts = order[:rows], order[rows : 2 * rows]
+    return tuple(frame.iloc[part].reset_index(drop=True) for part in parts)
+
+
+def fill(
+    method: str, path: pathlib.Path, draws: int, seed: int, timeout: float
+) -> tuple[list[pd.DataFrame], float]:
+    """Fills a CSV through the command that people type.
+
+    Returns:
+      The filled tables, and seconds of the whole process.
+
+    Raises:
+      subprocess.SubprocessError: if the command fails or takes too long.
+    """
+    out = path.with_name("out")
+    if method.startswith("r-"):
+        words = ["Rscript", str(R_SCRIPT), str(path), str(out)]
+        words += [method.removeprefix("r-"), str(draws), "5", str(seed)]
+    else:
+        words = [sys.executable, "-m", "miri_jax.app.impute", str(path)]
+        words += [f"{out}.csv", "--method", method]
+        words += ["--draws", str(draws), "--seed", str(seed)]
+    began = time.perf_counter()
+    subprocess.run(
+        words,
+        check=True,
+        timeout=timeout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    seconds = time.perf_counter() - began
+    names = [f"{out}_{k + 1}.csv" for k in range(draws)]
+    return [pd.read_csv(name) for name in names], seconds
+
+
+def measure(name: str, mechanism: str, seed: int, method: str) -> dict:
+    """One cell: a table, a mechanism, a seed and a method."""
+    truth, others = sample(FLAGS.folder, name, FLAGS.rows, seed)
+    gaps = holes(truth, seed, mechanism, FLAGS.rate)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "in.csv"
+        gaps.to_csv(path, index=False)
+        # As both commands see it: types as a reader finds them.
+        gaps = pd.read_csv(path)
+        filled, seconds = fill(method, path, FLAGS.draws, seed, FLAGS.timeout)
+    found, columns = scores(truth, gaps, filled, others)
+    left = int(sum(f.isna().to_numpy().sum() for f in filled))
+    return {**found, "seconds": seconds, "gaps_left": left, "columns": columns}
+
+
+def main(argv: list[str]) -> None:
+    """Measures the cells that are not yet in the file."""
+    del argv
+    rows = records.read(FLAGS.out)
+    if FLAGS.show:
+        show(rows)
+        return
+    keys = ("name", "mechanism", "rate", "rows", "seed", "method", "draws")
+    done = {tuple(row[key] for key in keys) for row in rows}
+    for seed in map(int, FLAGS.seeds):
+        for name in FLAGS.names:
+            for mechanism in FLAGS.mechanisms:
+                for method in FLAGS.methods:
+                    cell = dict(
+                        name=name,
+                        mechanism=mechanism,
+                        rate=FLAGS.rate,
+                        rows=FLAGS.rows,
+                        seed=seed,
+                        method=method,
+                        draws=FLAGS.draws,
+                    )
+                    if tuple(cell[key] for key in keys) in done:
+                        continue
+                    try:
+                        found = measure(name, mechanism, seed, method)
+                    except (subprocess.SubprocessError, ValueError) as error:
+                        lines = (getattr(error, "stderr", None) or b"").decode()
+                        why = (lines.strip().splitlines() or [str(error)])[-1]
+                        found = {"error": why[-300:]}
+                    records.append(FLAGS.out, **cell, **found)
+                    shown = {
+                        k: round(v, 3)
+                        for k, v in found.items()
+                        if isinstance(v, float)
+                    }
+                    print(name, mechanism, seed, method, shown or found)
+
+
+def show(rows: Sequence[dict]) -> None:
+    """Prints means over seeds."""
+    table = pd.DataFrame([row for row in rows if "error" not in row])
+    what = ["margin", "floor", "c2st", "crps", "energy", "seconds"]
+    by = ["mechanism", "name", "method"]
+    print(table.groupby(by)[what].mean().round(3).to_string())
+    for row in rows:
+        if "error" in row:
+            print(json.dumps({k: row[k] for k in (*by, "seed", "error")}))
+
+
+def define_flags() -> None:
+    """The script's flags."""
+    flags.DEFINE_string("folder", "~/real_tables", "Holds NAME.csv.gz.")
+    flags.DEFINE_list("names", list(NAMES), "Tables.")
+    flags.DEFINE_list("mechanisms", ["mar"], "mar, mcar.")
+    flags.DEFINE_float("rate", 0.25, "Share of gaps in a column with gaps.")
+    flags.DEFINE_integer("rows", 2000, "Rows to fill.")
+    flags.DEFINE_list("seeds", ["1"], "Of rows, gaps and fits.")
+    flags.DEFINE_list("methods", ["miri", "gaussian", "r-cart"], "Methods.")
+    flags.DEFINE_integer("draws", 5, "Filled tables.")
+    flags.DEFINE_float("timeout", 900, "Seconds for a command.")
+    flags.DEFINE_bool("show", False, "Print what is in the file.")
+    flags.DEFINE_string("out", "results/fidelity.jsonl", "Where lines go.")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
