@@ -6,8 +6,8 @@ FOLDER holds NAME.csv.gz, tables with a header (adult, bean, beijing,
 california, default, letter, magic, shoppers of the UCI repository and StatLib).
 Of each, `--rows` complete rows are drawn and gaps are made (`holes`); every
 method fills the CSV through the command that people type, `miri-impute` or R's
-mice (`r-cart`: method cart, `r-default`, ...; Debian's r-base-core, r-cran-mice
-and r-cran-ranger), `--draws` times. A finished cell is a line of
+mice (`r-cart`: method cart, `r-default`, ...; Debian's r-base-core, r-cran-mice,
+r-cran-rpart and r-cran-ranger), `--draws` times. A finished cell is a line of
 results/fidelity.jsonl with seconds of the whole process; started again, it goes
 on with what is not there yet. `--show` prints means over seeds.
 
