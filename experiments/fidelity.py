@@ -5,11 +5,12 @@
 FOLDER holds NAME.csv.gz, tables with a header (adult, bean, beijing,
 california, default, letter, magic, shoppers of the UCI repository and StatLib).
 Of each, `--rows` complete rows are drawn and gaps are made (`holes`); every
-method fills the CSV through the command that people type, `miri-impute` or R's
-mice (`r-cart`: method cart, `r-default`, ...; Debian's r-base-core, r-cran-mice,
-r-cran-rpart and r-cran-ranger), `--draws` times. A finished cell is a line of
-results/fidelity.jsonl with seconds of the whole process; started again, it goes
-on with what is not there yet. `--show` prints means over seeds.
+method fills the CSV `--draws` times through the command that people type,
+`miri-impute` or R's mice (`r-cart`: method cart, `r-default`, ...; of Debian's
+packages r-base-core, r-cran-mice, r-cran-rpart and r-cran-ranger). A finished
+cell is a line of results/fidelity.jsonl with seconds of the whole process;
+started again, it goes on with what is not there yet. `--show` prints means over
+seeds.
 
 What is measured, smaller is better (`scores`):
 
