@@ -100,6 +100,7 @@ def bank_of(recipe: Recipe, state: MIRIState, data: Masked) -> pairs.Bank:
 
 
 def started(recipe: Recipe, choice: pairs.Choice, start: PyTree) -> pairs.Pairs:
+    """Chosen pairs with their source drawn, see `pairs.start`."""
     return pairs.start(choice, recipe.source.base(start))
 
 
@@ -180,6 +181,7 @@ def keep(recipe: Recipe, state: MIRIState) -> MIRIState:
 def judged(
     recipe: Recipe, state: MIRIState, started: pairs.Pairs, tau: Array
 ) -> MIRIState:
+    """The state after a look at the held-out entries."""
     velocity = apply_fn(recipe, state.x.shape)
     held_out = _early_stopping.judge(
         state.held_out, state.train.ema, velocity, started, tau
