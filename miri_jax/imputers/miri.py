@@ -256,7 +256,9 @@ def make_miri(
             chunk=chunk,
         )
 
-    imputer = _of_rows_or_images(recipe, redraws=source != "previous")
+    imputer = _of_rows_or_images(
+        lambda images: miri(recipe(images)), redraws=source != "previous"
+    )
     return _ended_by_mutual_information(imputer) if auto else imputer
 
 
@@ -290,7 +292,7 @@ def make_miri_paper(
 
     Args: see `make_miri`.
     """
-    return make_miri(
+    words = dict(
         num_iterations=num_iterations,
         num_steps=num_steps,
         num_slices=num_slices,
@@ -307,8 +309,13 @@ def make_miri_paper(
         pair_reuse=1,
         held_out=0.0,
         chunk=chunk,
-        model={**PAPER_NETWORK, **(model or {})},
     )
+
+    def of(images: bool) -> Imputer:
+        fields = {} if images else PAPER_NETWORK
+        return make_miri(**words, model={**fields, **(model or {})})
+
+    return _of_rows_or_images(of, redraws=False)
 
 
 def _sliced(
@@ -337,15 +344,15 @@ def _weight(imputed_weight: float | None) -> pairs.Weight:
 
 
 def _of_rows_or_images(
-    recipe: Callable[[bool], Recipe], *, redraws: bool
+    make: Callable[[bool], Imputer], *, redraws: bool
 ) -> Imputer:
-    """An imputer whose recipe is chosen when it sees the data.
+    """An imputer that is chosen when it sees the data.
 
     Args:
-      recipe: whether the data are images to their recipe.
+      make: whether the data are images to their imputer.
       redraws: see `Imputer`.
     """
-    of = functools.cache(lambda images: miri(recipe(images)))
+    of = functools.cache(make)
     pick = lambda data: of(data.x.ndim == 4)
     return Imputer(
         init=lambda key, data: pick(data).init(key, data),
@@ -353,7 +360,7 @@ def _of_rows_or_images(
         impute=lambda key, state, data, draw=None: pick(data).impute(
             key, state, data, draw
         ),
-        num_iterations=recipe(False).num_iterations,
+        num_iterations=of(False).num_iterations,
         redraws=redraws,
     )
 

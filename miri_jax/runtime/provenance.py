@@ -84,7 +84,7 @@ def revision() -> str | None:
 
     With "+" behind it where files differ from it.
     """
-    folder = pathlib.Path(__file__).parents[1]
+    folder = pathlib.Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None
     git = ["git", "-C", str(folder)]
