@@ -58,7 +58,7 @@ class RunWatch(Watch):
         self.notes: list[str] = []
         self._config, self._folder, self._dataset = config, folder, dataset
         self._key, self._compiled, self._resumed = key, compiled, resumed
-        self._saved_as = {"state": like, "learning_rate_scale": jnp.float32(1)}
+        self._like = like
         self._store = CheckpointStore(
             folder / "checkpoints", keep=config.checkpoint.keep
         )
@@ -68,15 +68,7 @@ class RunWatch(Watch):
 
     def resume(self, imputer: Imputer, data: Masked) -> Snapshot | None:
         """The last checkpoint."""
-        step, found, damaged = self._store.load_latest(
-            self._saved_as, rows=len(data.x)
-        )
-        for note in damaged:
-            say(note)
-        now = None
-        if found is not None:
-            scale = float(found["learning_rate_scale"])
-            now = Snapshot(step, found["state"], scale)
+        now = load(self._store, self._like, len(data.x))
         if self._resumed:
             where = "anew"
             if now is not None:
@@ -177,14 +169,10 @@ class LaterWatch(Watch):
 
     def resume(self, imputer: Imputer, data: Masked) -> Snapshot | None:
         """The last checkpoint."""
-        saved_as = {"state": self._like, "learning_rate_scale": jnp.float32(1)}
-        step, found, _ = self._store.load_latest(saved_as, rows=len(data.x))
-        if found is None:
+        now = load(self._store, self._like, len(data.x))
+        if now is None:
             say(self._name)
-            return None
-        return Snapshot(
-            step, found["state"], float(found["learning_rate_scale"])
-        )
+        return now
 
     def step(self, now: Snapshot, info: Info, *, last: bool) -> None:
         """A checkpoint at the end, and where the run is to stop."""
@@ -207,6 +195,23 @@ def save(store: CheckpointStore, now: Snapshot) -> None:
     """Saves a fit, to go on from there."""
     scale = parallel.spread(jnp.float32(now.scale), 0)
     store.save(now.step, {"state": now.state, "learning_rate_scale": scale})
+
+
+def load(store: CheckpointStore, like: Any, rows: int) -> Snapshot | None:
+    """What `save` saved last, if anything; damaged checkpoints are said.
+
+    Args:
+      store: the checkpoints.
+      like: shapes and dtypes of the imputer's state.
+      rows: of the table, see `CheckpointStore.load_latest`.
+    """
+    saved_as = {"state": like, "learning_rate_scale": jnp.float32(1)}
+    step, found, damaged = store.load_latest(saved_as, rows=rows)
+    for note in damaged:
+        say(note)
+    if found is None:
+        return None
+    return Snapshot(step, found["state"], float(found["learning_rate_scale"]))
 
 
 def means_of(info: Mapping[str, jax.Array]) -> dict[str, float]:

@@ -121,7 +121,7 @@ def fit(
       DivergedError: where smaller steps do not help.
     """
     check_data(data)
-    watch, scale, tries = watch or Watch(), 1.0, 0
+    watch, scale = watch or Watch(), 1.0
     key_init, key_steps = jax.random.split(key)
     try:
         while True:
@@ -130,9 +130,10 @@ def fit(
                 state = imputer.init(jax.random.clone(key_init), data)
                 now = Snapshot(0, state, scale)
             scale = min(scale, now.scale)
+            now = now._replace(scale=scale)
             tries = round(np.log(scale) / np.log(SHRINK))
             try:
-                return _steps(key_steps, imputer, data, now, scale, watch)
+                return _steps(key_steps, imputer, data, now, watch)
             except NonFiniteError as error:
                 if imputer.slowed is None:
                     raise
@@ -277,16 +278,15 @@ def _steps(
     imputer: Imputer,
     data: Masked,
     now: Snapshot,
-    scale: float,
     watch: Watch,
 ) -> State:
     """Goes on to the end, or to a value that is not finite."""
+    step, state, scale = now
     if scale < 1:
         imputer = imputer.slowed(scale)
-    step, state = now.step, now.state
     chex.assert_equal_shape([state.x, data.x])
     chex.assert_type(state.x, jnp.float32)
-    watch.begin(Snapshot(step, state, scale), imputer)
+    watch.begin(now, imputer)
     steps = iterate(key, imputer, data, state)
     last = finished(imputer, state)
     while not last:

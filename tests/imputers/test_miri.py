@@ -175,3 +175,19 @@ def test_more_rows_than_an_iteration_takes():
     assert np.std((x - truth)[gaps]) > 0.3  # they are draws
     first = imputer.init(jax.random.key(0), data).x
     assert np.all(np.asarray(first)[gaps] != x[gaps])
+
+
+@pytest.mark.parametrize(
+    ("method", "recipe"), [("miri", miri.FAST), ("miri_paper", miri.PAPER)]
+)
+def test_the_words_defaults_are_the_recipes(method, recipe, table):
+    """Two places have them: the signature, for configs, and the expression."""
+    few = recipe.sgd._replace(num_steps=lambda shape: 6)
+    by_recipe = miri.miri(recipe._replace(sgd=few, num_iterations=2))
+    by_words = make_imputer(method, num_steps=6, num_iterations=2)
+    assert make_imputer(method).num_iterations == recipe.num_iterations
+    one, other = (
+        fit(jax.random.key(0), imputer, table[0])
+        for imputer in (by_recipe, by_words)
+    )
+    chex.assert_trees_all_equal(one, other)
