@@ -221,7 +221,40 @@ def test_several_fits_differ_and_the_first_is_the_only_one_s(table):
 
 
 def test_the_best_try_of_each_row_is_the_first_with_most_inside():
-    tries = np.array([4, 7, 9, 4, 7, 9, 4])
-    count = np.array([0, 2, 1, 1, 3, 1, 1])
-    best = engine.drawing._best_tries(tries, count)
-    np.testing.assert_array_equal(best, [3, 4, 2])
+    inside = np.array(
+        [
+            [[0, 0], [1, 0], [0, 1]],
+            [[1, 0], [1, 1], [1, 1]],
+            [[0, 0], [0, 0], [0, 0]],
+        ],
+        bool,
+    )
+    best = engine.drawing._first_best(inside)
+    np.testing.assert_array_equal(best, [1, 1, 0])
+
+
+def test_cells_are_bounded_alike_alone_among_others_and_in_any_order():
+    """Half of the cells lie outside at first: one call does not hold them."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 2)).astype(np.float32)
+    x[300:, 0] = 0.25  # equal rows
+    x[:, 1] = 0
+    m = np.tile([True, False], (400, 1))
+    imputer = make_imputer("gaussian", num_iterations=2)
+    state = imputer.init(jax.random.key(1), Masked(*map(jnp.asarray, (x, m))))
+    bounds = Bounds(np.array([-np.inf, 0.5]), np.full(2, np.inf))
+
+    def draw(rows):
+        data = Masked(jnp.asarray(x[rows]), jnp.asarray(m[rows]))
+        key = jax.random.key(2)
+        return engine.draw(key, imputer, state, data, bounds=bounds)[:, 1]
+
+    every = draw(np.arange(400))
+    assert (every > 0.5).all() and len(np.unique(every)) == 400
+    for row in (*range(40), 300):
+        np.testing.assert_allclose(draw([row]), every[row], atol=1e-5)
+    order = rng.permutation(300)
+    np.testing.assert_allclose(draw(order), every[order], atol=1e-5)
+    # The upper 31 % of a normal.
+    tail = stats.norm.sf(every) / stats.norm.sf(0.5)
+    assert stats.kstest(tail, "uniform").pvalue > 1e-3

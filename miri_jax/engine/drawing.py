@@ -13,8 +13,8 @@ from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
 
 # Rounds in which cells outside their bounds are drawn again, and how many tries
-# of a row, and of all rows at least, are in one.
-ROUNDS, TRIES, LEAST_TRIES = 10, 8, 4096
+# of a row are in the first of them; every second round has twice as many.
+ROUNDS, FIRST_TRIES = 10, 4
 # Rows are drawn in these numbers at least, so that few shapes are compiled.
 LEAST_ROWS, MOST_PADDING = 128, 8192
 
@@ -179,7 +179,8 @@ def _bounded(
     observed and imputed, several times at once, until a draw lies inside: one
     of their conditional distribution truncated at the bounds. What `ROUNDS`
     rounds do not bring inside, and what an imputer that does not redraw leaves
-    outside, goes to the nearest value inside.
+    outside, goes to the nearest value inside. A row has the same tries
+    wherever it stands, as `rows.row_names` has it.
     """
     low, high = bounds
     x = np.array(x)
@@ -188,37 +189,62 @@ def _bounded(
         rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
         if not rows.size:
             return x
-        tries = np.resize(
-            rows, min(len(x), max(TRIES * len(rows), LEAST_TRIES))
-        )
-        again = np.zeros_like(outside)
-        again[: len(tries)] = outside[tries]
-        rest = np.zeros_like(x)
-        rest[: len(tries)] = x[tries]
-        asked = Masked(
-            *(
-                spread(jnp.asarray(part), len(x))
-                for part in (np.where(again, 0, rest), ~again)
+        tries, key_k = FIRST_TRIES << k // 2, jax.random.fold_in(key, k)
+        size = max(len(x), tries)
+        for call, some in _calls(x[rows], outside[rows], size // tries):
+            some = rows[some]
+            asked = _asked(
+                *(np.repeat(a[some], tries, 0) for a in (x, outside)), size
             )
-        )
-        key_k = jax.random.fold_in(key, k)
-        drawn = to_host(imputer.impute(key_k, state, asked, which))
-        drawn, again = drawn[: len(tries)], again[: len(tries)]
-        inside = again & (drawn >= low) & (drawn <= high)
-        best = _best_tries(tries, inside.reshape(len(tries), -1).sum(axis=1))
-        x[rows] = np.where(inside[best], drawn[best], x[rows])
-        outside[rows] &= ~inside[best]
+            key_call = jax.random.fold_in(key_k, call)
+            found = to_host(imputer.impute(key_call, state, asked, which))
+            found = found[: len(some) * tries]
+            found = found.reshape(len(some), tries, *x.shape[1:])
+            inside = (found >= low) & (found <= high) & outside[some][:, None]
+            each = np.arange(len(some)), _first_best(inside)
+            x[some] = np.where(inside[each], found[each], x[some])
+            outside[some] &= ~inside[each]
     low, high = (np.asarray(bound, x.dtype) for bound in bounds)
     return np.where(outside, np.clip(x, low, high), x)
 
 
-def _best_tries(tries: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Of each row, in order, the first try with the most entries inside.
+def _first_best(inside: np.ndarray) -> np.ndarray:
+    """Of each row the first try with the most entries inside, `[r]`.
 
     Args:
-      tries: `[t]`, the row that each try is of.
-      count: `[t]`, how many of its entries lie inside.
+      inside: `[r, tries, *dims]`.
     """
-    order = np.lexsort((np.arange(len(tries)), -count, tries))
-    _, first = np.unique(tries[order], return_index=True)
-    return order[first]
+    count = inside.reshape(*inside.shape[:2], -1).sum(axis=2)
+    return count.argmax(axis=1)
+
+
+def _calls(
+    x: np.ndarray, outside: np.ndarray, most: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """What the key of each call is folded with, and which rows are in it.
+
+    A key gives equal rows different noise within a call, not in two: the first
+    of equals go by one key, in as many calls as it takes, the others by one a
+    call.
+
+    Args:
+      x: `[r, *dims]`.
+      outside: `[r, *dims]` bool, what is not observed for these calls.
+      most: how many rows fit into one.
+    """
+    rest = np.where(outside, 0, x) + np.float32(0)  # -0.0 is 0.0
+    content = np.stack([rest, outside], axis=1).reshape(len(x), -1)
+    _, first = np.unique(content, axis=0, return_index=True)
+    first.sort()
+    others = np.setdiff1d(np.arange(len(x)), first)
+    for begin in range(0, len(first), most):
+        yield 0, first[begin : begin + most]
+    for begin in range(0, len(others), most):
+        yield 1 + begin // most, others[begin : begin + most]
+
+
+def _asked(x: np.ndarray, gaps: np.ndarray, size: int) -> Masked:
+    """Rows with gaps, and rows without behind them up to `size`."""
+    behind = ((0, size - len(x)), *((0, 0),) * (x.ndim - 1))
+    parts = np.pad(np.where(gaps, 0, x), behind), ~np.pad(gaps, behind)
+    return Masked(*(spread(jnp.asarray(part), size) for part in parts))

@@ -149,8 +149,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Any:
         """Fills the gaps of any rows, also of ones never seen.
 
-        The same rows in the same order give the same numbers each time; those
-        of the fit get what the command gives for the same seed.
+        A row gets the same numbers each time, alone or among others, in any
+        order; of equal rows the first does, and the others get draws of their
+        own. The rows of the fit get what the command gives for the same seed.
 
         Args:
           X: `[n, c]`, the columns those of the fit.
@@ -177,8 +178,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
         """Fills the gaps of a long table that comes part by part.
 
-        Each part has other noise, where `transform` gives equal rows of
-        two calls the same.
+        Each part has other noise, so that equal rows of two parts differ,
+        where `transform` gives equal rows of two calls the same.
 
         Args:
           parts: tables as `transform` takes them.

@@ -115,7 +115,7 @@ class _Programs:
         self.rows_to_move = of(_parts.rows_to_move)
         self.final_params = of(_parts.final_params)
         self.solved = of(_parts.solved)
-        self.noise = compile_(all_noise, static_argnums=1)
+        self.noise = compile_(all_noise)
 
     def started(self, choice: pairs.Choice, start: PyTree) -> pairs.Pairs:
         """Draws the source of chosen pairs, where it works."""
@@ -156,7 +156,7 @@ class _Programs:
         here = here[gaps[here]]
         if not here.size:
             return x
-        noise = to_host(self.noise(key, x_obs.shape, draw))
+        noise = to_host(self.noise(key, data, draw))
         base = self.recipe.source.base(start)
         x = np.array(to_host(x))
         x[here], _ = base(noise[here], x_obs[here], m[here])

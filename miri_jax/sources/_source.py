@@ -140,7 +140,7 @@ def fill(
     """All rows `[n, *dims]` filled by a fitted source.
 
     Args:
-      key: PRNG key; each row has one folded from it.
+      key: PRNG key; each row has one folded from it, see `rows.row_names`.
       data: the rows, those of the fit or others.
       source: the source, with a `draw`.
       start: its fit.
@@ -150,7 +150,7 @@ def fill(
     base = source.base(start)
     if not source.host:
         return draw_starts(key, data, base, chunk, draw)
-    z0, _ = base(all_noise(key, data.x.shape, draw, chunk), *data)
+    z0, _ = base(all_noise(key, data, draw, chunk), *data)
     return merge(data.x, z0, data.m)
 
 

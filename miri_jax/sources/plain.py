@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.core.flow import merge
+from miri_jax.core.rows import all_noise
 from miri_jax.core.statistics import observed_mean, observed_median
 from miri_jax.sources._source import Source
 from miri_jax.types import Array, Masked
@@ -17,7 +18,7 @@ def first_filling(key: Array, data: Masked, initial: Initial) -> Array:
     """X(0): a filled table to start from (section 3.3 of the MIRI paper).
 
     Args:
-      key: PRNG key.
+      key: PRNG key; each row has one folded from it, see `rows.row_names`.
       data: rows `[n, *dims]`, standardised.
       initial: "normal" N(0, 1) or "uniform" U(0, 1) draws (the paper's choice),
         or the columns' "mean" or "median".
@@ -26,9 +27,9 @@ def first_filling(key: Array, data: Masked, initial: Initial) -> Array:
       `[n, *dims]`.
     """
     if initial == "normal":
-        fill = jax.random.normal(key, data.x.shape, data.x.dtype)
+        fill = all_noise(key, data)
     elif initial == "uniform":
-        fill = jax.random.uniform(key, data.x.shape, data.x.dtype)
+        fill = jax.scipy.special.ndtr(all_noise(key, data))
     else:
         column = {"mean": observed_mean, "median": observed_median}[initial]
         fill = jnp.broadcast_to(column(data.x, data.m), data.x.shape)

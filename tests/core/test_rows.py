@@ -3,9 +3,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy import stats
 
-from miri_jax.core.rows import GapRows, move_rows, normal_noise
-from miri_jax.types import Draw
+from miri_jax.core.rows import (
+    GapRows,
+    all_noise,
+    gap_rows,
+    move_rows,
+    normal_noise,
+    row_names,
+)
+from miri_jax.types import Draw, Masked
 
 
 def _set_of_noise(count, shape, seed=0):
@@ -51,3 +60,118 @@ def test_move_rows_leaves_the_other_rows(table):
     )
     moved = np.flatnonzero((np.asarray(after) == 9).any(axis=1))
     np.testing.assert_array_equal(moved, three)
+
+
+NAMES, NOISE = jax.jit(row_names), jax.jit(all_noise, static_argnums=3)
+
+
+def _rows(n, *dims, seed=0, rate=0.3):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, *dims)).astype(np.float32)
+    return Masked(x, rng.random(x.shape) > rate)
+
+
+def _take(data, rows):
+    return Masked(*(part[rows] for part in data))
+
+
+def test_a_name_is_of_what_is_observed_alone():
+    data = _rows(60, 4)
+    names = np.asarray(NAMES(data))
+    assert len(np.unique(names[:, 0])) == len(np.unique(names[:, 1]))
+    again = Masked(np.where(data.m, data.x, 7), data.m)
+    np.testing.assert_array_equal(NAMES(again), names)
+    order = np.random.default_rng(1).permutation(60)
+    order = order[data.m[order].any(axis=1)]  # empty ones are equal
+    np.testing.assert_array_equal(NAMES(_take(data, order)), names[order])
+    for k in order[:20]:
+        np.testing.assert_array_equal(NAMES(_take(data, [k]))[0], names[k])
+
+
+def test_all_rows_of_few_levels_have_names_of_two_words_of_their_own():
+    """All of 0, 1 and missing in nine columns, each once; then each again."""
+    cells = np.indices((3,) * 9).reshape(9, -1).T
+    cells = np.concatenate([cells, cells[::-1]])
+    names = np.asarray(NAMES(Masked(cells.astype(np.float32), cells < 2)))
+    n = len(cells) // 2
+    assert len(np.unique(names[:, :2], axis=0)) == n == 3**9
+    np.testing.assert_array_equal(names[:, 2], np.repeat([0, 1], n))
+    for word in names[:n, :2].T:  # each by itself is a good hash as well
+        assert len(np.unique(word)) > n - 3
+        counts = np.bincount(word >> 28, minlength=16)
+        assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_equal_rows_are_counted_and_zeros_are_equal():
+    x = np.array([[1, 0], [2, 0], [1, -0.0], [1, 1e-42], [2, 0], [1, 0]])
+    m = np.ones(x.shape, bool)
+    m[5, 1] = False
+    names = np.asarray(NAMES(Masked(x.astype(np.float32), m)))
+    np.testing.assert_array_equal(names[:, 2], [0, 0, 1, 2, 1, 0])
+    assert (names[[2, 3], :2] == names[0, :2]).all()
+    assert (names[5, :2] != names[0, :2]).all()
+
+
+def test_noise_of_single_rows_is_theirs_and_normal():
+    """One by one, together, in another order: the same bits; N(0, I)."""
+    data, key = _rows(3000, 3), jax.random.key(0)
+    data.m[:, 0] = True  # no two are equal
+    noise = np.asarray(NOISE(key, data))
+    for k in range(100):
+        alone = NOISE(key, _take(data, [k]))
+        np.testing.assert_array_equal(alone[0], noise[k])
+    order = np.random.default_rng(1).permutation(3000)
+    np.testing.assert_array_equal(NOISE(key, _take(data, order)), noise[order])
+    assert len(np.unique(noise)) > 0.999 * noise.size
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
+    near = dict(atol=4 / 3000**0.5)
+    np.testing.assert_allclose(np.corrcoef(noise.T), np.eye(3), **near)
+    # Nor does it follow the row before or what is observed.
+    before = np.corrcoef(noise[1:].T, noise[:-1].T)[:3, 3:]
+    np.testing.assert_allclose(before, 0, **near)
+    seen = np.corrcoef(noise.T, data.x[:, 0])[3, :3]
+    np.testing.assert_allclose(seen, 0, **near)
+    assert (NOISE(jax.random.key(1), data) != noise).mean() > 0.999
+
+
+def test_equal_rows_have_noise_of_their_own():
+    data = Masked(np.ones((50, 2), np.float32), np.tile([True, False], (50, 1)))
+    noise = np.asarray(NOISE(jax.random.key(0), data))
+    assert len(np.unique(noise)) == 100
+    np.testing.assert_array_equal(
+        NOISE(jax.random.key(0), _take(data, slice(1))), noise[:1]
+    )
+
+
+@pytest.mark.parametrize("dims", [(3,), (4, 5, 2)])
+def test_padding_chunks_and_order_move_a_row_alike(dims):
+    """A set of draws, too: one of them in each slice in every entry."""
+    data, key = _rows(40, *dims), jax.random.key(0)
+    behind = Masked(np.zeros((9, *dims), np.float32), np.ones((9, *dims), bool))
+    padded = Masked(*(np.concatenate(p) for p in zip(data, behind)))
+    moves = jax.jit(
+        lambda data, chunk, draw: move_rows(
+            key,
+            data.x,
+            data,
+            gap_rows(data.m),
+            lambda noise, x, x_obs, m: noise,
+            chunk,
+            draw,
+        ),
+        static_argnums=1,
+    )
+    sets = []
+    for k in range(4):
+        draw = Draw(jnp.int32(k), 4)
+        plain = np.asarray(moves(data, 40, draw))
+        np.testing.assert_array_equal(moves(data, 7, draw), plain)
+        np.testing.assert_array_equal(moves(padded, 16, draw)[:40], plain)
+        noise = np.asarray(NOISE(key, data, draw, 11))
+        np.testing.assert_array_equal(plain[~data.m], noise[~data.m])
+        sets.append(noise)
+    slices = np.floor(4 * stats.norm.cdf(sets))
+    np.testing.assert_array_equal(
+        np.sort(slices, axis=0).reshape(4, -1),
+        np.tile(np.arange(4)[:, None], (1, slices[0].size)),
+    )

@@ -188,6 +188,33 @@ def test_the_chunk_size_changes_nothing(method, table):
 
 
 @pytest.mark.parametrize(
+    "case",
+    [
+        "gaussian",
+        "miri",
+        "miri source=previous",
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in ("gain", "missdiff", "tabcsdi", "diffputer", "knewimp")
+        ),
+    ],
+)
+def test_a_row_is_drawn_alike_alone_among_others_and_in_any_order(case, table):
+    imputer, data = make_case(case), Masked(*(a[:60] for a in table[0]))
+    state, _ = fit_case(imputer, data)
+    impute = lambda rows: imputer.impute(
+        jax.random.key(1), state, Masked(*(part[rows] for part in data))
+    )
+    found = np.asarray(impute(np.arange(60)))
+    seen = np.asarray(data.m).any(axis=1)  # empty rows are equal
+    order = np.random.default_rng(0).permutation(np.flatnonzero(seen))
+    np.testing.assert_allclose(impute(order), found[order], atol=1e-4)
+    gaps = ~np.asarray(data.m).all(axis=1)
+    alone = np.flatnonzero(seen & gaps)[-1:]
+    np.testing.assert_allclose(impute(alone), found[alone], atol=1e-4)
+
+
+@pytest.mark.parametrize(
     "case", ["gaussian", "miri", "miri_paper", "mean", "hot_deck"]
 )
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Rows that come one by one, and in other orders, as in a table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from miri_jax import MIRIImputer
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A plane with correlation 0.8, fitted; 100 rows that miss the second."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((600, 2))
+    x[:, 1] = 0.8 * x[:, 0] + 0.6 * x[:, 1]
+    table = pd.DataFrame(x, columns=["a", "b"])
+    table.iloc[:200, 1] = np.nan
+    settings = {"num_iterations": 20}
+    imputer = MIRIImputer("gaussian", settings=settings, random_state=0)
+    return imputer.fit(table), table.iloc[:100]
+
+
+def test_single_rows_get_what_they_get_in_a_table(fitted):
+    imputer, rows = fitted
+    alone = [imputer.transform(rows.iloc[[k]]) for k in range(100)]
+    alone = pd.concat(alone)["b"].to_numpy()
+    together = imputer.transform(rows)["b"].to_numpy()
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    noise = (alone - 0.8 * rows["a"].to_numpy()) / 0.6
+    assert len(np.unique(noise)) == 100
+    assert abs(noise.mean()) < 0.4 and 0.75 < noise.std() < 1.25
+
+
+def test_rows_in_another_order_get_the_same(fitted):
+    imputer, rows = fitted
+    order = np.random.default_rng(1).permutation(100)
+    found = imputer.transform(rows.iloc[order])["b"]
+    expected = imputer.transform(rows)["b"].iloc[order]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_equal_rows_differ_within_a_table_and_between_parts(fitted):
+    imputer, rows = fitted
+    equal = rows.iloc[[0] * 50]
+    first = imputer.transform(equal)["b"]
+    assert first.nunique() == 50 and 0.4 < first.std() < 0.8
+    one = imputer.transform(rows.iloc[[0]])["b"]
+    np.testing.assert_allclose(one, first.iloc[:1], atol=1e-5)
+    parts = list(imputer.transform_parts([equal, equal]))
+    np.testing.assert_allclose(parts[0]["b"], first, atol=1e-5)
+    assert pd.concat(parts)["b"].nunique() == 100
