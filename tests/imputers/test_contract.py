@@ -191,11 +191,17 @@ def test_the_chunk_size_changes_nothing(method, table):
     "case",
     [
         "gaussian",
-        "miri",
         "miri source=previous",
         *(
             pytest.param(case, marks=pytest.mark.slow)
-            for case in ("gain", "missdiff", "tabcsdi", "diffputer", "knewimp")
+            for case in (
+                "miri",
+                "gain",
+                "missdiff",
+                "tabcsdi",
+                "diffputer",
+                "knewimp",
+            )
         ),
     ],
 )
