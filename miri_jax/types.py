@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 
 Array = jax.Array
 PyTree = Any
@@ -26,6 +27,44 @@ class Masked(NamedTuple):
 
     x: Array
     m: Array
+
+
+class Layout(Protocol):
+    """What stands behind the d numbers that imputers see of c columns.
+
+    Methods that treat levels as levels, and numbers on their own scale, ask it;
+    to all others a table is its numbers.
+
+    Attributes:
+      levels: how many levels each column has; 0 for a column of numbers.
+      units: what the numbers of each column are whole multiples of; 0 where
+        that is nothing.
+    """
+
+    levels: tuple[int, ...]
+    units: tuple[float, ...]
+
+    def observed(self, m: np.ndarray) -> np.ndarray:
+        """`[k, c]` bool: the mask `[k, d]` of the columns."""
+
+    def unpack(self, x: np.ndarray) -> np.ndarray:
+        """`[k, c]` float64: numbers on their own scale, and ranks of levels.
+
+        Args:
+          x: `[k, d]` float32, standardised.
+        """
+
+    def pack(self, values: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The inverse of `unpack`, `[k, d]` float32.
+
+        Args:
+          values: `[k, c]` float64.
+          place: `[k, c]` in (0, 1): where in its width the score of a value
+            lies that many cells share.
+        """
+
+    def settle(self, column: int, values: np.ndarray) -> np.ndarray:
+        """The numbers `[k]` nearest to some that the column can hold."""
 
 
 class Bounds(NamedTuple):

@@ -1,0 +1,102 @@
+"""The layout of a table of columns of any types, see `types.Layout`."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from miri_jax.data.columns import Column, block_of, decode, values_of
+from miri_jax.data.transforms import Scaler, unscale
+
+
+@dataclasses.dataclass(frozen=True)
+class TableLayout:
+    """Of the columns of a file or frame; ids are not among the c columns.
+
+    Attributes:
+      columns: how each is encoded.
+      mean: `[d]` and
+      deviation: `[d]`, from encoded numbers to standardised ones.
+    """
+
+    columns: tuple[Column, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @functools.cached_property
+    def _seen(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.width)
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum([0] + [column.width for column in self._seen])
+
+    @functools.cached_property
+    def _scaler(self) -> Scaler:
+        return Scaler(np.array(self.mean), np.array(self.deviation))
+
+    @functools.cached_property
+    def levels(self) -> tuple[int, ...]:
+        """See `types.Layout`."""
+        return tuple(
+            0 if column.levels is None else len(column.levels)
+            for column in self._seen
+        )
+
+    @functools.cached_property
+    def units(self) -> tuple[float, ...]:
+        """See `types.Layout`."""
+        return tuple(
+            float(
+                column.step
+                or (0 if column.decimals is None else 0.1**column.decimals)
+            )
+            for column in self._seen
+        )
+
+    def observed(self, m: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        return np.asarray(m)[:, self._starts[:-1]]
+
+    def unpack(self, x: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        blocks = self._blocks(unscale(np.asarray(x), self._scaler))
+        found = [values_of(column, b) for column, b in zip(self._seen, blocks)]
+        return np.stack(found, axis=1)
+
+    def pack(self, values: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        blocks = [
+            block_of(column, values[:, j], place[:, j])
+            for j, column in enumerate(self._seen)
+        ]
+        mean, deviation = self._scaler
+        encoded = np.concatenate(blocks, axis=1)
+        with np.errstate(over="ignore"):
+            z = (encoded - mean) / deviation
+            far = np.isinf(z)
+            z[far] = ((encoded / 2 - mean / 2) / (deviation / 2))[far]
+        return z.astype(np.float32)
+
+    def settle(self, column: int, values: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        one = self._seen[column]
+        return decode_values(one, values)
+
+    def _blocks(self, encoded: np.ndarray) -> Sequence[np.ndarray]:
+        return np.split(encoded, self._starts[1:-1], axis=1)
+
+
+def decode_values(column: Column, values: np.ndarray) -> np.ndarray:
+    """Numbers `[k]` rounded and bounded as a column's are."""
+    raise NotImplementedError
+
+
+def layout_of(columns: Sequence[Column], scaler: Scaler) -> TableLayout:
+    """The layout of a table's columns on a scale."""
+    return TableLayout(
+        tuple(columns),
+        tuple(scaler.mean.tolist()),
+        tuple(scaler.deviation.tolist()),
+    )

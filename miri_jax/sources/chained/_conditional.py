@@ -1,0 +1,257 @@
+"""The distribution of one column given all others, as far as a table tells.
+
+    donors    observed values of rows in the same leaf of a tree
+    ridge     a ridge regression, and donors of its leave-one-out residuals:
+              linear relations are kept, and go on beyond what was observed
+
+Which of them a column of numbers has is chosen on held-out observed cells, by
+the fair CRPS. Cells count by how likely cells like them are missing, since that
+is where the column is to be filled.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from miri_jax.sources.chained._features import (
+    Feature,
+    apply_features,
+    fit_features,
+)
+from miri_jax.sources.chained._forest import Forest, draw_donors, grow
+from miri_jax.sources.chained._linear import Linear, fit_linear, predict
+from miri_jax.types import Layout
+
+# Held-out cells are looked at in so many folds and filled so often.
+FOLDS, TRIES = 3, 6
+# What a ridge regression has to gain: a share of the donors' score.
+LEAST_GAIN = 0.02
+# How far the distances of filled from true cells may lie apart.
+MOST_APART = 0.03
+# Largest odds of being missing that a held-out cell counts with, over the mean.
+MOST_ODDS = 10.0
+# Share of the residuals that rounding must explain for a relation to be exact.
+EXACT = 0.99
+
+
+class Growth(NamedTuple):
+    """How the trees of a conditional are grown, see `_forest.grow`."""
+
+    trees: int
+    leaf: int
+    share: float
+
+
+class Conditional(NamedTuple):
+    """How a column is drawn given all others.
+
+    Attributes:
+      features: what the trees see of the others.
+      linear: the prediction whose residuals the donors are; None for donors of
+        values.
+      forest: holds the donors.
+      exact: whether the prediction is the value itself, but for rounding.
+    """
+
+    features: list[Feature]
+    linear: Linear | None
+    forest: Forest
+    exact: bool
+
+
+class Aim(NamedTuple):
+    """A column to be told.
+
+    Attributes:
+      column: its number.
+      rows: `[r]`, numbers of rows to learn from, where it is observed.
+      ridge: whether by a ridge regression and its residuals.
+    """
+
+    column: int
+    rows: np.ndarray
+    ridge: bool
+
+
+def fit_conditional(
+    values: np.ndarray,
+    layout: Layout,
+    aim: Aim,
+    growth: Growth,
+    rng: np.random.Generator,
+) -> Conditional:
+    """Learns a column from a filled table `[n, c]`."""
+    column, rows, _ = aim
+    features, x = fit_features(values, layout.levels, column, rows, rng)
+    y = values[rows, column]
+    return _fit(features, x, y, layout, aim, growth, rng)
+
+
+def _fit(
+    features: list[Feature],
+    x: np.ndarray,
+    y: np.ndarray,
+    layout: Layout,
+    aim: Aim,
+    growth: Growth,
+    rng: np.random.Generator,
+) -> Conditional:
+    linear, exact = None, False
+    if aim.ridge:
+        linear, left = fit_linear(x, y)
+        unit = layout.units[aim.column]
+        exact = bool(np.mean(np.abs(left) <= unit) >= EXACT) and unit > 0
+        x, y = _beside(x, predict(linear, x)), left
+    forest = grow(
+        x,
+        y,
+        levels=layout.levels[aim.column] > 0,
+        trees=1 if exact else growth.trees,
+        leaf=growth.leaf,
+        share=growth.share,
+        rng=rng,
+    )
+    return Conditional(features, linear, forest, exact)
+
+
+def _beside(x: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    large = np.finfo(np.float32).max
+    last = np.clip(prediction, -large, large).astype(np.float32)
+    return np.concatenate([x, last[:, None]], axis=1)
+
+
+def draw_column(
+    conditional: Conditional,
+    layout: Layout,
+    column: int,
+    values: np.ndarray,
+    which: np.ndarray,
+    place: np.ndarray,
+) -> np.ndarray:
+    """A draw `[k]` of a column for rows `[k, c]`, see `draw_donors`."""
+    x = apply_features(conditional.features, values)
+    return _draw(conditional, layout, column, x, which, place)
+
+
+def _draw(
+    conditional: Conditional,
+    layout: Layout,
+    column: int,
+    x: np.ndarray,
+    which: np.ndarray,
+    place: np.ndarray,
+) -> np.ndarray:
+    if conditional.linear is None:
+        return draw_donors(conditional.forest, x, which, place)
+    found = predict(conditional.linear, x)
+    if not conditional.exact:
+        x = _beside(x, found)
+        found = found + draw_donors(conditional.forest, x, which, place)
+    return layout.settle(column, found)
+
+
+def choose_ridge(
+    values: np.ndarray,
+    observed: np.ndarray,
+    layout: Layout,
+    aim: Aim,
+    growth: Growth,
+    rng: np.random.Generator,
+) -> bool:
+    """Whether a ridge regression fills held-out cells of a column better.
+
+    Args:
+      values: `[n, c]`, a filled table.
+      observed: `[n]` bool, the rows that the column is observed in.
+      layout: of the table.
+      aim: the column, and rows to learn from.
+      growth: of the trees.
+      rng: chooses the folds.
+    """
+    column, rows, _ = aim
+    if layout.levels[column] or len(rows) < 10 * FOLDS:
+        return False
+    features, x = fit_features(values, layout.levels, column, rows, rng)
+    y = values[rows, column]
+    weight = _odds(apply_features(features, values), observed)[rows]
+    fold = rng.permutation(len(rows)) % FOLDS
+    score, apart = np.zeros((2, FOLDS)), np.zeros((2, FOLDS))
+    for k in range(FOLDS):
+        learn, ask = fold != k, fold == k
+        for ridge in (False, True):
+            one = aim._replace(ridge=ridge)
+            fitted = _fit(features, x[learn], y[learn], layout, one, growth, rng)
+            size = (TRIES, int(ask.sum()))
+            draws = np.stack(
+                [
+                    _draw(fitted, layout, column, x[ask], u, v)
+                    for u, v in zip(rng.random(size), rng.random(size))
+                ]
+            )
+            score[int(ridge), k] = np.average(
+                _fair_crps(draws, y[ask]), weights=weight[ask]
+            )
+            apart[int(ridge), k] = np.mean([_distance(d, y[ask]) for d in draws])
+    gain = score[0] - score[1]
+    return bool(
+        gain.mean() > LEAST_GAIN * score[0].mean()
+        and gain.mean() > gain.std() / np.sqrt(FOLDS)
+        and apart[1].mean() < apart[0].mean() + MOST_APART
+    )
+
+
+def _odds(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """The odds `[n]` that a cell is missing given the rest of its row."""
+    if observed.all():
+        return np.ones(len(x))
+    scale = x.std(axis=0, dtype=np.float64)
+    z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
+    z = np.clip(z, -5, 5)
+    model = LogisticRegression(C=0.1, max_iter=100)
+    share = model.fit(z, ~observed).predict_proba(z)[:, 1]
+    odds = share / np.maximum(1 - share, 1e-6)
+    return np.minimum(odds, MOST_ODDS * odds[observed].mean())
+
+
+def _fair_crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Fair CRPS (Ferro, 2014) `[k]` of draws `[m, k]`."""
+    m, ordered = len(draws), np.sort(draws, axis=0)
+    weight = (2 * np.arange(1, m + 1) - m - 1)[:, None]
+    spread = np.sum(weight * ordered, axis=0) / (m * (m - 1))
+    return np.abs(draws - truth).mean(axis=0) - spread
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Kolmogorov and Smirnov's distance of two samples."""
+    at = np.concatenate([a, b])
+    one, other = (
+        np.searchsorted(np.sort(part), at, "right") / len(part)
+        for part in (a, b)
+    )
+    return float(np.abs(one - other).max())
+
+
+def to_plain(conditional: Conditional) -> dict:
+    """What `_blob.pack` can hold."""
+    linear = conditional.linear
+    return {
+        "columns": [feature.column for feature in conditional.features],
+        "tables": [feature.table for feature in conditional.features],
+        "linear": None if linear is None else linear._asdict(),
+        "forest": conditional.forest._asdict(),
+        "exact": conditional.exact,
+    }
+
+
+def from_plain(content: dict) -> Conditional:
+    """The inverse of `to_plain`."""
+    linear = content["linear"]
+    return Conditional(
+        [Feature(*one) for one in zip(content["columns"], content["tables"])],
+        None if linear is None else Linear(**linear),
+        Forest(**content["forest"]),
+        content["exact"],
+    )
+
+

@@ -1,0 +1,140 @@
+"""Trees as arrays, whose leaves hold the donors: observed values of rows.
+
+scikit-learn grows the trees. A gap gets an observed value of a row that shares
+its leaf (Burgette and Reiter, 2010), of a tree taken at random (Doove, Van
+Buuren and Dusseldorp, 2014), so that heaps, rounding, codes and bounds come
+out as they occur.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+
+class Forest(NamedTuple):
+    """Trees, their nodes one after the other.
+
+    Attributes:
+      roots: `[b]` int32, the first node of each tree.
+      feature: `[k]` int32, what a node asks for; below 0 at a leaf.
+      threshold: `[k]` float64; up to it a row goes to the left.
+      left: `[k]` int32, a node; and
+      right: `[k]` int32, a node.
+      first: `[k]` int32, a leaf's first donor; and
+      count: `[k]` int32, how many it has.
+      donors: `[q]` float64, those of a leaf ascending.
+    """
+
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+    donors: np.ndarray
+
+
+def grow(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    levels: bool,
+    trees: int,
+    leaf: int,
+    share: float,
+    rng: np.random.Generator,
+) -> Forest:
+    """A forest that tells y from x.
+
+    Args:
+      x: `[r, p]` float32.
+      y: `[r]` float64, what the donors are.
+      levels: whether y are ranks of levels.
+      trees: how many; a single one is grown on all rows, else each on a
+        bootstrap sample of them.
+      leaf: rows in a leaf at least.
+      share: of the features that a split looks at.
+      rng: chooses rows and seeds.
+    """
+    kind = DecisionTreeClassifier if levels else DecisionTreeRegressor
+    aim = y
+    if not levels:  # ranks, so that no far value decides the splits
+        aim = np.searchsorted(np.sort(y), y, "left").astype(np.float64)
+    grown = []
+    for _ in range(trees):
+        some = slice(None)
+        if trees > 1:
+            some = rng.integers(len(y), size=len(y))
+        tree = kind(
+            min_samples_leaf=leaf,
+            max_features=share,
+            random_state=int(rng.integers(2**31)),
+        )
+        tree.fit(x[some], aim[some], check_input=False)
+        grown.append(_with_donors(tree.tree_, x[some], y[some]))
+    nodes = np.cumsum([0] + [len(part[0]) for part in grown])
+    donors = np.cumsum([0] + [len(part[-1]) for part in grown])
+    feature, threshold, left, right, first, count, values = (
+        [part[i] for part in grown] for i in range(7)
+    )
+    shift = lambda parts, by: np.concatenate(
+        [part + k for part, k in zip(parts, by)]
+    ).astype(np.int32)
+    return Forest(
+        nodes[:-1].astype(np.int32),
+        np.concatenate(feature).astype(np.int32),
+        np.concatenate(threshold),
+        shift(left, nodes),
+        shift(right, nodes),
+        shift(first, donors),
+        np.concatenate(count).astype(np.int32),
+        np.concatenate(values),
+    )
+
+
+def _with_donors(tree, x: np.ndarray, y: np.ndarray) -> tuple:
+    leaves = tree.apply(x)
+    order = np.lexsort((y, leaves))
+    count = np.bincount(leaves, minlength=tree.node_count)
+    return (
+        tree.feature,
+        tree.threshold,
+        tree.children_left,
+        tree.children_right,
+        np.cumsum(count) - count,
+        count,
+        y[order],
+    )
+
+
+def leaves_of(forest: Forest, x: np.ndarray, tree: np.ndarray) -> np.ndarray:
+    """The leaf `[k]` of each row `[k, p]` in a tree `[k]` of its own."""
+    at = forest.roots[tree]
+    moving = np.flatnonzero(forest.feature[at] >= 0)
+    while moving.size:
+        here = at[moving]
+        asked = x[moving, forest.feature[here]]
+        goes_left = asked <= forest.threshold[here]
+        here = np.where(goes_left, forest.left[here], forest.right[here])
+        at[moving] = here
+        moving = moving[forest.feature[here] >= 0]
+    return at
+
+
+def draw_donors(
+    forest: Forest, x: np.ndarray, which: np.ndarray, place: np.ndarray
+) -> np.ndarray:
+    """A donor's value `[k]` for each row.
+
+    Args:
+      forest: the trees.
+      x: `[k, p]` float32.
+      which: `[k]` in [0, 1), chooses the tree.
+      place: `[k]` in [0, 1), chooses the donor, in their order.
+    """
+    tree = (which * len(forest.roots)).astype(np.int64)
+    leaf = leaves_of(forest, x, tree)
+    inside = (place * forest.count[leaf]).astype(np.int64)
+    return forest.donors[forest.first[leaf] + inside]
