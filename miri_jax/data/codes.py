@@ -1,6 +1,8 @@
-"""Levels as numbers: a number for each, or bits, or their rank.
+"""Levels as numbers: a number for each, bits, or a point that was learnt.
 
-A level comes back by the code that is nearest, so that none is made up.
+A level comes back by the code that is nearest, so that none is made up, after
+an offset that makes levels as frequent among normal numbers as they were in the
+table: without it rare ones starve.
 """
 
 from collections.abc import Hashable, Sequence
@@ -8,14 +10,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from miri_jax.data.cells import cell_text
 from miri_jax.exceptions import DataError
 
 LEVEL_KINDS = ("ordinal", "boolean", "categorical")
-# Up to so many levels a category has a number for each, beyond it has bits
-# (analog bits: Chen, Zhang and Hinton, 2022).
+# Up to so many levels a category has a number for each, beyond it has learnt
+# coordinates (`coordinates`), or bits (analog bits: Chen, Zhang and Hinton,
+# 2022) where there is nothing to learn from.
 MAX_ONE_HOT = 24
+# Offsets are fitted to so many numbers in all, in so many rounds, and take at
+# most this part of the way from one code to the next.
+SAMPLE, ROUNDS, REACH = 2**16, 40, 0.9
+# Deviation, in the largest one's, of the coordinate that tells apart levels
+# which are alike in all else.
+APART = 0.1
+# Distances that are held at a time.
+AT_ONCE = 2**22
 
 
 def is_one_hot(kind: str, count: int) -> bool:
@@ -25,8 +37,6 @@ def is_one_hot(kind: str, count: int) -> bool:
 
 def code_width(kind: str, count: int) -> int:
     """How many numbers the code of one of `count` levels has."""
-    if kind == "ordinal":
-        return 1
     if is_one_hot(kind, count):
         return count
     return max((count - 1).bit_length(), 1)
@@ -34,23 +44,129 @@ def code_width(kind: str, count: int) -> int:
 
 def code_book(kind: str, count: int) -> np.ndarray:
     """The numbers `[count, width]` of each level."""
-    ranks = np.arange(count)
-    if kind == "ordinal":
-        return ranks[:, None].astype(np.float64)
     if is_one_hot(kind, count):
         return np.eye(count)
     bits = np.arange(code_width(kind, count))
-    return (ranks[:, None] >> bits & 1).astype(np.float64)
+    return (np.arange(count)[:, None] >> bits & 1).astype(np.float64)
 
 
-def nearest_code(kind: str, count: int, numbers: np.ndarray) -> np.ndarray:
-    """The level `[n]` whose code is nearest to numbers `[n, width]`."""
-    book = code_book(kind, count)
-    if kind == "ordinal":
-        return np.clip(np.round(numbers[:, 0]), 0, count - 1).astype(int)
+def nearest_code(
+    book: np.ndarray, offsets: np.ndarray, numbers: np.ndarray
+) -> np.ndarray:
+    """The level `[n]` whose code is nearest to numbers `[n, width]`.
+
+    Args:
+      book: `[count, width]`.
+      offsets: `[count]`, off half of the squared distances.
+      numbers: `[n, width]`.
+    """
+    found = np.empty(len(numbers), int)
     # |a - b|^2 without |a|^2, which is the same for all levels.
-    distance = np.sum(book**2, axis=1) - 2 * numbers @ book.T
-    return np.argmin(distance, axis=1)
+    ahead = offsets - np.sum(book**2, axis=1) / 2
+    size = max(AT_ONCE // len(book), 1)
+    for start in range(0, len(numbers), size):
+        rows = slice(start, start + size)
+        found[rows] = np.argmax(numbers[rows] @ book.T + ahead, axis=1)
+    return found
+
+
+def fit_offsets(counts: np.ndarray) -> np.ndarray:
+    """Offsets `[count]` by which drawn levels are as frequent as observed ones.
+
+    Drawn are normal numbers with the mean p and the covariance diag(p) - p p'
+    that the codes 0 and 1 of the observed levels have. A code itself always
+    comes back as its level.
+
+    Args:
+      counts: `[count]`, how often each level is observed; of two levels the
+        code is one number, of more each has one.
+    """
+    # A level that was never observed is drawn less often than any other.
+    p = np.maximum(counts, 0.5)
+    p = p / p.sum()
+    if len(p) < 3:
+        last = p[-1] if len(p) > 1 else 0.5
+        offset = 0.5 - last + np.sqrt(last * (1 - last)) * ndtri(last)
+        return np.array([0.0, offset])[: len(p)]
+    noise = np.random.default_rng(0).standard_normal((SAMPLE // len(p), len(p)))
+    noise *= np.sqrt(p)
+    drawn = p + noise - p * noise.sum(axis=1, keepdims=True)
+    offsets, before, step = np.zeros(len(p)), np.zeros(len(p)), np.sqrt(p) / 4
+    best, found = np.inf, offsets
+    for _ in range(ROUNDS):
+        share = np.bincount(
+            np.argmax(drawn + offsets, axis=1), minlength=len(p)
+        )
+        lack = p - share / len(drawn)
+        error = np.sum(lack**2 / p)
+        if error < best:
+            best, found = error, offsets
+        # Longer steps as long as the sign stays (Riedmiller and Braun, 1993).
+        turned = lack * before < 0
+        step, before = step * np.where(turned, 0.5, 1.2), lack
+        offsets = offsets + step * np.sign(lack)
+    return found * min(1.0, REACH / max(np.ptp(found), REACH))
+
+
+def coordinates(
+    sums: np.ndarray, squares: np.ndarray, counts: np.ndarray, often: np.ndarray
+) -> np.ndarray | None:
+    """Points of levels by what goes with them in other columns.
+
+    The mean of each response over the cells of a level, shrunken by how much
+    levels differ in it against cells within a level (a random effect's best
+    linear prediction), in the leading directions of all levels' means; and by
+    its frequency, so that no two levels are one point.
+
+    Args:
+      sums: `[count, r]`, of r responses over the cells of a level.
+      squares: `[r]`, sums over all levels.
+      counts: `[count, r]`, how many cells they are of.
+      often: `[count]`, how often each level is observed.
+
+    Returns:
+      `[count, k]`, no wider than bits would be; None where levels differ in
+      nothing.
+    """
+    count = len(sums)
+    means, noise, between = _effects(sums, squares, counts)
+    told = between > 0
+    if not told.any():
+        return None
+    scale = np.sqrt(noise + between)[told]
+    shrunk = counts[:, told] / (
+        counts[:, told] + (noise / np.maximum(between, 1e-300))[told]
+    )
+    points = means[:, told] * shrunk / scale
+    weight = np.sqrt(often / often.sum())[:, None]
+    _, size, directions = np.linalg.svd(weight * points, full_matrices=False)
+    kept = min(code_width("categorical", count) - 1, int(np.sum(size > 1e-6)))
+    if not kept:
+        return None
+    rank = np.argsort(np.argsort(-often, kind="stable"), kind="stable")
+    apart = -ndtri((rank + 0.5) / count) * APART * size[0]
+    return np.column_stack([points @ directions[:kept].T, apart])
+
+
+def _effects(
+    sums: np.ndarray, squares: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means `[count, r]` about the grand ones, variances `[r]` in and between.
+
+    By moments, as in an analysis of variance with unequal numbers.
+    """
+    total = np.maximum(counts.sum(axis=0), 1)
+    grand = sums.sum(axis=0) / total
+    means = np.where(counts > 0, sums / np.maximum(counts, 1) - grand, 0.0)
+    outer = np.sum(counts * means**2, axis=0)
+    inner = np.maximum(squares - total * grand**2 - outer, 0)
+    levels = np.sum(counts > 0, axis=0)
+    noise = inner / np.maximum(total - levels, 1)
+    size = total - np.sum(counts**2, axis=0) / total
+    between = (outer - (levels - 1) * noise) / np.maximum(size, 1)
+    # Where no level has two cells nothing tells levels from noise.
+    known = (total - levels > levels / 2) & (levels > 1)
+    return means, noise, np.where(known, np.maximum(between, 0), 0)
 
 
 def find_levels(

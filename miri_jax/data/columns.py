@@ -1,17 +1,20 @@
 """Columns of any type as numbers that imputers see, and back.
 
     kind         inside                           comes back as
-    real         the number or its normal score   number within bounds
+    real         its normal score                 number within bounds
     integer      likewise                         whole number within bounds
-    datetime     seconds since 1970               time
-    ordinal      rank of its level                level
+    datetime     that of seconds since 1970       time
+    ordinal      that of the rank of its level    level
     boolean      0 or 1                           level
-    categorical  0/1 for each level, or bits      level
+    categorical  0/1 for each level, or a point   level
     id           nothing                          as it came
 
-`detect` states how a kind is found where none is given. Levels come back by the
-largest of their numbers, or by the nearest bits among those of levels that
-exist, so that no value is ever made up.
+`detect` states how a kind is found where none is given. Of a few cells numbers
+and times have no scores and stay numbers. Levels come back by the nearest code
+among those of levels that exist, so that no value is ever made up.
+
+Three scales: *cells* as they came; *values* `[n]` float64, numbers, seconds or
+ranks of levels; *blocks* `[n, width]`, what imputers see.
 """
 
 import math
@@ -32,9 +35,9 @@ from miri_jax.data.cells import (
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.scores import (
     Knots,
-    fit_knots,
+    fit_atoms,
+    fit_scores,
     from_scores,
-    has_heavy_tails,
     to_scores,
 )
 from miri_jax.data.transforms import LARGEST
@@ -68,7 +71,9 @@ class Column(NamedTuple):
         the column's type says; infinite where nothing does.
       decimals: digits after the point that its numbers have; None for any.
       step: seconds that its times are whole multiples of; None for any.
-      knots: of its normal scores, where it has heavy tails.
+      knots: of its normal scores, where it has them.
+      book: the point of each level, where it has learnt ones.
+      offsets: of the levels, see `codes.fit_offsets`; None for none.
     """
 
     name: Hashable
@@ -79,21 +84,28 @@ class Column(NamedTuple):
     decimals: int | None = None
     step: int | None = None
     knots: Knots | None = None
+    book: tuple[tuple[float, ...], ...] | None = None
+    offsets: tuple[float, ...] | None = None
+
+    @property
+    def coded(self) -> bool:
+        """Whether its levels have codes, not ranks."""
+        return self.levels is not None and self.kind != "ordinal"
 
     @property
     def one_hot(self) -> bool:
         """Whether each level has a number to itself."""
-        return self.levels is not None and codes.is_one_hot(
-            self.kind, len(self.levels)
-        )
+        return self.coded and codes.is_one_hot(self.kind, len(self.levels))
 
     @property
     def width(self) -> int:
         """How many numeric columns imputers see for it."""
         if self.kind == "id":
             return 0
-        if self.levels is None:
+        if not self.coded:
             return 1
+        if self.book is not None:
+            return len(self.book[0])
         return codes.code_width(self.kind, len(self.levels))
 
     @property
@@ -103,7 +115,8 @@ class Column(NamedTuple):
             return (str(self.name),)
         if self.one_hot:
             return tuple(f"{self.name}={level}" for level in self.levels)
-        return tuple(f"{self.name}, bit {k}" for k in range(self.width))
+        part = "bit" if self.book is None else "coordinate"
+        return tuple(f"{self.name}, {part} {k}" for k in range(self.width))
 
 
 def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
@@ -214,7 +227,7 @@ def fit_column(
         return Column(name, kind)
     if kind in LEVEL_KINDS:
         found = codes.find_levels(name, values, missing, kind, levels)
-        return Column(name, kind, levels=found)
+        return _with_levels(Column(name, kind, levels=found), values, missing)
     numbers = to_numbers(name, values, missing)[~missing]
     if kind == "integer" and not np.all(numbers == np.round(numbers)):
         odd = numbers[numbers != np.round(numbers)][0]
@@ -241,64 +254,102 @@ def fit_column(
         step=step,
         text=text,
     )
-    if kind != "datetime" and low < high and has_heavy_tails(numbers):
-        knots = fit_knots(numbers, low, high)
+    if low < high:
+        unit = step or (0.0 if decimals is None else 0.1**decimals)
+        knots = fit_scores(numbers, low, high, unit)
     return Column(name, kind, None, low, high, decimals, step, knots)
 
 
-def encode(
+def _with_levels(
     column: Column, values: pd.Series, missing: np.ndarray
+) -> Column:
+    """A column of levels with what makes them as frequent as observed."""
+    count = len(column.levels)
+    ranks, _ = read(column, values, missing)
+    counts = np.bincount(ranks[~missing].astype(int), minlength=count)
+    if column.coded:
+        if count > codes.MAX_ONE_HOT:
+            return column
+        offsets = codes.fit_offsets(counts)
+        return column._replace(offsets=tuple(offsets.tolist()))
+    if count == 1:
+        return column
+    # A level that was never observed has the place of half a cell.
+    return column._replace(
+        knots=fit_atoms(np.arange(count), np.maximum(counts, 0.5))
+    )
+
+
+def read(
+    column: Column, cells: pd.Series, missing: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A column as numbers.
+    """A column's cells as values.
 
     Args:
       column: how.
-      values: `[n]`; not read where missing.
+      cells: `[n]`, of any type; not read where missing.
       missing: `[n]` bool.
 
     Returns:
-      `[n, width]` float64, 0 where there is no number, and `[n]` bool, True
-      where a level is not among those of the fit, which is 0 as well.
+      `[n]` float64, 0 where there is none, and `[n]` bool, True where a level
+      is not among those of the fit, which is 0 as well.
 
     Raises:
       DataError: naming the column, where a cell is no number but should be.
     """
-    none = np.zeros(len(values), bool)
+    none = np.zeros(len(cells), bool)
     if column.kind == "id":
-        return np.zeros((len(values), 0)), none
+        return np.zeros(len(cells)), none
     if column.levels is None:
-        numbers = to_numbers(column.name, values, missing)
-        if column.knots is not None:
-            numbers = np.where(missing, 0, to_scores(column.knots, numbers))
-        return numbers[:, None], none
+        return to_numbers(column.name, cells, missing), none
     ranks = pd.Index(column.levels, dtype=object).get_indexer(
-        pd.Index(values.astype(object))
+        pd.Index(cells.astype(object))
     )
     ranks = np.where(missing, -1, ranks)
-    known = ranks >= 0
-    numbers = _book(column)[ranks] * known[:, None]
-    return numbers, ~known & ~missing
+    return np.maximum(ranks, 0).astype(np.float64), (ranks < 0) & ~missing
 
 
-def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
-    """What imputed numbers stand for.
+def block_of(
+    column: Column, values: np.ndarray, place: float | np.ndarray = 0.5
+) -> np.ndarray:
+    """Values as imputers see them, the inverse of `values_of`.
 
     Args:
-      column: as `encode` had it.
-      numbers: `[n, width]`, finite.
+      column: how.
+      values: `[n]` float64: numbers, seconds, ranks of levels.
+      place: in (0, 1), `[n]` or for all: where in the interval of a value that
+        occurs often its score is.
 
     Returns:
-      `[n]`: float64 of real, integer and datetime (in seconds) columns, objects
-      of the others. A number beyond a bound becomes the nearest inside: the
-      last resort, as a draw should lie within `limits` before.
+      `[n, width]` float64.
     """
-    if column.levels is not None:
-        levels = np.empty(len(column.levels), object)
-        levels[:] = column.levels
-        return levels[_nearest(column, numbers)]
-    values = numbers[:, 0]
+    if column.kind == "id":
+        return np.zeros((len(values), 0))
+    if column.coded:
+        return _book(column)[values.astype(int)]
+    if column.knots is not None:
+        values = to_scores(column.knots, values, place)
+    return values[:, None]
+
+
+def values_of(column: Column, block: np.ndarray) -> np.ndarray:
+    """The values `[n]` float64 that a block `[n, width]`, finite, stands for.
+
+    Ranks of levels; numbers with their decimals, and seconds with their step,
+    where one beyond a bound becomes the nearest inside: the last resort, as a
+    draw should lie within `limits` before.
+    """
+    if column.kind == "id":
+        return np.zeros(len(block))
+    if column.coded:
+        offsets = np.array(column.offsets or [0.0] * len(column.levels))
+        found = codes.nearest_code(_book(column), offsets, block)
+        return found.astype(np.float64)
+    values = block[:, 0]
     if column.knots is not None:
         values = from_scores(column.knots, values)
+    if column.levels is not None:
+        return np.clip(np.round(values), 0, len(column.levels) - 1)
     values = np.clip(values, column.low, column.high)
     if column.decimals is not None:
         values = _rounded(values, column.decimals)
@@ -307,34 +358,83 @@ def decode(column: Column, numbers: np.ndarray) -> np.ndarray:
     return np.clip(values, column.low, column.high)
 
 
-def settle_column(column: Column, numbers: np.ndarray) -> np.ndarray:
-    """The numbers `[n, width]` of what imputed numbers `[n, width]` become."""
-    if column.kind == "id":
-        return numbers
-    if column.levels is not None:
-        return _book(column)[_nearest(column, numbers)]
-    values = decode(column, numbers)
-    if column.knots is not None:
-        values = to_scores(column.knots, values)
-    return values[:, None]
+def encode(
+    column: Column,
+    cells: pd.Series,
+    missing: np.ndarray,
+    place: float | np.ndarray = 0.5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A column's cells as imputers see them.
+
+    Args:
+      column: how.
+      cells: `[n]`; not read where missing.
+      missing: `[n]` bool.
+      place: see `block_of`.
+
+    Returns:
+      `[n, width]` float64, 0 where there is no number, and `[n]` bool, True
+      where a level is not among those of the fit, which is 0 as well.
+
+    Raises:
+      DataError: naming the column, where a cell is no number but should be.
+    """
+    values, unseen = read(column, cells, missing)
+    block = block_of(column, values, place)
+    block[missing | unseen] = 0
+    return block, unseen
+
+
+def decode(column: Column, block: np.ndarray) -> np.ndarray:
+    """What imputed numbers stand for.
+
+    Args:
+      column: as `encode` had it.
+      block: `[n, width]`, finite.
+
+    Returns:
+      `[n]`: float64 of real, integer and datetime (in seconds) columns, objects
+      of the others.
+    """
+    values = values_of(column, block)
+    if column.levels is None:
+        return values
+    levels = np.empty(len(column.levels), object)
+    levels[:] = column.levels
+    return levels[values.astype(int)]
+
+
+def settle_column(column: Column, block: np.ndarray) -> np.ndarray:
+    """The block `[n, width]` of what an imputed block `[n, width]` becomes.
+
+    A score within the interval of its value stays, as those of observed cells
+    lie anywhere in it.
+    """
+    values = values_of(column, block)
+    first = block_of(column, values, 0.0)
+    if column.knots is None:
+        return first
+    return np.clip(block, first, block_of(column, values, 1.0))
 
 
 def average(column: Column, draws: Sequence[np.ndarray]) -> np.ndarray:
     """The mean of several imputations `[n, width]` of a column, encoded.
 
     Of levels without an order it is the most frequent, of other columns the
-    mean on their own scale, which normal scores are not.
+    mean of their values, which scores are not.
     """
-    if column.levels is not None and column.kind != "ordinal":
-        ranks = [_nearest(column, numbers) for numbers in draws]
+    values = [values_of(column, block) for block in draws]
+    if column.coded:
         count = np.apply_along_axis(
-            np.bincount, 0, np.array(ranks), minlength=len(column.levels)
+            np.bincount,
+            0,
+            np.array(values, int),
+            minlength=len(column.levels),
         )
-        return _book(column)[np.argmax(count, axis=0)]
+        return block_of(column, np.argmax(count, axis=0))
     if column.knots is None:
         return _mean(draws)
-    values = _mean([decode(column, numbers) for numbers in draws])
-    return to_scores(column.knots, values)[:, None]
+    return block_of(column, _mean(values))
 
 
 def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
@@ -405,10 +505,7 @@ def _decimals(numbers: np.ndarray) -> int | None:
 
 
 def _book(column: Column) -> np.ndarray:
-    """The numbers `[levels, width]` of a column's levels."""
+    """The numbers `[levels, width]` of a column's codes."""
+    if column.book is not None:
+        return np.array(column.book)
     return codes.code_book(column.kind, len(column.levels))
-
-
-def _nearest(column: Column, numbers: np.ndarray) -> np.ndarray:
-    """The ranks `[n]` of the levels nearest to numbers `[n, width]`."""
-    return codes.nearest_code(column.kind, len(column.levels), numbers)

@@ -1,31 +1,42 @@
-"""Normal scores: columns with heavy tails or heaps as imputers see them.
+"""Normal scores: columns of numbers as imputers see them.
 
 A number is taken by its place in the distribution of the observed ones, and the
 place as the quantile of a normal distribution (Liu, Lafferty and Wasserman,
-2009, call this the nonparanormal). Beyond the observed extremes the
-distribution goes on: linear in the score, as steep as its outer part. Where a
-bound is given the tail ends there, and where the extreme is a heap there is no
-tail.
+2009, call this the nonparanormal). A value that occurs often, an atom, has an
+interval of places; which of them a cell gets is up to the caller. Beyond the
+observed extremes the distribution goes on: linear in the score, as steep as its
+outer part; towards 0, of positive numbers whose logarithms fit their scores
+better, linear in the logarithm. Where a bound is given the tail ends there, and
+where the extreme is an atom there is no tail.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from miri_jax.data.transforms import LARGEST
 
-# Excess kurtosis from which numbers are taken by their normal scores, and the
-# share of one value that has the same effect. A normal column has 0.
-HEAVY_TAILS, POINT_MASS = 7.0, 0.2
 NUM_KNOTS = 512
-# Observed values below which tails cannot be told.
+# Observed numbers below which their distribution cannot be told.
 MIN_VALUES = 50
-# So many observations in from the extreme a tail's steepness is measured.
-INNER = 10
+# Share, and number, of the observed cells from which a value is an atom.
+ATOM_SHARE, ATOM_CELLS = 0.01, 5
+# Codes: so many cells at least, so many of them for each value, no more than
+# this share with a value that occurs once (Good and Turing's estimate of how
+# often a new value is still to come), and no more than this share with another
+# value one unit away, as counts have.
+CODE_CELLS, CELLS_PER_CODE, MAX_SINGLE, MAX_NEXT = 20, 10, 0.05, 0.5
+# So many observations in from the extreme a tail's steepness is measured, and
+# of so many the logarithm is compared with the number itself.
+INNER, OUTER = 10, 50
 # Scores end here, where one of 1e15 normal numbers lies beyond: the scores of a
 # far cell stay numbers that a network can take, and tails end.
 END = 8.0
+# How near to the ends of an atom's interval its places are, in its width: at
+# the ends themselves rounding would lead to the next value.
+EDGE = 1e-3
 
 
 class Knots(NamedTuple):
@@ -37,25 +48,75 @@ class Knots(NamedTuple):
       values: the quantiles there, ascending.
       slopes: what the value changes by for each unit of the score, below the
         first and above the last point; 0 at an atom.
+      log_below: whether it is the value's logarithm that changes so below the
+        first point.
     """
 
     shares: tuple[float, ...]
     values: tuple[float, ...]
-    slopes: tuple[float, ...]
+    slopes: tuple[float, float] = (0.0, 0.0)
+    log_below: bool = False
 
 
-def has_heavy_tails(numbers: np.ndarray) -> bool:
-    """Whether numbers `[n]` are far from normal in their tails, or pile up."""
-    if len(numbers) < MIN_VALUES:
+def knots_of(content: Sequence[Any]) -> Knots:
+    """Knots from lists, as JSON holds them."""
+    return Knots(*(tuple(x) if isinstance(x, list) else x for x in content))
+
+
+def fit_scores(
+    numbers: np.ndarray,
+    low: float = -np.inf,
+    high: float = np.inf,
+    unit: float = 0.0,
+) -> Knots | None:
+    """The distribution function of a column's numbers.
+
+    Args:
+      numbers: `[n]`, not all the same.
+      low: smallest and
+      high: largest number that there may be.
+      unit: what numbers are whole multiples of; 0 for nothing.
+
+    Returns:
+      `Knots`, of codes with no values but those observed; None of too few
+      numbers.
+    """
+    if are_codes(numbers, unit):
+        return fit_atoms(*np.unique(numbers, return_counts=True))
+    if len(numbers) >= MIN_VALUES:
+        return fit_knots(numbers, low, high)
+    return None
+
+
+def are_codes(numbers: np.ndarray, unit: float = 0.0) -> bool:
+    """Whether numbers `[n]` are codes: no others than those are to be expected.
+
+    Few values, each of which occurs often, and which do not follow one another
+    by units, as 10, 20 and 25 where 1, 2, 3 would be counts.
+    """
+    values, counts = np.unique(numbers, return_counts=True)
+    n = len(numbers)
+    if n < CODE_CELLS or n < CELLS_PER_CODE * len(values):
         return False
-    _, counts = np.unique(numbers, return_counts=True)
-    if len(counts) < 10:
-        return False
-    largest = np.max(np.abs(numbers))
-    centred = numbers / largest - np.mean(numbers / largest)
-    variance = np.mean(centred**2)
-    kurtosis = np.mean(centred**4) / max(variance**2, 1e-300) - 3
-    return kurtosis > HEAVY_TAILS or counts.max() > POINT_MASS * len(numbers)
+    with np.errstate(over="ignore"):
+        near = np.diff(values) <= 1.5 * unit
+    has_next = np.append(near, False) | np.append(False, near)
+    return bool(
+        np.sum(counts == 1) <= MAX_SINGLE * n
+        and counts[has_next].sum() <= MAX_NEXT * n
+    )
+
+
+def fit_atoms(values: np.ndarray, counts: np.ndarray) -> Knots:
+    """The distribution function of values `[k]`, ascending, that all are atoms.
+
+    Args:
+      values: `[k]`.
+      counts: `[k]`, positive: how often each occurs.
+    """
+    ends = np.append(0.0, np.cumsum(counts) / np.sum(counts))
+    shares = np.repeat(ends, 2)[1:-1]
+    return Knots(tuple(shares.tolist()), tuple(np.repeat(values, 2).tolist()))
 
 
 def fit_knots(
@@ -69,7 +130,7 @@ def fit_knots(
     values, counts = np.unique(numbers, return_counts=True)
     ends = np.cumsum(counts)
     above, below = ends / len(numbers), (ends - counts) / len(numbers)
-    atom = counts >= max(0.01 * len(numbers), 2)
+    atom = counts >= max(ATOM_SHARE * len(numbers), ATOM_CELLS)
     middle = np.flatnonzero(~atom)
     if len(middle) > NUM_KNOTS:
         places = np.linspace(0, len(middle) - 1, NUM_KNOTS).round()
@@ -82,14 +143,40 @@ def fit_knots(
     shares, quantiles = zip(*sorted((float(u), float(v)) for u, v in points))
     ordered = np.sort(numbers)
     inner = ndtri((INNER + 0.5) / len(numbers))
-    slopes = (
+    below, above = -ndtri(shares[0]), ndtri(shares[-1])
+    log_below = low <= 0 and _is_log(ordered)
+    if log_below and np.isfinite(below):
+        rise = np.log(ordered[INNER]) - np.log(ordered[0])
+        slope = float(rise / (below + inner))
+    else:
         # The lower tail is the upper one of the numbers with the other sign.
-        _slope(-ndtri(shares[0]), -inner, -ordered[0], -ordered[INNER], -low),
-        _slope(
-            ndtri(shares[-1]), -inner, ordered[-1], ordered[-1 - INNER], high
-        ),
+        slope = _slope(below, -inner, -ordered[0], -ordered[INNER], -low)
+    slopes = (
+        slope,
+        _slope(above, -inner, ordered[-1], ordered[-1 - INNER], high),
     )
-    return Knots(shares, quantiles, slopes)
+    return Knots(shares, quantiles, slopes, bool(log_below))
+
+
+def _is_log(ordered: np.ndarray) -> bool:
+    """Whether the smallest of numbers go by the logarithm towards 0.
+
+    Where the scores of the outer part are nearer to a line in the logarithm
+    than in the number: what lies beyond is then positive, too.
+    """
+    if not ordered[0] > 0:
+        return False
+    outer = ordered[: min(OUTER, len(ordered) // 2)]
+    scores = ndtri((np.arange(len(outer)) + 0.5) / len(ordered))
+    by_number = _straightness(outer / outer[-1], scores)
+    return _straightness(np.log(outer), scores) > by_number
+
+
+def _straightness(x: np.ndarray, y: np.ndarray) -> float:
+    """The correlation of numbers `[n]`; 0 where one does not vary."""
+    x, y = x - x.mean(), y - y.mean()
+    size = np.sqrt(np.sum(x**2) * np.sum(y**2))
+    return float(np.sum(x * y) / size) if size > 0 else 0.0
 
 
 def _slope(
@@ -112,28 +199,41 @@ def _slope(
     return float(2 * min(rise, left, LARGEST / 2))
 
 
-def to_scores(knots: Knots, numbers: np.ndarray) -> np.ndarray:
-    """Normal scores of numbers `[n]`: an atom's are in its middle.
+def to_scores(
+    knots: Knots, numbers: np.ndarray, place: float | np.ndarray = 0.5
+) -> np.ndarray:
+    """Normal scores of numbers `[n]`, the inverse of `from_scores`.
 
-    The inverse of `from_scores`. Beyond a tail of slope 0 a number has the
-    score of the extreme.
+    Args:
+      knots: the distribution function.
+      numbers: `[n]`, finite; beyond a tail of slope 0 a number has the score of
+        the extreme.
+      place: in [0, 1], `[n]` or for all: where in its interval an atom's share
+        is, no nearer to its ends than `EDGE`.
     """
     shares, values = np.array(knots.shares), np.array(knots.values)
+    inside = np.clip(numbers, values[0], values[-1])
     # The first and the last point of equal values.
-    first = np.searchsorted(values, numbers, "left")
-    last = np.searchsorted(values, numbers, "right") - 1
-    start, end = np.clip(last, 0, None), np.clip(first, None, len(values) - 1)
-    between = _interpolate(numbers, values, shares, start, end)
-    middle = (shares[end] + shares[start]) / 2
-    found = ndtri(np.where(last >= first, middle, between))
-    for k, outside in ((0, last < 0), (-1, first == len(values))):
-        slope, at = knots.slopes[k], values[k]
-        if slope > 0:
-            with np.errstate(over="ignore"):
-                beyond = (numbers[outside] - at) / slope
-            found[outside] = ndtri(shares[k]) + beyond
-        else:
-            found[outside] = ndtri(shares[values == at].mean())
+    first = np.searchsorted(values, inside, "left")
+    last = np.searchsorted(values, inside, "right") - 1
+    between = _interpolate(inside, values, shares, last, first)
+    width = shares[last] - shares[first]
+    within = shares[first] + np.clip(place, EDGE, 1 - EDGE) * width
+    found = ndtri(np.where(last >= first, within, between))
+    (below, above), (low, high) = (
+        knots.slopes,
+        (numbers < inside, numbers > inside),
+    )
+    with np.errstate(over="ignore", divide="ignore"):
+        if knots.log_below and below > 0:
+            ratio = np.maximum(numbers[low], 0.0) / values[0]
+            found[low] = ndtri(shares[0]) + np.log(ratio) / below
+        elif below > 0:
+            found[low] = ndtri(shares[0]) + (numbers[low] - values[0]) / below
+        if above > 0:
+            found[high] = (
+                ndtri(shares[-1]) + (numbers[high] - values[-1]) / above
+            )
     return np.clip(found, -END, END)
 
 
@@ -145,11 +245,14 @@ def from_scores(knots: Knots, scores: np.ndarray) -> np.ndarray:
     start = np.searchsorted(shares, share, "right") - 1
     start = np.clip(start, 0, len(shares) - 2)
     found = _interpolate(share, shares, values, start, start + 1)
-    for k, side in ((0, np.less), (-1, np.greater)):
-        outside = side(scores, ndtri(shares[k]))
-        with np.errstate(over="ignore"):
-            step = knots.slopes[k] * (scores[outside] - ndtri(shares[k]))
-            found[outside] = np.clip(values[k] + step, -LARGEST, LARGEST)
+    first, last = ndtri(shares[0]), ndtri(shares[-1])
+    low, high = scores < first, scores > last
+    with np.errstate(over="ignore"):
+        step = knots.slopes[0] * (scores[low] - first)
+        tail = values[0] * np.exp(step) if knots.log_below else values[0] + step
+        found[low] = np.maximum(tail, -LARGEST)
+        step = knots.slopes[1] * (scores[high] - last)
+        found[high] = np.minimum(values[-1] + step, LARGEST)
     return found
 
 

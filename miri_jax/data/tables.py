@@ -18,6 +18,8 @@ import pyarrow as pa
 from miri_jax.data import cells
 from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
+from miri_jax.data.levels import learn_levels
+from miri_jax.data.places import hash_rows, place_of
 from miri_jax.exceptions import DataError
 
 
@@ -128,8 +130,7 @@ def make_table(
         notes.append(
             f"{', '.join(ids)}: taken for ids, carried through and not used"
         )
-    width = sum(column.width for column in found)
-    if not width:
+    if all(column.kind == "id" for column in found):
         raise DataError(
             f"all columns ({', '.join(ids)}) are taken for ids, so there is"
             " nothing to fill; give the kind of those that are not"
@@ -140,22 +141,18 @@ def make_table(
             f"{empty_rows} row(s) have nothing observed; they are filled with"
             " draws that depend on no cell of theirs"
         )
-    values, m = (
-        np.zeros((len(frame), width)),
-        np.ones((len(frame), width), bool),
-    )
-    blocks, masks = split(found, values), split(found, m)
-    for j, (name, (column, block), (_, mask)) in enumerate(
-        zip(names, blocks, masks)
-    ):
-        if j in filled:
-            # Said to be observed, so that it stays at the user's choice.
-            block[:] = filled[j]
-            continue
+    numbers = np.zeros(missing.shape)
+    for j, (name, column) in enumerate(zip(names, found)):
         # Parsed columns are dropped as they go: a file's may be gigabytes.
         cells = frame[name] if parsed is None else parsed.pop(name)
-        block[:] = cols.encode(column, cells, missing[:, j])[0]
-        mask[:] = ~missing[:, j, None]
+        if j not in filled:
+            numbers[:, j] = cols.read(column, cells, missing[:, j])[0]
+    known = ~missing
+    for j, value in filled.items():
+        # Said to be observed, so that it stays at the user's choice.
+        numbers[:, j], known[:, j] = value, True
+    found = learn_levels(found, numbers, known)
+    values, m = _encoded(found, numbers, known)
     return Table(
         frame,
         missing,
@@ -186,34 +183,49 @@ def encode_rows(
     Raises:
       DataError: naming the column at fault and the remedy.
     """
-    blocks, masks = [], []
+    numbers, known = np.zeros(missing.shape), ~missing
     for j, column in enumerate(columns):
-        values, gaps = frame.iloc[:, j], missing[:, j]
+        cells, gaps = frame.iloc[:, j], missing[:, j]
         if column.kind == "id" and gaps.any():
             raise DataError(
                 f"column {column.name!r} is an id and {int(gaps.sum())} of its"
                 " cells are missing, which nothing can fill; complete it"
             )
-        block, unseen = cols.encode(column, values, gaps)
+        numbers[:, j], unseen = cols.read(column, cells, gaps)
         if unseen.any() and not keep_unseen:
             row = int(np.flatnonzero(unseen)[0])
             raise DataError(
-                f"column {column.name!r} holds {values.iloc[row]!r} in row"
+                f"column {column.name!r} holds {cells.iloc[row]!r} in row"
                 f" {row + 1}, which was not there in fitting; correct it, or"
                 " set unseen='missing'"
             )
-        seen = ~gaps & ~unseen
-        blocks.append(block)
-        masks.append(np.repeat(seen[:, None], column.width, axis=1))
+        known[:, j] &= ~unseen
     return Table(
         frame,
         missing,
         tuple(columns),
         (None,) * len(columns),
-        np.concatenate(blocks, axis=1),
-        np.concatenate(masks, axis=1),
+        *_encoded(columns, numbers, known),
         (),
     )
+
+
+def _encoded(
+    columns: Sequence[Column], numbers: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values `[n, c]` and their mask as imputers see them, `[n, d]` each."""
+    width = sum(column.width for column in columns)
+    values, m = (
+        np.zeros((len(known), width)),
+        np.ones((len(known), width), bool),
+    )
+    rows = hash_rows(columns, numbers, known)
+    blocks, masks = split(columns, values), split(columns, m)
+    for j, ((column, block), (_, mask)) in enumerate(zip(blocks, masks)):
+        gaps = ~known[:, j]
+        block[:] = cols.block_of(column, numbers[:, j], place_of(rows, j))
+        block[gaps], mask[gaps] = 0, False
+    return values, m
 
 
 def encoded_names(columns: Sequence[Column]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from miri_jax import engine
 from miri_jax.data.columns import Column
-from miri_jax.data.scores import Knots
+from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
 from miri_jax.exceptions import DataError, WorkdirError
 from miri_jax.types import Masked
@@ -146,16 +146,15 @@ def _attributes(
 
 
 def _column(content: Mapping[str, Any]) -> Column:
-    levels, knots = content["levels"], content["knots"]
-    return Column(
-        **{
-            **content,
-            "levels": None if levels is None else tuple(levels),
-            "knots": None
-            if knots is None
-            else Knots(*(tuple(part) for part in knots)),
-        }
-    )
+    found = dict(content)
+    for name in ("levels", "offsets"):
+        if found[name] is not None:
+            found[name] = tuple(found[name])
+    if found["book"] is not None:
+        found["book"] = tuple(map(tuple, found["book"]))
+    if found["knots"] is not None:
+        found["knots"] = knots_of(found["knots"])
+    return Column(**found)
 
 
 def _to_json(content: Mapping[str, Any]) -> str:

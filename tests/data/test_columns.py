@@ -61,9 +61,12 @@ def test_every_level_comes_back(count, kind):
     assert len(np.unique(block, axis=0)) == count
     if count > codes.MAX_ONE_HOT and kind == "categorical":
         assert column.width == int(np.ceil(np.log2(count)))
-    noisy = block + RNG.uniform(-0.4, 0.4, block.shape)
-    assert list(cols.decode(column, noisy)) == WORDS[:count]
-    np.testing.assert_array_equal(cols.settle_column(column, noisy), block)
+    assert list(cols.decode(column, block)) == WORDS[:count]
+    np.testing.assert_array_equal(cols.settle_column(column, block), block)
+    if kind == "categorical":
+        noisy = block + RNG.uniform(-0.4, 0.4, block.shape)
+        assert list(cols.decode(column, noisy)) == WORDS[:count]
+        np.testing.assert_array_equal(cols.settle_column(column, noisy), block)
 
 
 def test_no_level_is_made_up():
@@ -197,10 +200,102 @@ def test_limits_are_those_of_users_and_types_with_what_rounds_to_them():
     assert low[8] == times.low - 43200 and high[8] == times.high + 43200
 
 
-def test_the_nearest_rank_is_that_of_an_ordered_level():
-    column = _fit(WORDS[:5], kind="ordinal")
-    found = cols.decode(column, np.array([[-7.0], [0.4], [3.6], [99.0]]))
-    assert list(found) == ["w0", "w0", "w4", "w4"]
+def test_ordered_levels_are_as_frequent_as_observed():
+    share = [0.9, 0.05, 0.03, 0.015, 0.005]
+    values = pd.Series(RNG.choice(WORDS[:5], 4000, p=share))
+    column = _fit(values, kind="ordinal")
+    drawn = pd.Series(cols.decode(column, RNG.standard_normal((40000, 1))))
+    found = drawn.value_counts(normalize=True)
+    assert (found - values.value_counts(normalize=True)).abs().max() < 0.004
+    ends = cols.decode(column, np.array([[-99.0], [99.0]]))
+    assert list(ends) == ["w0", "w4"]
+
+
+def test_an_ordered_level_that_was_not_observed_has_a_code():
+    values = pd.Series(["a", "c", None] * 9)
+    column = _fit(values, levels=["a", "b", "c", "d"])
+    found, unseen = cols.encode(
+        column, pd.Series(["d", "b", "a", "c"]), np.zeros(4, bool)
+    )
+    assert not unseen.any()
+    assert list(cols.decode(column, found)) == ["d", "b", "a", "c"]
+
+
+def _normal_like(block, n):
+    """Normal numbers with the moments of a block `[?, width]`."""
+    cov = np.atleast_2d(np.cov(block.T))
+    return RNG.multivariate_normal(block.mean(axis=0), cov, n)
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        [0.956, 0.044],
+        [0.5, 0.5],
+        [0.943, 0.044, 0.013],
+        [0.5, 0.49, 0.01],
+        [0.2] * 5,
+        [0.6, *[0.4 / 22] * 22],
+    ],
+)
+@pytest.mark.parametrize("kind", ["categorical", "boolean"])
+def test_drawn_levels_are_as_frequent_as_observed(share, kind):
+    if kind == "boolean" and len(share) > 2:
+        return
+    n = 6000
+    counts = np.round(np.array(share) * n).astype(int)
+    values = pd.Series(np.repeat(WORDS[: len(share)], counts))
+    column = _fit(values, kind=kind)
+    block, _ = cols.encode(column, values, np.zeros(len(values), bool))
+    drawn = cols.decode(column, _normal_like(block, 40000))
+    found = np.array([np.mean(drawn == w) for w in WORDS[: len(share)]])
+    error = np.abs(found - counts / counts.sum())
+    assert (error < 0.15 * np.array(share) + 0.003).all(), found
+    # A code itself is still its own level.
+    assert list(cols.decode(column, block)) == list(values)
+
+
+def test_a_score_within_an_atom_stays_and_no_other():
+    """So that filled heaps are as spread as observed ones."""
+    x = np.array([0.0] * 700 + [*np.arange(1, 301) / 7], float)
+    column = _fit(x, decimals=2)
+    drawn = RNG.standard_normal((5000, 1))
+    settled = cols.settle_column(column, drawn)
+    zero = cols.decode(column, drawn) == 0
+    assert np.mean(settled[zero] == drawn[zero]) > 0.99
+    np.testing.assert_array_equal(
+        cols.decode(column, settled), cols.decode(column, drawn)
+    )
+    np.testing.assert_array_equal(
+        settled[~zero], cols.block_of(column, cols.decode(column, drawn)[~zero])
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.standard_normal(200).round(2),
+        RNG.poisson(3, 200),
+        [10, 20, 25] * 30,
+        [1.5, 2.5, 4.0],
+        [True, False] * 30,
+        list("abcd") * 9,
+        pd.Categorical(list("abcd") * 9, ordered=True),
+        pd.date_range("2020-01-01", periods=99, freq="D"),
+    ],
+)
+def test_values_and_blocks_are_inverse(values):
+    column = _fit(values)
+    cells = pd.Series(values)
+    numbers, _ = cols.read(column, cells, np.zeros(len(cells), bool))
+    place = RNG.random(len(cells))
+    block = cols.block_of(column, numbers, place)
+    assert block.shape == (len(cells), column.width)
+    np.testing.assert_allclose(
+        cols.values_of(column, block), numbers, atol=1e-9
+    )
+    encoded, _ = cols.encode(column, cells, np.zeros(len(cells), bool), place)
+    np.testing.assert_array_equal(encoded, block)
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)

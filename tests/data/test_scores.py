@@ -11,9 +11,12 @@ from scipy.special import ndtri
 from miri_jax.data import columns as cols
 from miri_jax.data.scores import (
     END,
+    are_codes,
+    fit_atoms,
     fit_knots,
+    fit_scores,
     from_scores,
-    has_heavy_tails,
+    knots_of,
     to_scores,
 )
 from miri_jax.data.transforms import LARGEST
@@ -119,7 +122,8 @@ def test_a_bound_ends_the_tail_without_a_heap():
     drawn = from_scores(knots, ndtri(np.arange(1, 1e5) / 1e5))
     assert drawn.min() > 0 and drawn.min() < x.min()
     assert len(np.unique(drawn)) == len(drawn)  # no two at the bound
-    assert from_scores(knots, np.array([-END]))[0] == pytest.approx(0)
+    above = from_scores(fit_knots(-x, -np.inf, 0.0), np.array([END]))
+    assert above[0] == pytest.approx(0)
     at_bound = fit_knots(x, x.min(), x.max())
     np.testing.assert_array_equal(
         from_scores(at_bound, np.array([-END, END])), [x.min(), x.max()]
@@ -175,14 +179,122 @@ def test_a_whole_column_with_a_type_stays_in_it():
     np.testing.assert_array_equal(made, np.round(made))
 
 
-def test_normal_columns_stay_as_they_are():
-    for x in (
-        RNG.standard_normal(500),
-        RNG.random(500),
-        RNG.integers(0, 9, 500),
-    ):
-        assert not has_heavy_tails(np.asarray(x, float))
-        assert _column(x).knots is None
+def test_numbers_have_scores_where_there_are_enough():
+    for x in (RNG.standard_normal(500), RNG.random(50), RNG.poisson(3, 99)):
+        assert _column(x).knots is not None
+        assert _column(x[:49]).knots is None
+    assert _column([5.0] * 500).knots is None
+    days = pd.to_datetime("2020-01-01") + pd.to_timedelta(
+        RNG.permutation(900)[:300], "D"
+    )
+    column = _column(days)
+    found, _ = cols.encode(column, pd.Series(days), np.zeros(300, bool))
+    assert abs(found.mean()) < 0.01 and abs(found.std() - 1) < 0.02
+    seconds = cols.decode(column, found)
+    assert list(pd.to_datetime(seconds, unit="s")) == list(days)
+
+
+@pytest.mark.parametrize(
+    "values, unit, codes",
+    [
+        ([10, 20, 25] * 10, 1.0, True),
+        ([10, 20, 25] * 6, 1.0, False),  # too few cells to tell
+        ([1, 2, 3, 4, 5] * 20, 1.0, False),  # 6 may be still to come
+        ([0.25, 0.5, 1.25] * 20, 0.01, True),
+        ([0.1, 0.2, 0.3] * 20, 0.1, False),
+        ([1 / 3, 2 / 3] * 20, 0.0, True),
+        (RNG.standard_normal(500), 0.0, False),
+        (RNG.poisson(4, 500), 1.0, False),
+        ([*([500, 700] * 40), *range(1000, 1600, 100)], 1.0, False),
+    ],
+)
+def test_codes_are_few_values_with_gaps_between(values, unit, codes):
+    assert are_codes(np.array(values, float), unit) == codes
+
+
+def test_codes_come_back_as_values_that_occur_as_often():
+    x = RNG.choice([10, 20, 25, 60], 2000, p=[0.5, 0.3, 0.19, 0.01])
+    column = _column(x)
+    drawn = cols.decode(column, RNG.standard_normal((40000, 1)))
+    for value in (10, 20, 25, 60):
+        true = np.mean(x == value)
+        assert abs(np.mean(drawn == value) - true) < 0.01
+    assert set(drawn) == {10, 20, 25, 60}
+    assert set(cols.decode(column, np.array([[-99.0], [99.0]]))) == {10, 60}
+
+
+def test_counts_go_on_beyond_what_was_seen():
+    x = RNG.poisson(30, 3000)
+    drawn = cols.decode(_column(x), RNG.standard_normal((10**5, 1)))
+    assert drawn.max() > x.max() and drawn.min() < x.min()
+    assert abs(drawn.mean() - x.mean()) < 0.1
+    assert abs(drawn.std() - x.std()) < 0.1
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        RNG.exponential(3, 400),
+        RNG.lognormal(0, 2, 400),
+        RNG.random(400),
+        RNG.gamma(2, 1, 60),
+    ],
+)
+def test_positive_numbers_are_not_drawn_negative(x):
+    knots = fit_knots(x)
+    low = from_scores(knots, np.array([-END, -4.0, -3.5]))
+    assert (low > 0).all() and (np.diff(low) > 0).all()
+    np.testing.assert_allclose(
+        to_scores(knots, low), [-END, -4.0, -3.5], atol=1e-6
+    )
+    assert to_scores(knots, np.array([0.0, -1.0])).tolist() == [-END, -END]
+
+
+def test_normal_numbers_that_happen_to_be_positive_may_be_negative():
+    below = [
+        from_scores(fit_knots(x[x > 0]), np.array([-6.0]))[0] < 0
+        for x in np.random.default_rng(0).normal(10, 3, (50, 300))
+    ]
+    assert np.mean(below) > 0.8
+
+
+def test_an_atom_is_spread_over_its_width():
+    x = np.array([0.0] * 70 + [*range(1, 31)], float)
+    knots = fit_knots(x)
+    place = np.linspace(0, 1, 101)
+    found = to_scores(knots, np.zeros(101), place)
+    np.testing.assert_allclose(
+        found[1:-1], ndtri(0.7 * place[1:-1]), atol=1e-12
+    )
+    assert np.isfinite(found).all() and (np.diff(found) > 0).all()
+    np.testing.assert_array_equal(from_scores(knots, found), 0)
+
+
+def test_values_that_all_are_atoms():
+    knots = fit_atoms(np.array([1.0, 5.0, 7.0]), np.array([1, 2, 1]))
+    np.testing.assert_array_equal(
+        from_scores(knots, ndtri([1e-9, 0.2, 0.3, 0.7, 0.8, 1 - 1e-9])),
+        [1, 1, 5, 5, 7, 7],
+    )
+    np.testing.assert_allclose(
+        to_scores(knots, np.array([1.0, 5.0, 7.0])),
+        ndtri([1 / 8, 1 / 2, 7 / 8]),
+    )
+
+
+@pytest.mark.parametrize("n", [60, 1000, 200000])
+def test_values_come_back_wherever_in_an_atom(n):
+    """However narrow it is and wherever: rounding leads to no neighbour."""
+    x = RNG.geometric(0.3, n) * 1.5
+    knots = fit_scores(x, unit=0.1)
+    for place in (0.0, 1e-9, 0.5, 1 - 1e-9, 1.0):
+        back = from_scores(knots, to_scores(knots, np.unique(x), place))
+        np.testing.assert_allclose(back, np.unique(x), atol=1e-6)
+
+
+def test_knots_come_back_from_lists(knots):
+    plain = [list(x) if isinstance(x, tuple) else x for x in knots]
+    assert knots_of(plain) == knots
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
