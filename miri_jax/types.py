@@ -36,7 +36,8 @@ class Layout(Protocol):
     to all others a table is its numbers.
 
     Attributes:
-      levels: how many levels each column has; 0 for a column of numbers.
+      levels: how many levels each column has; 0 for numbers, and for levels
+        in an order, whose ranks count as numbers.
       units: what the numbers of each column are whole multiples of; 0 where
         that is nothing.
     """
@@ -82,10 +83,13 @@ class Draw:
     Attributes:
       index: int32 scalar in [0, count).
       count: size of the set.
+      spread: whether the noise of the set is spread out over its draws, see
+        `rows.normal_noise`.
     """
 
     index: Array
     count: int = dataclasses.field(metadata={"static": True})
+    spread: bool = dataclasses.field(default=True, metadata={"static": True})
 
 
 class Cond(NamedTuple):
@@ -202,6 +206,9 @@ class Imputer(NamedTuple):
         that diverged; None where there is no learning rate.
       host: whether parts of it work on the host, so that no function of it can
         be traced or compiled as a whole.
+      like: of an imputer on the host, what its state for some data looks like
+        without fitting: as `jax.eval_shape` gives it, with a dtype in place of
+        an array whose shape is known only after a fit.
     """
 
     init: InitFn
@@ -212,3 +219,4 @@ class Imputer(NamedTuple):
     redraws: bool = True
     slowed: Callable[[float], "Imputer"] | None = None
     host: bool = False
+    like: Callable[[Masked], Any] | None = None

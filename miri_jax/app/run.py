@@ -138,7 +138,9 @@ def _prepare(
     What does not fit the data is refused before a file is written.
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
-    imputer = make_imputer(config.method, **method_settings(config))
+    imputer = make_imputer(
+        config.method, layout=dataset.layout(), **method_settings(config)
+    )
     data = parallel.spread(dataset.masked(), len(dataset.m))
     like = engine.state_like(imputer, data)
     resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))

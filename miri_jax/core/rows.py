@@ -60,9 +60,9 @@ def normal_noise(
     Args:
       key: PRNG key.
       shape: of the noise.
-      draw: None for noise of no set.
+      draw: None for noise of no set, as for a set that is not spread out.
     """
-    if draw is None:
+    if draw is None or not draw.spread:
         return jax.random.normal(key, shape, jnp.float32)
     key_order, key_place = jax.random.split(key)
     order = jax.random.uniform(key_order, (draw.count, *shape), jnp.float32)

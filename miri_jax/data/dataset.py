@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import entr
 
 from miri_jax.core.masks import amputate
+from miri_jax.data.layout import layout_of
 from miri_jax.data.columns import Column, limits
 from miri_jax.data.tables import Table, settle_table
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
@@ -28,7 +29,7 @@ from miri_jax.metrics import (
     mutual_information,
 )
 from miri_jax.metrics.errors import column_scale
-from miri_jax.types import Bounds, Masked
+from miri_jax.types import Bounds, Layout, Masked
 
 # (path, fill): lets `fill` write a file, whose name it is given, that becomes
 # `path` once it is whole.
@@ -54,6 +55,9 @@ class Dataset(Protocol):
 
     def masked(self) -> Masked:
         """The rows as imputers take them."""
+
+    def layout(self) -> Layout | None:
+        """What stands behind the numbers of `masked`; None for themselves."""
 
     def gaps(self) -> np.ndarray:
         """The gaps, True where a cell is missing, as the user counts them."""
@@ -207,6 +211,10 @@ class AmputatedTable(_AnyTable):
         """See `Dataset`."""
         return dataclasses.replace(self, truth=self.truth[rows], m=self.m[rows])
 
+    def layout(self) -> Layout | None:
+        """None: the numbers stand for themselves."""
+        return None
+
     def gaps(self) -> np.ndarray:
         """The gaps `[n, d]`."""
         return ~self.m
@@ -280,6 +288,10 @@ class FileTable(_AnyTable):
     def take(self, rows: slice | np.ndarray) -> Self:
         """See `Dataset`."""
         return dataclasses.replace(self, table=self.table.take(rows))
+
+    def layout(self) -> Layout | None:
+        """See `Dataset`."""
+        return layout_of(self.table.columns, self.scaler)
 
     def gaps(self) -> np.ndarray:
         """The gaps `[n, c]` of the file's own columns."""

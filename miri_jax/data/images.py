@@ -55,6 +55,10 @@ class ImageSet:
         """The images as imputers take them."""
         return standardise(unit(self.values), self.m, self.scaler)
 
+    def layout(self) -> None:
+        """None: pixels are numbers."""
+        return None
+
     def gaps(self) -> np.ndarray:
         """The gaps `[n, h, w, 3]`."""
         return ~self.m

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, decode, values_of
+from miri_jax.data.columns import Column, block_of, values_of
 from miri_jax.data.transforms import Scaler, unscale
 
 
@@ -40,7 +40,7 @@ class TableLayout:
     def levels(self) -> tuple[int, ...]:
         """See `types.Layout`."""
         return tuple(
-            0 if column.levels is None else len(column.levels)
+            len(column.levels) if column.coded else 0
             for column in self._seen
         )
 
@@ -82,15 +82,10 @@ class TableLayout:
     def settle(self, column: int, values: np.ndarray) -> np.ndarray:
         """See `types.Layout`."""
         one = self._seen[column]
-        return decode_values(one, values)
+        return values_of(one, block_of(one, values))
 
     def _blocks(self, encoded: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(encoded, self._starts[1:-1], axis=1)
-
-
-def decode_values(column: Column, values: np.ndarray) -> np.ndarray:
-    """Numbers `[k]` rounded and bounded as a column's are."""
-    raise NotImplementedError
 
 
 def layout_of(columns: Sequence[Column], scaler: Scaler) -> TableLayout:

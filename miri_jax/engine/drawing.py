@@ -101,8 +101,8 @@ def draws(
         keys = [key_first, *later]
     for k in range(count):
         which = None
-        if count > 1 and spread_out:
-            which = Draw(jnp.int32(k), count)
+        if count > 1:
+            which = Draw(np.int32(k), count, spread_out)
         if fixed:
             x = to_host(state.x)
         else:

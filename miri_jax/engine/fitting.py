@@ -231,15 +231,16 @@ def iterate(
 
 
 def state_like(imputer: Imputer, data: Masked) -> State:
-    """Shapes and dtypes of an imputer's state, without fitting where it can.
+    """Shapes and dtypes of an imputer's state, without fitting.
+
+    A dtype alone stands for an array of any shape, see `Imputer.like`.
 
     Raises:
       MiriError: if the imputer does not fit the data.
     """
-    key = jax.random.key(0)
-    if imputer.host:
-        return imputer.init(key, data)
-    return jax.eval_shape(imputer.init, key, data)
+    if imputer.like is not None:
+        return imputer.like(data)
+    return jax.eval_shape(imputer.init, jax.random.key(0), data)
 
 
 def finished(imputer: Imputer, state: State) -> bool:

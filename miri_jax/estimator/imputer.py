@@ -18,12 +18,13 @@ from miri_jax import engine
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
 from miri_jax.data.dataset import from_table, standardised_limits
+from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.bar import Bar
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import make_imputer
-from miri_jax.types import Array, Imputer, Masked
+from miri_jax.types import Array, Imputer, Layout, Masked
 
 UNSEEN = ("error", "missing")
 STATISTICS = ("draw", "mean")
@@ -138,10 +139,10 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         data = dataset.masked()
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
-        self._imputer = self._make()
         self.columns_, self.notes_ = table.columns, table.notes
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
+        self._imputer = self._make(self._layout())
         self._rates = np.asarray((~dataset.m).mean(axis=0))
         self.states_ = tuple(map(self._settled, self._fits(data)))
         return self
@@ -292,7 +293,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Takes what `__getstate__` gave."""
         super().__setstate__(content)
         if "_seed" in content:
-            self._imputer = self._make()
+            self._imputer = self._make(self._layout())
 
     def __sklearn_tags__(self) -> Any:
         """NaN, text and categories are welcome; draws are random."""
@@ -357,12 +358,15 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         other = engine.seed_keys(self._seed).other
         return jax.random.split(other, 4)[which]
 
-    def _make(self) -> Imputer:
+    def _make(self, layout: Layout | None = None) -> Imputer:
         settings = dict(self.settings or {})
         try:
-            return _shared_imputer(self.method, json.dumps(settings))
-        except TypeError:  # a setting that JSON cannot hold
-            return make_imputer(self.method, **settings)
+            return _shared_imputer(self.method, json.dumps(settings), layout)
+        except TypeError:  # a setting that JSON cannot hold, a level unhashable
+            return make_imputer(self.method, layout=layout, **settings)
+
+    def _layout(self) -> Layout:
+        return layout_of(self.columns_, self._scaler)
 
     def _names(self) -> list[Hashable]:
         return [column.name for column in self.columns_]
@@ -472,9 +476,11 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 @functools.lru_cache(maxsize=16)
-def _shared_imputer(method: str, settings: str) -> Imputer:
+def _shared_imputer(
+    method: str, settings: str, layout: Layout | None
+) -> Imputer:
     """One imputer for equal settings, so that it is compiled once."""
-    return make_imputer(method, **json.loads(settings))
+    return make_imputer(method, layout=layout, **json.loads(settings))
 
 
 def _seed_of(random_state: int | np.random.RandomState | None) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._registry import Factory, Methods
 from miri_jax.settings import check, did_you_mean, refuse_unclear
-from miri_jax.types import Imputer
+from miri_jax.types import Imputer, Layout
 
 # From names to factories; those of other packages come in by entry points of
 # the group `miri_jax.imputers`, and by `register`.
@@ -14,6 +14,7 @@ IMPUTERS = Methods(
     {
         "miri": "miri:make_miri",
         "miri_paper": "miri:make_miri_paper",
+        "chained": "chained:make_chained",
         "gaussian": "gaussian:make_gaussian",
         "mean": "simple:make_mean",
         "median": "simple:make_median",
@@ -53,11 +54,15 @@ def register(name: str, factory: Factory) -> None:
     IMPUTERS[name] = factory
 
 
-def make_imputer(name: str, **settings: Any) -> Imputer:
+def make_imputer(
+    name: str, *, layout: Layout | None = None, **settings: Any
+) -> Imputer:
     """Builds a registered method.
 
     Args:
       name: a key of `IMPUTERS`.
+      layout: what stands behind the numbers of the table, for methods that
+        ask; None where nothing is known.
       **settings: keyword arguments of its factory; what is left out keeps the
         method's own default.
 
@@ -72,14 +77,15 @@ def make_imputer(name: str, **settings: Any) -> Imputer:
         )
     factory = IMPUTERS[name]
     check(factory, settings, f"method {name!r}")
-    imputer = factory(**settings)
     known = inspect.signature(factory).parameters
+    behind = {"layout": layout} if "layout" in known else {}
+    imputer = factory(**settings, **behind)
     if imputer.slowed is not None or "learning_rate" not in known:
         return imputer
     rate = settings.get("learning_rate", known["learning_rate"].default)
     return imputer._replace(
         slowed=lambda scale: make_imputer(
-            name, **{**settings, "learning_rate": scale * rate}
+            name, layout=layout, **{**settings, "learning_rate": scale * rate}
         )
     )
 

@@ -23,6 +23,7 @@ from miri_jax.core.rows import (
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _early_stopping, _parts
 from miri_jax.imputers._recipe import ALL_ROWS, MIRIState, Recipe
+from miri_jax.sources import Source
 from miri_jax.types import (
     Array,
     Draw,
@@ -62,7 +63,23 @@ def miri(recipe: Recipe) -> Imputer:
         redraws=recipe.source.draw is not None,
         slowed=lambda scale: miri(_slowed(recipe, scale)),
         host=host,
+        like=partial(_like, recipe) if host else None,
     )
+
+
+def _like(recipe: Recipe, data: Masked) -> MIRIState:
+    """What the state of a fit from a source on the host looks like."""
+    # Stands in for the source, whose fit need not be run.
+    shape = Source(
+        lambda key, data, rows: ((), data.x),
+        lambda start, noise, x, m: (noise, None),
+        recipe.source.near,
+    )
+    programs = _Programs(recipe._replace(source=shape), _as_is)
+    state = jax.eval_shape(
+        partial(_init, programs), jax.random.key(0), data
+    )
+    return state._replace(start=recipe.source.like)
 
 
 def _check(recipe: Recipe) -> None:

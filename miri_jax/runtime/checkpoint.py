@@ -69,7 +69,8 @@ class CheckpointStore:
 
         Args:
           like: a state of the same structure, shapes and dtypes; the
-            `ShapeDtypeStruct`s of `jax.eval_shape` will do.
+            `ShapeDtypeStruct`s of `jax.eval_shape` will do, and a dtype alone
+            for an array of any shape.
           rows: of arrays with so many rows each device gets a part, see
             `parallel.spread`; of all others a copy.
 
@@ -152,15 +153,21 @@ def _difference(
     """What keeps arrays that were read from being the state; "" for nothing."""
     if version != FORMAT:
         return f"format {version}, not {FORMAT}"
-    one, other = (
-        {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in part.items()}
-        for part in (found, wanted)
-    )
-    for name in sorted(one.keys() | other.keys()):
-        here, there = one.get(name, "nothing"), other.get(name, "nothing")
-        if here != there:
-            return f"{name} is {here}, not {there}"
+    for name in sorted(found.keys() | wanted.keys()):
+        here, there = found.get(name), wanted.get(name)
+        any_shape = isinstance(there, np.dtype)
+        if _kind(here, any_shape) != _kind(there, any_shape):
+            return f"{name} is {_kind(here)}, not {_kind(there)}"
     return ""
+
+
+def _kind(leaf: Any, any_shape: bool = False) -> str:
+    """What an array is, in words; a dtype stands for one of any shape."""
+    if leaf is None:
+        return "nothing"
+    if isinstance(leaf, np.dtype) or any_shape:
+        return str(getattr(leaf, "dtype", leaf))
+    return f"{leaf.dtype}{list(leaf.shape)}"
 
 
 def _digest(arrays: dict[str, jax.Array]) -> str:

@@ -70,12 +70,15 @@ class Source(NamedTuple):
         not to be written to, and cannot be traced: pairs are then drawn ahead
         of an iteration, of images ahead of each SGD step. What is drawn counts
         as a draw without a known mean.
+      like: of a source on the host, what its start looks like: a pytree of
+        dtypes, whose arrays may have any shape.
     """
 
     fit: FitSource
     draw: DrawSource | None
     near: bool = False
     host: bool = False
+    like: PyTree = None
 
     def first(
         self, key: Array, data: Masked, rows: Array | None

@@ -4,35 +4,36 @@ Each column is drawn in turn given all others, levels as levels and numbers on
 their own scale. Works on the host, and compiles nothing.
 """
 
-from miri_jax.sources.chained._chains import (
+from miri_jax.sources.chained._numbers import seeds_of_rows
+from miri_jax.sources.chained._source import (
+    PLAN,
+    Chains,
     Growth,
-    Kept,
     Plan,
-    Table,
-    choose,
-    draw_rows,
-    first_fillings,
-    kept_from_plain,
-    kept_to_plain,
-    sweep_all,
+    advance,
+    begin,
+    chained,
+    drawn,
+    pack_chains,
+    table_of,
+    to_rows,
+    unpack_chains,
+    words_of,
 )
-from miri_jax.sources.chained._blob import pack, unpack
-from miri_jax.sources.chained._numbers import mixed, seeds_of, uniform
 
 __all__ = [
+    "PLAN",
+    "Chains",
     "Growth",
-    "Kept",
     "Plan",
-    "Table",
-    "choose",
-    "draw_rows",
-    "first_fillings",
-    "kept_from_plain",
-    "kept_to_plain",
-    "mixed",
-    "pack",
-    "seeds_of",
-    "sweep_all",
-    "uniform",
-    "unpack",
+    "advance",
+    "begin",
+    "chained",
+    "drawn",
+    "pack_chains",
+    "seeds_of_rows",
+    "table_of",
+    "to_rows",
+    "unpack_chains",
+    "words_of",
 ]

@@ -31,8 +31,10 @@ LEAST_GAIN = 0.02
 MOST_APART = 0.03
 # Largest odds of being missing that a held-out cell counts with, over the mean.
 MOST_ODDS = 10.0
-# Share of the residuals that rounding must explain for a relation to be exact.
-EXACT = 0.99
+# A relation is exact where rounding explains what a regression leaves: such a
+# share of it, or all but for a column whose units are such a share of its
+# deviation.
+EXACT, FINE = 0.99, 0.05
 
 
 class Growth(NamedTuple):
@@ -100,8 +102,7 @@ def _fit(
     linear, exact = None, False
     if aim.ridge:
         linear, left = fit_linear(x, y)
-        unit = layout.units[aim.column]
-        exact = bool(np.mean(np.abs(left) <= unit) >= EXACT) and unit > 0
+        exact = _is_rounding(left, layout.units[aim.column], y.std())
         x, y = _beside(x, predict(linear, x)), left
     forest = grow(
         x,
@@ -113,6 +114,15 @@ def _fit(
         rng=rng,
     )
     return Conditional(features, linear, forest, exact)
+
+
+def _is_rounding(left: np.ndarray, unit: float, deviation: float) -> bool:
+    """Whether residuals `[r]` of a column come from rounding alone."""
+    if not unit:
+        return False
+    if unit <= FINE * deviation:
+        return bool(np.mean(np.abs(left) <= 2 * unit) >= EXACT)
+    return bool(np.mean(np.abs(left) < unit / 2) >= EXACT)
 
 
 def _beside(x: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Random numbers of rows that depend on the rows' own seeds alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _STEP, _MIX_1, _MIX_2 = (
@@ -31,3 +33,31 @@ def seeds_of(noise: np.ndarray) -> np.ndarray:
     bits = bits.reshape(len(noise), -1).astype(np.uint64)
     places = mixed(np.arange(bits.shape[1], dtype=np.uint64))
     return mixed(np.sum(mixed(bits ^ places), axis=1, dtype=np.uint64))
+
+
+def seeds_of_rows(
+    words: Sequence[int], x: np.ndarray, m: np.ndarray
+) -> np.ndarray:
+    """A seed uint64 `[n]` for each row, by what is observed in it alone.
+
+    Equal rows count, so that each has another; see `core.rows.row_names`.
+
+    Args:
+      words: of a PRNG key and what else all seeds depend on.
+      x: `[n, d]` float32.
+      m: `[n, d]` bool, True = observed.
+    """
+    # Adding 0 turns -0.0 into 0.0.
+    bits = np.ascontiguousarray(x, np.float32) + np.float32(0)
+    bits = np.where(m, bits.view(np.uint32).astype(np.uint64), _STEP)
+    places = mixed(np.arange(bits.shape[1], dtype=np.uint64))
+    names = np.sum(mixed(bits ^ places), axis=1, dtype=np.uint64)
+    order = np.argsort(names, kind="stable")
+    ordered = names[order]
+    first = np.searchsorted(ordered, ordered, "left")
+    count = np.empty(len(names), np.uint64)
+    count[order] = np.arange(len(names)) - first
+    seeds = mixed(names ^ mixed(count))
+    for word in words:
+        seeds = mixed(seeds ^ mixed(np.array([word], np.uint64)))
+    return seeds

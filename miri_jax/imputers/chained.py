@@ -1,0 +1,180 @@
+"""Chained equations: each column in turn given all others, by trees.
+
+What R's mice does with its method cart, with three differences: a column of
+numbers may have a ridge regression under its trees, the last sweeps draw from
+several trees each, and draws of any rows come from what the fit keeps. It is an
+imputer by itself and a source of `miri`, see `sources.chained`.
+"""
+
+from functools import partial
+from typing import Annotated, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from miri_jax.core.flow import merge
+from miri_jax.settings import Range
+from miri_jax.sources.chained import (
+    PLAN,
+    Growth,
+    Plan,
+    advance,
+    begin,
+    drawn,
+    pack_chains,
+    seeds_of_rows,
+    table_of,
+    to_rows,
+    unpack_chains,
+    words_of,
+)
+from miri_jax.types import Array, Draw, Imputer, Info, Layout, Masked
+
+
+class ChainedState(NamedTuple):
+    """See `types.State`.
+
+    Attributes:
+      iteration: int32 scalar, finished sweeps.
+      x: `[n, *dims]` float32, the table of the first chain.
+      chains: uint8, where all chains are, see `sources.chained.pack_chains`.
+    """
+
+    iteration: Array
+    x: Array
+    chains: Array
+
+
+class ChainedSettings(NamedTuple):
+    """See `make_chained`."""
+
+    plan: Plan
+    layout: Layout | None
+
+
+def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
+    """Observed values taken at random in the gaps."""
+    plan, layout = settings
+    table, words = table_of(data, layout), words_of(key)
+    chains = begin(table, plan, words)
+    x = to_rows(table, chains.filled[0], _seeds(key, data))
+    return ChainedState(
+        jnp.int32(0), _merged(data, x), pack_chains(chains)
+    )
+
+
+def step(
+    settings: ChainedSettings, key: Array, state: ChainedState, data: Masked
+) -> tuple[ChainedState, Info]:
+    """One sweep of all chains; `ridge` is the share of such columns."""
+    plan, layout = settings
+    table = table_of(data, layout)
+    chains = advance(
+        unpack_chains(state.chains), table, plan, words_of(key)
+    )
+    x = to_rows(table, chains.filled[0], _seeds(key, data))
+    if chains.kept is not None:  # the table is no more needed
+        chains = chains._replace(filled=[])
+    state = ChainedState(
+        jnp.int32(int(state.iteration) + 1), _merged(data, x), pack_chains(chains)
+    )
+    return state, {"ridge": np.mean(chains.ridge, dtype=np.float32)}
+
+
+def impute(
+    settings: ChainedSettings,
+    key: Array,
+    state: ChainedState,
+    data: Masked,
+    draw: Draw | None = None,
+) -> Array:
+    """A fresh draw by the conditionals that the last sweep has kept.
+
+    Each draw of a set is by another chain, as far as there are.
+    """
+    plan, layout = settings
+    kept = unpack_chains(np.asarray(state.chains)).kept
+    index = 0 if draw is None else int(draw.index)
+    seeds = _seeds(key, data, index)
+    gaps = np.flatnonzero(~np.asarray(data.m).reshape(len(seeds), -1).all(1))
+    x = np.array(data.x)
+    if gaps.size:
+        some = Masked(*(np.asarray(part)[gaps] for part in data))
+        chain = np.full(len(gaps), index % len(kept.chains))
+        table = table_of(some, layout)
+        found = drawn(kept, table, seeds[gaps], chain, plan.sweeps)
+        x[gaps] = found.reshape(x[gaps].shape)
+    return _merged(data, x)
+
+
+def _seeds(key: Array, data: Masked, index: int = 0) -> np.ndarray:
+    x, m = (np.asarray(part).reshape(len(part), -1) for part in data)
+    return seeds_of_rows((*words_of(key), index), x, m)
+
+
+def _merged(data: Masked, x: np.ndarray) -> Array:
+    return merge(data.x, jnp.asarray(x.reshape(data.x.shape)), data.m)
+
+
+def _like(data: Masked) -> ChainedState:
+    import jax
+
+    return ChainedState(
+        jax.ShapeDtypeStruct((), np.int32),
+        jax.ShapeDtypeStruct(data.x.shape, np.float32),
+        np.dtype(np.uint8),
+    )
+
+
+def make_chained(
+    *,
+    num_iterations: int = PLAN.sweeps,
+    chains: int = PLAN.chains,
+    trees: int = PLAN.growth.trees,
+    min_leaf: int = PLAN.growth.leaf,
+    full_sweeps: Annotated[int, Range(1)] = PLAN.full,
+    max_rows: int = PLAN.max_rows,
+    bootstrap: bool = PLAN.bootstrap,
+    layout: Layout | None = None,
+) -> Imputer:
+    """Draws each column in turn given all others, by trees of scikit-learn.
+
+    Chained equations (Van Buuren and Groothuis-Oudshoorn, 2011) with trees
+    whose leaves hold donors (Burgette and Reiter, 2010): gaps get values that
+    occur. Where a ridge regression predicts held-out cells of a column of
+    numbers better, donors are of its residuals instead, and values may lie
+    beyond those observed.
+
+    Args:
+      num_iterations: sweeps of the fit, and of a draw.
+      chains: how many run side by side; draw k of a set is by chain k, and
+        beyond their number by the first again with other noise.
+      trees: of each column in the last sweeps, each grown on a bootstrap
+        sample of the rows; earlier sweeps have one tree, grown on all.
+      min_leaf: rows in a leaf of theirs.
+      full_sweeps: how many the last sweeps are.
+      max_rows: rows that a column is learned from at most.
+      bootstrap: whether each chain learns from rows drawn with replacement, all
+        its trees from the same. Between draws, what the table leaves open then
+        shows in full, as intervals need it; each draw by itself is less like
+        the table.
+      layout: of the table; None for numbers alone.
+    """
+    plan = Plan(
+        chains,
+        num_iterations,
+        full_sweeps,
+        PLAN.growth._replace(trees=trees, leaf=min_leaf),
+        PLAN.early,
+        max_rows,
+        bootstrap,
+    )
+    settings = ChainedSettings(plan, layout)
+    return Imputer(
+        init=partial(init, settings),
+        step=partial(step, settings),
+        impute=partial(impute, settings),
+        num_iterations=num_iterations,
+        host=True,
+        like=_like,
+    )

@@ -1,0 +1,201 @@
+"""The chains as a source, and their state as arrays."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from miri_jax.sources._source import Source
+from miri_jax.sources.chained._blob import pack, unpack
+from miri_jax.sources.chained._chains import (
+    Kept,
+    Plan,
+    Table,
+    choose,
+    draw_rows,
+    first_fillings,
+    kept_from_plain,
+    kept_to_plain,
+    sweep_all,
+)
+from miri_jax.sources.chained._conditional import Growth
+from miri_jax.sources.chained._numbers import mixed, seeds_of, uniform
+from miri_jax.types import Array, Layout, Masked, PyTree
+
+# The sweep before which a column's kind of conditional is chosen: the table is
+# then filled by what was learned once.
+CHOICE = 1
+# A number in place of a column's, for what a row draws besides its cells.
+OF_ROW = 2**32 - 1
+
+PLAN = Plan(
+    chains=5,
+    sweeps=5,
+    full=2,
+    growth=Growth(trees=5, leaf=3, share=1.0),
+    early=Growth(trees=1, leaf=5, share=1.0),
+    max_rows=8192,
+    bootstrap=False,
+)
+
+
+class Numbers(NamedTuple):
+    """The layout of a table of d numbers that nothing is known of."""
+
+    levels: tuple[int, ...]
+    units: tuple[float, ...]
+
+    def observed(self, m: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        return np.asarray(m)
+
+    def unpack(self, x: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        return np.asarray(x, np.float64)
+
+    def pack(self, values: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        del place
+        return values.astype(np.float32)
+
+    def settle(self, column: int, values: np.ndarray) -> np.ndarray:
+        """See `types.Layout`."""
+        del column
+        return values
+
+
+class Chains(NamedTuple):
+    """Where chains are.
+
+    Attributes:
+      sweeps: how many are done.
+      filled: of each chain its table `[n, c]` float64.
+      ridge: `[c]` bool, see `choose`.
+      kept: what draws need; None before the last sweep.
+    """
+
+    sweeps: int
+    filled: list[np.ndarray]
+    ridge: np.ndarray
+    kept: Kept | None
+
+
+def layout_for(layout: Layout | None, width: int) -> Layout:
+    """A layout, or that of `width` numbers where there is none."""
+    return layout or Numbers((0,) * width, (0.0,) * width)
+
+
+def table_of(data: Masked, layout: Layout | None) -> Table:
+    """Rows `[n, *dims]` as a table of columns, on the host."""
+    x = np.asarray(data.x).reshape(len(data.x), -1)
+    m = np.asarray(data.m).reshape(x.shape)
+    layout = layout_for(layout, x.shape[1])
+    return Table(layout.unpack(x), layout.observed(m), layout)
+
+
+def words_of(key: Array) -> tuple[int, ...]:
+    """The words of a PRNG key, for generators on the host."""
+    return tuple(int(word) for word in np.ravel(jax.random.key_data(key)))
+
+
+def begin(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
+    """The chains before their first sweep."""
+    filled = first_fillings(table, plan.chains, words)
+    ridge = np.zeros(table.values.shape[1], bool)
+    return Chains(0, filled, ridge, None)
+
+
+def advance(
+    chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
+) -> Chains:
+    """The chains after one sweep more."""
+    sweeps, filled, ridge, _ = chains
+    if sweeps == min(CHOICE, plan.sweeps - 1):
+        ridge = choose(table, filled[0], plan, words)
+    filled, kept = sweep_all(table, filled, ridge, plan, sweeps, words)
+    return Chains(sweeps + 1, filled, ridge, kept)
+
+
+def to_rows(table: Table, values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Filled columns `[k, c]` as imputers see them, `[k, d]` float32."""
+    place = np.stack(
+        [
+            uniform(seeds, j, 2**31)
+            for j in range(values.shape[1])
+        ],
+        axis=1,
+    )
+    return table.layout.pack(values, np.clip(place, 1e-6, 1 - 1e-6))
+
+
+def drawn(
+    kept: Kept,
+    table: Table,
+    seeds: np.ndarray,
+    chain: np.ndarray,
+    sweeps: int,
+) -> np.ndarray:
+    """Rows `[k, d]` float32 drawn by kept chains, see `draw_rows`."""
+    values = draw_rows(
+        kept,
+        table.layout,
+        table.values,
+        table.observed,
+        seeds,
+        chain,
+        sweeps,
+    )
+    return to_rows(table, values, seeds)
+
+
+def pack_chains(chains: Chains) -> np.ndarray:
+    """Chains as one array of bytes."""
+    kept = None if chains.kept is None else kept_to_plain(chains.kept)
+    return pack(chains._asdict() | {"kept": kept})
+
+
+def unpack_chains(blob: np.ndarray) -> Chains:
+    """The inverse of `pack_chains`."""
+    content: dict[str, Any] = unpack(blob)
+    kept = content["kept"]
+    kept = None if kept is None else kept_from_plain(kept)
+    return Chains(**(content | {"kept": kept}))
+
+
+def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
+    """Chained equations by trees, as a source on the host.
+
+    Args:
+      plan: how chains are run.
+      layout: of the table's columns; None for numbers alone.
+    """
+
+    def fit(
+        key: Array, data: Masked, rows: Array | None
+    ) -> tuple[PyTree, Array]:
+        words, everything = words_of(key), table_of(data, layout)
+        some = Masked(*(part if rows is None else part[rows] for part in data))
+        table = table_of(some, layout)
+        chains = begin(table, plan, words)
+        for _ in range(plan.sweeps):
+            chains = advance(chains, table, plan, words)
+        seeds = mixed(np.arange(len(data.x), dtype=np.uint64))
+        if rows is None:
+            x = to_rows(table, chains.filled[0], seeds)
+        else:
+            chain = np.zeros(len(seeds), np.int64)
+            x = drawn(chains.kept, everything, seeds, chain, plan.sweeps)
+        start = pack_chains(chains._replace(filled=[]))
+        return start, x.reshape(data.x.shape)
+
+    def draw(
+        start: PyTree, noise: Array, x: Array, m: Array
+    ) -> tuple[Array, None]:
+        kept = unpack_chains(start).kept
+        seeds = seeds_of(noise)
+        chain = uniform(seeds, OF_ROW, 0) * len(kept.chains)
+        table = table_of(Masked(x, m), layout)
+        found = drawn(kept, table, seeds, chain.astype(int), plan.sweeps)
+        return found.reshape(x.shape), None
+
+    return Source(fit, draw, near=True, host=True, like=np.dtype(np.uint8))
