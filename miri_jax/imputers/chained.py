@@ -53,7 +53,7 @@ class ChainedSettings(NamedTuple):
 
 
 def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
-    """Observed values taken at random in the gaps."""
+    """Each column drawn given those before it, see `first_fillings`."""
     plan, layout = settings
     table, words = table_of(data, layout), words_of(key)
     chains = begin(table, plan, words)
@@ -73,7 +73,7 @@ def step(
         unpack_chains(state.chains), table, plan, words_of(key)
     )
     x = to_rows(table, chains.filled[0], _seeds(key, data))
-    if chains.kept is not None:  # the table is no more needed
+    if chains.kept.chains:  # the tables are no more needed
         chains = chains._replace(filled=[])
     state = ChainedState(
         jnp.int32(int(state.iteration) + 1), _merged(data, x), pack_chains(chains)

@@ -59,12 +59,15 @@ class Kept(NamedTuple):
     Attributes:
       order: columns in the order that they are drawn in.
       support: of each column `[q]` observed values, evenly spaced in rank.
-      chains: of each chain the conditional of each column.
+      chains: of each chain the conditional of each column given all others.
+      first: of each chain the conditionals of the first filling: of columns
+        with gaps, each given those before it and those without gaps.
     """
 
     order: tuple[int, ...]
     support: tuple[np.ndarray, ...]
     chains: tuple[dict[int, Conditional], ...]
+    first: tuple[dict[int, Conditional], ...]
 
 
 class Table(NamedTuple):
@@ -82,7 +85,10 @@ class Table(NamedTuple):
 
 
 def order_of(observed: np.ndarray) -> tuple[int, ...]:
-    """Columns by their number of gaps, those without any last."""
+    """Columns by their number of gaps, those without any last.
+
+    So every column is told by what is best known when the first table is made.
+    """
     gaps = (~observed).sum(axis=0)
     with_gaps = sorted(np.flatnonzero(gaps).tolist(), key=lambda j: gaps[j])
     return (*with_gaps, *np.flatnonzero(gaps == 0).tolist())
@@ -98,20 +104,6 @@ def support_of(table: Table) -> tuple[np.ndarray, ...]:
     return tuple(found)
 
 
-def first_fillings(
-    table: Table, chains: int, words: Sequence[int]
-) -> list[np.ndarray]:
-    """Filled tables `[n, c]`, gaps with observed values taken at random."""
-    found = []
-    for k in range(chains):
-        rng, filled = _generator(words, k, 0), table.values.copy()
-        for values, seen in zip(filled.T, table.observed.T):
-            known = values[seen] if seen.any() else np.zeros(1)
-            values[~seen] = rng.choice(known, int((~seen).sum()))
-        found.append(filled)
-    return found
-
-
 def choose(
     table: Table, filled: np.ndarray, plan: Plan, words: Sequence[int]
 ) -> np.ndarray:
@@ -123,10 +115,39 @@ def choose(
         rows = np.flatnonzero(seen)
         if len(rows) > plan.max_rows:
             rows = rng.choice(rows, plan.max_rows, replace=False)
-        aim = Aim(column, rows, True)
+        others = [j for j in range(table.values.shape[1]) if j != column]
+        aim = Aim(column, others, rows)
         return choose_ridge(filled, seen, table.layout, aim, plan.early, rng)
 
     return np.array(_at_once(one, range(table.values.shape[1])), bool)
+
+
+def first_fillings(
+    table: Table, plan: Plan, words: Sequence[int]
+) -> tuple[list[np.ndarray], tuple[dict[int, Conditional], ...]]:
+    """Filled tables `[n, c]` to begin with, and what filled them.
+
+    Each column is drawn given the columns before it and those without gaps, so
+    that columns which determine each other begin with what agrees: a chain
+    would not leave what does not.
+    """
+    order = order_of(table.observed)
+    known = [j for j in order if table.observed[:, j].all()]
+    order = [j for j in order if j not in known]
+
+    def one(k: int) -> tuple[np.ndarray, dict[int, Conditional]]:
+        rng, values = _generator(words, k, 0), table.values.copy()
+        rows, kept = _rows_of(table, plan, words, k), {}
+        for place, column in enumerate(order):
+            others = sorted([*known, *order[:place]])
+            fitted = _draw_gaps(
+                values, table, plan, plan.early, (column, others, rows), rng
+            )
+            kept[column] = fitted
+        return values, kept
+
+    done = _at_once(one, range(plan.chains))
+    return [values for values, _ in done], tuple(kept for _, kept in done)
 
 
 def sweep_all(
@@ -136,7 +157,7 @@ def sweep_all(
     plan: Plan,
     sweep: int,
     words: Sequence[int],
-) -> tuple[list[np.ndarray], Kept | None]:
+) -> tuple[list[np.ndarray], tuple[dict[int, Conditional], ...]]:
     """One sweep of all chains.
 
     Args:
@@ -148,47 +169,83 @@ def sweep_all(
       words: of the seed.
 
     Returns:
-      New tables, and after the last sweep what draws for new rows need.
+      New tables, and what drew them; after the last sweep also conditionals of
+      the columns without gaps.
     """
     last = sweep == plan.sweeps - 1
     full = sweep >= plan.sweeps - plan.full
-    growth = plan.growth if full else plan.early
-    order = order_of(table.observed)
-    n = len(table.values)
+    columns = range(table.values.shape[1])
 
     def one(k: int) -> tuple[np.ndarray, dict[int, Conditional]]:
         rng, values = _generator(words, k, 2 + sweep), filled[k].copy()
-        rows = np.arange(n)
-        if plan.bootstrap:  # the same rows in every sweep
-            rows = _generator(words, k, 1).integers(n, size=n)
-        kept = {}
-        for column in order:
-            seen = table.observed[:, column]
-            gaps = np.flatnonzero(~seen)
-            if not last and not gaps.size:
+        rows, kept = _rows_of(table, plan, words, k), {}
+        for column in order_of(table.observed):
+            complete = table.observed[:, column].all()
+            if complete and not last:
                 continue
-            learn = rows[seen[rows]]
-            if not learn.size:
-                learn = np.flatnonzero(seen) if seen.any() else rows
-            if len(learn) > plan.max_rows:
-                learn = rng.permutation(learn)[: plan.max_rows]
-            aim = Aim(column, learn, bool(ridge[column]))
-            how = growth if gaps.size else plan.early
-            fitted = fit_conditional(values, table.layout, aim, how, rng)
-            if gaps.size:
-                u, v = rng.random((2, len(gaps)))
-                values[gaps, column] = draw_column(
-                    fitted, table.layout, column, values[gaps], u, v
-                )
-            kept[column] = fitted
+            growth = plan.growth if full and not complete else plan.early
+            others = [j for j in columns if j != column]
+            kept[column] = _draw_gaps(
+                values,
+                table,
+                plan,
+                growth,
+                (column, others, rows),
+                rng,
+                ridge=bool(ridge[column]),
+            )
         return values, kept
 
     done = _at_once(one, range(plan.chains))
-    tables = [values for values, _ in done]
-    if not last:
-        return tables, None
-    chains = tuple(kept for _, kept in done)
-    return tables, Kept(order, support_of(table), chains)
+    return [values for values, _ in done], tuple(kept for _, kept in done)
+
+
+def _rows_of(
+    table: Table, plan: Plan, words: Sequence[int], chain: int
+) -> np.ndarray:
+    """The rows that a chain learns from, the same in every sweep."""
+    n = len(table.values)
+    if not plan.bootstrap:
+        return np.arange(n)
+    return _generator(words, chain, 1).integers(n, size=n)
+
+
+def _draw_gaps(
+    values: np.ndarray,
+    table: Table,
+    plan: Plan,
+    growth: Growth,
+    what: tuple[int, Sequence[int], np.ndarray],
+    rng: np.random.Generator,
+    *,
+    ridge: bool = False,
+) -> Conditional:
+    """Learns a column from a filled table, and draws its gaps there.
+
+    Args:
+      values: `[n, c]`, changed in place.
+      table: with gaps.
+      plan: how.
+      growth: of the trees.
+      what: the column, those to tell it by, and rows to learn from.
+      rng: chooses.
+      ridge: see `choose`.
+    """
+    column, others, rows = what
+    seen = table.observed[:, column]
+    learn, gaps = rows[seen[rows]], np.flatnonzero(~seen)
+    if not learn.size:
+        learn = np.flatnonzero(seen) if seen.any() else rows
+    if len(learn) > plan.max_rows:
+        learn = rng.permutation(learn)[: plan.max_rows]
+    aim = Aim(column, others, learn, ridge)
+    fitted = fit_conditional(values, table.layout, aim, growth, rng)
+    if gaps.size:
+        u, v = rng.random((2, len(gaps)))
+        values[gaps, column] = draw_column(
+            fitted, table.layout, column, values[gaps], u, v
+        )
+    return fitted
 
 
 def draw_rows(
@@ -225,42 +282,38 @@ def draw_rows(
         ]
         columns = [(column, gaps) for column, gaps in columns if gaps.size]
         times = sweeps if len(columns) > 1 else 1
-        for sweep in range(1, times + 1):
+        for sweep in range(times + 1):
+            by = kept.chains[k] if sweep else kept.first[k]
             for column, gaps in columns:
+                if column not in by:
+                    continue
                 here = seeds[gaps]
                 filled[gaps, column] = draw_column(
-                    kept.chains[k][column],
+                    by[column],
                     layout,
                     column,
                     filled[gaps],
-                    uniform(here, column, 2 * sweep),
-                    uniform(here, column, 2 * sweep + 1),
+                    uniform(here, column, 1, 2 * sweep),
+                    uniform(here, column, 1, 2 * sweep + 1),
                 )
 
     _at_once(one, range(len(kept.chains)))
     return filled
 
 
-def kept_to_plain(kept: Kept) -> dict[str, Any]:
+def to_plain_all(chains: Sequence[dict[int, Conditional]]) -> list[Any]:
     """What `_blob.pack` can hold."""
-    return {
-        "order": list(kept.order),
-        "support": list(kept.support),
-        "chains": [
-            [to_plain(chain[column]) for column in kept.order]
-            for chain in kept.chains
-        ],
-    }
+    return [
+        [[column, to_plain(one)] for column, one in chain.items()]
+        for chain in chains
+    ]
 
 
-def kept_from_plain(content: dict[str, Any]) -> Kept:
-    """The inverse of `kept_to_plain`."""
-    order = tuple(content["order"])
-    chains = tuple(
-        {column: from_plain(one) for column, one in zip(order, chain)}
-        for chain in content["chains"]
+def from_plain_all(content: list[Any]) -> tuple[dict[int, Conditional], ...]:
+    """The inverse of `to_plain_all`."""
+    return tuple(
+        {column: from_plain(one) for column, one in chain} for chain in content
     )
-    return Kept(order, tuple(content["support"]), chains)
 
 
 def _generator(words: Sequence[int], *place: int) -> np.random.Generator:

@@ -9,6 +9,7 @@ the fair CRPS. Cells count by how likely cells like them are missing, since that
 is where the column is to be filled.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,13 +68,15 @@ class Aim(NamedTuple):
 
     Attributes:
       column: its number.
+      others: the columns to tell it by.
       rows: `[r]`, numbers of rows to learn from, where it is observed.
       ridge: whether by a ridge regression and its residuals.
     """
 
     column: int
+    others: Sequence[int]
     rows: np.ndarray
-    ridge: bool
+    ridge: bool = False
 
 
 def fit_conditional(
@@ -84,8 +87,10 @@ def fit_conditional(
     rng: np.random.Generator,
 ) -> Conditional:
     """Learns a column from a filled table `[n, c]`."""
-    column, rows, _ = aim
-    features, x = fit_features(values, layout.levels, column, rows, rng)
+    column, others, rows, _ = aim
+    features, x = fit_features(
+        values, layout.levels, column, others, rows, rng
+    )
     y = values[rows, column]
     return _fit(features, x, y, layout, aim, growth, rng)
 
@@ -179,10 +184,12 @@ def choose_ridge(
       growth: of the trees.
       rng: chooses the folds.
     """
-    column, rows, _ = aim
+    column, others, rows, _ = aim
     if layout.levels[column] or len(rows) < 10 * FOLDS:
         return False
-    features, x = fit_features(values, layout.levels, column, rows, rng)
+    features, x = fit_features(
+        values, layout.levels, column, others, rows, rng
+    )
     y = values[rows, column]
     weight = _odds(apply_features(features, values), observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS

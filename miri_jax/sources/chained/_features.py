@@ -5,6 +5,7 @@ level; of one with more each level has its shrunken mean response, so that what
 it tells is not lost among indicators.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,15 +36,17 @@ def fit_features(
     values: np.ndarray,
     levels: tuple[int, ...],
     target: int,
+    others: Sequence[int],
     rows: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[list[Feature], np.ndarray]:
     """The features of a target column, and those of the rows to learn from.
 
     Args:
-      values: `[n, c]` float64, complete; ranks of levels.
+      values: `[n, c]` float64, complete in the columns used; ranks of levels.
       levels: how many levels each column has; 0 for a column of numbers.
       target: the column to tell.
+      others: the columns that tell it.
       rows: `[r]`, numbers of rows that it is observed in.
       rng: chooses the folds.
 
@@ -51,9 +54,7 @@ def fit_features(
       The features, and `[r, p]` float32.
     """
     features, parts, response, fold = [], [], None, None
-    for column in range(values.shape[1]):
-        if column == target:
-            continue
+    for column in others:
         size, table = levels[column], None
         if not size:
             parts.append(values[rows, column, None])
@@ -87,7 +88,7 @@ def apply_features(features: list[Feature], values: np.ndarray) -> np.ndarray:
 
 
 def _joined(parts: list[np.ndarray], rows: int) -> np.ndarray:
-    if not parts:  # a table of one column
+    if not parts:  # nothing else is known
         return np.zeros((rows, 1), np.float32)
     large = np.finfo(np.float32).max
     joined = np.concatenate(parts, axis=1)

@@ -14,17 +14,16 @@ from miri_jax.sources.chained._chains import (
     choose,
     draw_rows,
     first_fillings,
-    kept_from_plain,
-    kept_to_plain,
+    from_plain_all,
+    order_of,
+    support_of,
     sweep_all,
+    to_plain_all,
 )
 from miri_jax.sources.chained._conditional import Growth
 from miri_jax.sources.chained._numbers import mixed, seeds_of, uniform
 from miri_jax.types import Array, Layout, Masked, PyTree
 
-# The sweep before which a column's kind of conditional is chosen: the table is
-# then filled by what was learned once.
-CHOICE = 1
 # A number in place of a column's, for what a row draws besides its cells.
 OF_ROW = 2**32 - 1
 
@@ -71,13 +70,13 @@ class Chains(NamedTuple):
       sweeps: how many are done.
       filled: of each chain its table `[n, c]` float64.
       ridge: `[c]` bool, see `choose`.
-      kept: what draws need; None before the last sweep.
+      kept: what draws need; its conditionals are those of the last sweep.
     """
 
     sweeps: int
     filled: list[np.ndarray]
     ridge: np.ndarray
-    kept: Kept | None
+    kept: Kept
 
 
 def layout_for(layout: Layout | None, width: int) -> Layout:
@@ -100,19 +99,21 @@ def words_of(key: Array) -> tuple[int, ...]:
 
 def begin(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
     """The chains before their first sweep."""
-    filled = first_fillings(table, plan.chains, words)
+    filled, first = first_fillings(table, plan, words)
     ridge = np.zeros(table.values.shape[1], bool)
-    return Chains(0, filled, ridge, None)
+    order = order_of(table.observed)
+    return Chains(0, filled, ridge, Kept(order, support_of(table), (), first))
 
 
 def advance(
     chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
 ) -> Chains:
     """The chains after one sweep more."""
-    sweeps, filled, ridge, _ = chains
-    if sweeps == min(CHOICE, plan.sweeps - 1):
+    sweeps, filled, ridge, kept = chains
+    if not sweeps:
         ridge = choose(table, filled[0], plan, words)
-    filled, kept = sweep_all(table, filled, ridge, plan, sweeps, words)
+    filled, by = sweep_all(table, filled, ridge, plan, sweeps, words)
+    kept = kept._replace(chains=by if sweeps == plan.sweeps - 1 else ())
     return Chains(sweeps + 1, filled, ridge, kept)
 
 
@@ -150,7 +151,10 @@ def drawn(
 
 def pack_chains(chains: Chains) -> np.ndarray:
     """Chains as one array of bytes."""
-    kept = None if chains.kept is None else kept_to_plain(chains.kept)
+    kept = chains.kept._asdict() | {
+        "chains": to_plain_all(chains.kept.chains),
+        "first": to_plain_all(chains.kept.first),
+    }
     return pack(chains._asdict() | {"kept": kept})
 
 
@@ -158,7 +162,12 @@ def unpack_chains(blob: np.ndarray) -> Chains:
     """The inverse of `pack_chains`."""
     content: dict[str, Any] = unpack(blob)
     kept = content["kept"]
-    kept = None if kept is None else kept_from_plain(kept)
+    kept = Kept(
+        tuple(kept["order"]),
+        tuple(kept["support"]),
+        from_plain_all(kept["chains"]),
+        from_plain_all(kept["first"]),
+    )
     return Chains(**(content | {"kept": kept}))
 
 
