@@ -296,9 +296,10 @@ def _interpolate(
     points that have one x.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        part = (at - x[start]) / (x[end] - x[start])
+        width = x[end] - x[start]
+        part = (at - x[start]) / width
         halves = (at / 2 - x[start] / 2) / (x[end] / 2 - x[start] / 2)
-    part = np.where(np.isinf(x[end] - x[start]), halves, part)
+    part = np.where(np.isinf(width), halves, part)
     part = np.clip(np.nan_to_num(part), 0, 1)
     line = (1 - part) * y[start] + part * y[end]
     # Rounding must not leave the two ends.
