@@ -23,6 +23,9 @@ MAX_ONE_HOT = 24
 # Offsets are fitted to so many numbers in all, in so many rounds, and take at
 # most this part of the way from one code to the next.
 SAMPLE, ROUNDS, REACH = 2**16, 40, 0.9
+# Up to so many levels with points have offsets, which may reach further: a code
+# is its own level's to this part of the points' deviation.
+MAX_OFFSETS, SAME = 512, 1e-4
 # Deviation, in the largest one's, of the coordinate that tells apart levels
 # which are alike in all else.
 APART = 0.1
@@ -57,47 +60,58 @@ def nearest_code(
 
     Args:
       book: `[count, width]`.
-      offsets: `[count]`, off half of the squared distances.
+      offsets: `[count]`, off half of the squared distances; none at a code.
       numbers: `[n, width]`.
     """
     found = np.empty(len(numbers), int)
-    # |a - b|^2 without |a|^2, which is the same for all levels.
-    ahead = offsets - np.sum(book**2, axis=1) / 2
     size = max(AT_ONCE // len(book), 1)
+    same = SAME * book.std(axis=0)
     for start in range(0, len(numbers), size):
-        rows = slice(start, start + size)
-        found[rows] = np.argmax(numbers[rows] @ book.T + ahead, axis=1)
+        part = numbers[start : start + size]
+        nearness = _nearness(book, part)
+        nearest = np.argmax(nearness, axis=1)
+        chosen = np.argmax(nearness + offsets, axis=1)
+        exact = np.all(np.abs(part - book[nearest]) <= same, axis=1)
+        found[start : start + size] = np.where(exact, nearest, chosen)
     return found
 
 
-def fit_offsets(counts: np.ndarray) -> np.ndarray:
+def _nearness(book: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Minus half of the squared distances `[n, count]`, but for |numbers|^2."""
+    return numbers @ book.T - np.sum(book**2, axis=1) / 2
+
+
+def fit_offsets(book: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Offsets `[count]` by which drawn levels are as frequent as observed ones.
 
-    Drawn are normal numbers with the mean p and the covariance diag(p) - p p'
-    that the codes 0 and 1 of the observed levels have. A code itself always
-    comes back as its level.
+    Drawn are normal numbers with the mean and covariance that the codes of the
+    observed levels have.
 
     Args:
-      counts: `[count]`, how often each level is observed; of two levels the
-        code is one number, of more each has one.
+      book: `[count, width]`, the codes.
+      counts: `[count]`, how often each level is observed.
     """
+    count = len(book)
     # A level that was never observed is drawn less often than any other.
     p = np.maximum(counts, 0.5)
     p = p / p.sum()
-    if len(p) < 3:
-        last = p[-1] if len(p) > 1 else 0.5
+    if count == 1 or count > MAX_OFFSETS:
+        return np.zeros(count)
+    if count == 2 and book.shape[1] == 1:
+        # Numbers are N(p, p (1 - p)) of codes 0 and 1.
+        last = p[1]
         offset = 0.5 - last + np.sqrt(last * (1 - last)) * ndtri(last)
-        return np.array([0.0, offset])[: len(p)]
-    noise = np.random.default_rng(0).standard_normal((SAMPLE // len(p), len(p)))
-    noise *= np.sqrt(p)
-    drawn = p + noise - p * noise.sum(axis=1, keepdims=True)
-    offsets, before, step = np.zeros(len(p)), np.zeros(len(p)), np.sqrt(p) / 4
+        return np.array([0.0, offset])
+    noise = np.random.default_rng(0).standard_normal((SAMPLE // count, count))
+    drawn = p @ book + (noise * np.sqrt(p)) @ (book - p @ book)
+    nearness = _nearness(book, drawn)
+    offsets, before = np.zeros(count), np.zeros(count)
+    most = nearness[:, np.argmax(p)]
+    step = np.std(nearness - most[:, None], axis=0) / 4 + 1e-3 * np.std(most)
     best, found = np.inf, offsets
     for _ in range(ROUNDS):
-        share = np.bincount(
-            np.argmax(drawn + offsets, axis=1), minlength=len(p)
-        )
-        lack = p - share / len(drawn)
+        chosen = np.argmax(nearness + offsets, axis=1)
+        lack = p - np.bincount(chosen, minlength=count) / len(drawn)
         error = np.sum(lack**2 / p)
         if error < best:
             best, found = error, offsets
@@ -105,6 +119,12 @@ def fit_offsets(counts: np.ndarray) -> np.ndarray:
         turned = lack * before < 0
         step, before = step * np.where(turned, 0.5, 1.2), lack
         offsets = offsets + step * np.sign(lack)
+    return found
+
+
+def fit_code_offsets(kind: str, counts: np.ndarray) -> np.ndarray:
+    """`fit_offsets` of 0/1 codes, which stay within reach of each other."""
+    found = fit_offsets(code_book(kind, len(counts)), counts)
     return found * min(1.0, REACH / max(np.ptp(found), REACH))
 
 

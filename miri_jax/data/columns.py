@@ -33,6 +33,7 @@ from miri_jax.data.cells import (
     to_numbers,
 )
 from miri_jax.data.codes import LEVEL_KINDS
+from miri_jax.data.numbers import digits, mean_of, rounded
 from miri_jax.data.scores import (
     Knots,
     fit_atoms,
@@ -40,7 +41,6 @@ from miri_jax.data.scores import (
     from_scores,
     to_scores,
 )
-from miri_jax.data.transforms import LARGEST
 from miri_jax.exceptions import DataError
 
 KINDS = (
@@ -239,7 +239,7 @@ def fit_column(
     if kind != "real":
         decimals = 0 if kind == "integer" else None
     elif decimals is None:
-        decimals = _decimals(numbers)
+        decimals = digits(numbers)
     step = knots = None
     if kind == "datetime":
         whole = [s for s in STEPS if not np.any(np.mod(numbers, s))]
@@ -270,7 +270,7 @@ def _with_levels(
     if column.coded:
         if count > codes.MAX_ONE_HOT:
             return column
-        offsets = codes.fit_offsets(counts)
+        offsets = codes.fit_code_offsets(column.kind, counts)
         return column._replace(offsets=tuple(offsets.tolist()))
     if count == 1:
         return column
@@ -352,7 +352,7 @@ def values_of(column: Column, block: np.ndarray) -> np.ndarray:
         return np.clip(np.round(values), 0, len(column.levels) - 1)
     values = np.clip(values, column.low, column.high)
     if column.decimals is not None:
-        values = _rounded(values, column.decimals)
+        values = rounded(values, column.decimals)
     if column.step is not None:
         values = np.round(values / column.step) * column.step
     return np.clip(values, column.low, column.high)
@@ -433,8 +433,8 @@ def average(column: Column, draws: Sequence[np.ndarray]) -> np.ndarray:
         )
         return block_of(column, np.argmax(count, axis=0))
     if column.knots is None:
-        return _mean(draws)
-    return block_of(column, _mean(values))
+        return mean_of(draws)
+    return block_of(column, mean_of(values))
 
 
 def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
@@ -476,32 +476,6 @@ def by_column(
                 f" {known[:300]}"
             )
     return given
-
-
-def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
-    """Numbers with some decimals, but those too large to have any."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        rounded = np.round(values, decimals)
-    # Adding 0 turns -0.0, which would be written "-0", into 0.0.
-    return np.where(np.isfinite(rounded), rounded, values) + 0.0
-
-
-def _mean(draws: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of arrays whose sum may be beyond float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.mean(draws, axis=0)
-        shares = np.sum([np.asarray(x) / len(draws) for x in draws], axis=0)
-    shares = np.clip(shares, -LARGEST, LARGEST)
-    return np.where(np.isfinite(mean), mean, shares)
-
-
-def _decimals(numbers: np.ndarray) -> int | None:
-    """The fewest digits after the point that hold all numbers; None from 8."""
-    with np.errstate(over="ignore"):  # rounds to infinity, which is not equal
-        for decimals in range(8):
-            if np.array_equal(np.round(numbers, decimals), numbers):
-                return decimals
-    return None
 
 
 def _book(column: Column) -> np.ndarray:

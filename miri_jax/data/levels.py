@@ -42,7 +42,8 @@ def learn_levels(
         points = codes.coordinates(sums, squares, counts, often)
         if points is not None:
             book = tuple(map(tuple, points.tolist()))
-            found[j] = columns[j]._replace(book=book)
+            offsets = tuple(codes.fit_offsets(points, often).tolist())
+            found[j] = columns[j]._replace(book=book, offsets=offsets)
     return found
 
 

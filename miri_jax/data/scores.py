@@ -50,12 +50,15 @@ class Knots(NamedTuple):
         first and above the last point; 0 at an atom.
       log_below: whether it is the value's logarithm that changes so below the
         first point.
+      middles: the one score of each value, where all are atoms that need not
+        be spread, see `fit_atoms`; else none.
     """
 
     shares: tuple[float, ...]
     values: tuple[float, ...]
     slopes: tuple[float, float] = (0.0, 0.0)
     log_below: bool = False
+    middles: tuple[float, ...] = ()
 
 
 def knots_of(content: Sequence[Any]) -> Knots:
@@ -110,13 +113,30 @@ def are_codes(numbers: np.ndarray, unit: float = 0.0) -> bool:
 def fit_atoms(values: np.ndarray, counts: np.ndarray) -> Knots:
     """The distribution function of values `[k]`, ascending, that all are atoms.
 
+    Spread over their shares, values that go strictly with one another would not
+    do so any more. So each has the score of its middle, all of them scaled to
+    variance 1: then normal numbers are each value as often as it was observed.
+    Where some value's score would come back as another one, as where shares are
+    very uneven, values are spread all the same.
+
     Args:
       values: `[k]`.
       counts: `[k]`, positive: how often each occurs.
     """
-    ends = np.append(0.0, np.cumsum(counts) / np.sum(counts))
-    shares = np.repeat(ends, 2)[1:-1]
-    return Knots(tuple(shares.tolist()), tuple(np.repeat(values, 2).tolist()))
+    share = counts / np.sum(counts)
+    ends = np.append(0.0, np.cumsum(share))
+    ends[-1] = 1.0
+    middles = ndtri((ends[1:] + ends[:-1]) / 2)
+    middles = middles - share @ middles
+    middles /= np.sqrt(share @ middles**2) or 1.0
+    shares, ways = np.repeat(ends, 2)[1:-1], ndtr(middles)
+    edge = EDGE * share
+    own = np.all(ways > ends[:-1] + edge) and np.all(ways < ends[1:] - edge)
+    return Knots(
+        tuple(shares.tolist()),
+        tuple(np.repeat(values, 2).tolist()),
+        middles=tuple(middles.tolist()) if own else (),
+    )
 
 
 def fit_knots(
@@ -131,6 +151,8 @@ def fit_knots(
     ends = np.cumsum(counts)
     above, below = ends / len(numbers), (ends - counts) / len(numbers)
     atom = counts >= max(ATOM_SHARE * len(numbers), ATOM_CELLS)
+    if atom.all():
+        return fit_atoms(values, counts)
     middle = np.flatnonzero(~atom)
     if len(middle) > NUM_KNOTS:
         places = np.linspace(0, len(middle) - 1, NUM_KNOTS).round()
@@ -220,6 +242,11 @@ def to_scores(
     width = shares[last] - shares[first]
     within = shares[first] + np.clip(place, EDGE, 1 - EDGE) * width
     found = ndtri(np.where(last >= first, within, between))
+    if knots.middles:
+        # Points are pairs, one for each value.
+        found = np.where(
+            last >= first, np.array(knots.middles)[first // 2], found
+        )
     (below, above), (low, high) = (
         knots.slopes,
         (numbers < inside, numbers > inside),
@@ -269,9 +296,10 @@ def _interpolate(
     points that have one x.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        part = (at - x[start]) / (x[end] - x[start])
+        width = x[end] - x[start]
+        part = (at - x[start]) / width
         halves = (at / 2 - x[start] / 2) / (x[end] / 2 - x[start] / 2)
-    part = np.where(np.isinf(x[end] - x[start]), halves, part)
+    part = np.where(np.isinf(width), halves, part)
     part = np.clip(np.nan_to_num(part), 0, 1)
     line = (1 - part) * y[start] + part * y[end]
     # Rounding must not leave the two ends.

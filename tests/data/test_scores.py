@@ -276,10 +276,16 @@ def test_values_that_all_are_atoms():
         from_scores(knots, ndtri([1e-9, 0.2, 0.3, 0.7, 0.8, 1 - 1e-9])),
         [1, 1, 5, 5, 7, 7],
     )
-    np.testing.assert_allclose(
-        to_scores(knots, np.array([1.0, 5.0, 7.0])),
-        ndtri([1 / 8, 1 / 2, 7 / 8]),
-    )
+    # In the middle, and of variance 1: 1/2 z^2 = 1.
+    found = to_scores(knots, np.array([1.0, 5.0, 7.0]), 0.9)
+    np.testing.assert_allclose(found, [-np.sqrt(2), 0, np.sqrt(2)], atol=1e-12)
+
+
+def test_uneven_atoms_are_spread():
+    """The second one's middle, scaled, would be the third's."""
+    knots = fit_atoms(np.arange(4.0), np.array([90, 5, 3, 2]))
+    found = to_scores(knots, np.arange(4.0), 0.5)
+    np.testing.assert_allclose(found, ndtri([0.45, 0.925, 0.965, 0.99]))
 
 
 @pytest.mark.parametrize("n", [60, 1000, 200000])

@@ -141,3 +141,27 @@ def test_a_model_of_points_and_heaps_comes_back_from_a_folder(tmp_path):
     pd.testing.assert_frame_equal(
         again.transform(frame[:50]), imputer.transform(frame[:50])
     )
+
+
+def test_many_levels_are_drawn_as_often_as_observed():
+    """Nine in ten are one level, as in a column of countries."""
+    n, rng = 4000, np.random.default_rng(5)
+    share = np.append(0.9, np.full(39, 0.1 / 39))
+    rank = rng.choice(40, n, p=share)
+    frame = pd.DataFrame(
+        {
+            "land": np.array([f"l{k:02d}" for k in range(40)])[rank],
+            "x": rng.standard_normal(n) + np.sin(rank) * (rank > 0),
+            "y": rng.standard_normal(n) + np.cos(rank) * (rank > 0),
+        }
+    )
+    table = make_table(frame, missing_cells(frame))
+    column = table.columns[0]
+    assert column.book is not None
+    block = table.values[:, : column.width]
+    drawn = rng.multivariate_normal(block.mean(0), np.cov(block.T), 20000)
+    found = np.bincount(cols.values_of(column, drawn).astype(int), minlength=40)
+    true = np.bincount(rank, minlength=40)
+    assert np.abs(found / 20000 - true / n).sum() / 2 < 0.05
+    # Points themselves are their levels', whatever the offsets.
+    np.testing.assert_array_equal(cols.values_of(column, block), rank)
