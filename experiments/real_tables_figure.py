@@ -72,12 +72,12 @@ ROWS = (
         "capital_gain",
         "capital gain",
         (-np.inf, -0.5, 0.5, 2500, 5000, 10000, 20000, np.inf),
-        ((0.5, "< 0"), (1.5, "0"), (4, "5000")),
+        ((0.5, "<0"), (1.5, "0"), (4, "5000")),
     ),
     Row(
         "adult",
         "education",
-        "education,\nof 16 levels",
+        "education,\n16 levels",
         SCHOOLING,
         ((0.5, "least"), (15, "most")),
     ),
@@ -188,14 +188,14 @@ def picture(
         axes.set_title(TITLES.get(method, method), fontsize=9.5, color=INK)
     note = (
         "Cells that were gaps. Colour: as filled; outline, grey points: as they"
-        " truly are. Heights: per cent, on a scale of roots."
+        " truly are. Heights in per cent, on a square-root scale."
     )
     figure.supxlabel(note, fontsize=7.5, color="#555555")
     return figure
 
 
 def colour(method: str) -> str:
-    """Grey for the truth, one for R's methods, one for those of miri-impute."""
+    """Grey for the truth, one for methods of R, one for all others."""
     if method == TRUTH:
         return GREY
     return MICE if method.startswith("r-") else OURS
@@ -207,8 +207,9 @@ def bars(
     """Shares of the filled cells, and the outline of the true ones'."""
     axes.stairs(shares(filled[row.column], row.bins), fill=True, color=shade)
     axes.stairs(shares(truth[row.column], row.bins), color=INK, linewidth=0.7)
-    # The root shows what is rare beside heaps.
+    # The root shows what is rare beside heaps; a heap in a wrong place is cut.
     axes.set_yscale("function", functions=(np.sqrt, np.square))
+    axes.set_ylim(0, 1.8 * shares(truth[row.column], row.bins).max())
 
 
 def scatter(
