@@ -116,7 +116,8 @@ def summary(rows: Sequence[dict]) -> pd.DataFrame:
     A last row has the medians of their ratio to the floor, over the tables
     that every method filled.
     """
-    frame = pd.DataFrame([row for row in rows if "error" not in row])
+    rows = [row for row in rows if "error" not in row]
+    frame = pd.DataFrame(rows, columns=["name", "method", "energy", "floor"])
     table = frame.pivot_table("energy", index="name", columns="method")
     floor = frame.groupby("name")["floor"].mean()
     table.insert(0, "floor", floor)

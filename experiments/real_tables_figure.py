@@ -6,9 +6,9 @@ FOLDER holds adult, beijing, california and shoppers as in
 experiments/fidelity.py. `--rows` complete rows of each get gaps (MAR,
 `fidelity.holes`), and every method fills them `--draws` times through the
 command that people type. These tables stay under `--work`, so that the figure
-is drawn again at once. A panel shows the cells of one column that were gaps, as
-a method fills them, behind an outline (of a scatter: over grey points) of what
-they truly are. Writes `--out`.
+is drawn again at once; without that folder they are filled anew. A panel shows
+the cells of one column that were gaps, as a method fills them, behind an
+outline (of a scatter: over grey points) of what they truly are. Writes `--out`.
 """
 
 import itertools
@@ -124,7 +124,7 @@ def telling_seed(truth: pd.DataFrame, names: Sequence[str], rate: float) -> int:
 
 def tables(name: str, methods: Sequence[str]) -> dict[str, list[pd.DataFrame]]:
     """The truth, `gaps`, and what each method fills, from `--work` or anew."""
-    kept = pathlib.Path(FLAGS.work) / f"{name}_{FLAGS.rows}"
+    kept = pathlib.Path(FLAGS.work) / f"{name}_{FLAGS.rows}_{FLAGS.rate:g}"
     kept.mkdir(parents=True, exist_ok=True)
     if not (kept / "gaps.csv").exists():
         truth, _ = sample(FLAGS.folder, name, FLAGS.rows, 1)
@@ -262,7 +262,7 @@ def define_flags() -> None:
         "Methods, in their order.",
     )
     flags.DEFINE_integer("rows", 2000, "Rows to fill.")
-    flags.DEFINE_integer("draws", 5, "Filled tables, more than one.")
+    flags.DEFINE_integer("draws", 5, "Filled tables, all of which bars show.")
     flags.DEFINE_float("rate", 0.25, "Share of gaps in a column with gaps.")
     flags.DEFINE_float("timeout", 900, "Seconds for a command.")
     flags.DEFINE_string("work", "runs/real_tables", "Where tables are kept.")

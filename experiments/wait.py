@@ -78,9 +78,8 @@ def summary(rows: Sequence[dict]) -> pd.DataFrame:
       Columns `first`, `again`, `first / cart` and `again / cart`; a row is a
       table, its number of rows and a method.
     """
-    frame = pd.DataFrame([row for row in rows if "error" not in row])
-    if "again" not in frame:
-        frame["again"] = float("nan")
+    rows = [row for row in rows if "error" not in row]
+    frame = pd.DataFrame(rows, columns=[*KEYS, "first", "again"])
     cell = [key for key in KEYS if key != "method"]
     cart = frame[frame["method"] == CART][[*cell, "first"]]
     frame = frame.merge(cart, "left", on=cell, suffixes=("", "_cart"))

@@ -33,3 +33,7 @@ def test_seconds_without_cart_are_shown():
     table = wait.summary([_line("gaussian", 0, 3.0, again=2.0)])
     assert table.loc[("adult", 2000, "gaussian"), "again"] == 2
     assert table["first / cart"].isna().all()
+
+
+def test_nothing_measured_shows_nothing():
+    assert wait.summary([{"method": "miri", "error": "too long"}]).empty
