@@ -186,6 +186,7 @@ def picture(
         _dress(panels, row)
     for axes, method in zip(grid[0], shown, strict=True):
         axes.set_title(TITLES.get(method, method), fontsize=9.5, color=INK)
+    figure.align_ylabels(grid[:, 0])
     note = (
         "Cells that were gaps. Colour: as filled; outline, grey points: as they"
         " truly are. Heights in per cent, on a square-root scale."
