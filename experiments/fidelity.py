@@ -7,10 +7,11 @@ california, default, letter, magic, shoppers of the UCI repository and StatLib).
 Of each, `--rows` complete rows are drawn and gaps are made (`holes`); every
 method fills the CSV `--draws` times through the command that people type,
 `miri-impute` or R's mice (`r-cart`: method cart, `r-default`, ...; of Debian's
-packages r-base-core, r-cran-mice, r-cran-rpart and r-cran-ranger). A finished
-cell is a line of results/fidelity.jsonl with seconds of the whole process;
-started again, it goes on with what is not there yet. `--show` prints means over
-seeds.
+packages r-base-core, r-cran-mice, r-cran-rpart and r-cran-ranger); `hot` fills
+with observed cells of the same column, drawn at random. A finished cell is a
+line of results/fidelity.jsonl with seconds of the whole process; started again,
+it goes on with what is not there yet. `--show` prints means over seeds, and how
+they compare with `r-cart` (`ratios`).
 
 What is measured, smaller is better (`scores`):
 
@@ -26,13 +27,14 @@ What is measured, smaller is better (`scores`):
             YY) on standardised numbers, over that of the true rows
 """
 
+import itertools
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -41,6 +43,7 @@ from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from experiments import records
 
@@ -58,6 +61,8 @@ NAMES = (
 R_SCRIPT = pathlib.Path(__file__).with_name("mice.R")
 MIN_GAPS = 5  # in a column that is scored
 HOT_DECKS = 20
+KEYS = ("name", "mechanism", "rate", "rows", "seed", "method", "draws")
+CART = "r-cart"  # what the others are compared with
 
 
 def holes(
@@ -166,9 +171,10 @@ def scores(
         np.mean([two_sample_auc(truth[rows], f[rows]) for f in filled[:2]])
     )
     numbers = [name for name in truth if is_number(truth[name])]
+    distance = energy_to(others[numbers])
     found["energy"] = float(
-        np.mean([energy(f[rows][numbers], others[numbers]) for f in filled])
-        / energy(truth[rows][numbers], others[numbers])
+        np.mean([distance(f[rows][numbers]) for f in filled])
+        / distance(truth[rows][numbers])
     )
     return found, columns
 
@@ -209,27 +215,34 @@ def two_sample_auc(truth: pd.DataFrame, filled: pd.DataFrame) -> float:
     label = np.repeat([0, 1], len(truth))
     row = np.tile(np.arange(len(truth)), 2)
     told = np.zeros(len(both))
-    for learn, ask in GroupKFold(3).split(both, label, row):
-        model = HistGradientBoostingClassifier(
-            max_iter=150, learning_rate=0.08, random_state=0
-        )
-        model.fit(both.iloc[learn], label[learn])
-        told[ask] = model.predict_proba(both.iloc[ask])[:, 1]
+    # The same trees from any number of threads, which on busy cores wait for
+    # each other: 200 seconds with two, 1.3 with one.
+    with threadpool_limits(1):
+        for learn, ask in GroupKFold(3).split(both, label, row):
+            model = HistGradientBoostingClassifier(
+                max_iter=150, learning_rate=0.08, random_state=0
+            )
+            model.fit(both.iloc[learn], label[learn])
+            told[ask] = model.predict_proba(both.iloc[ask])[:, 1]
     return float(roc_auc_score(label, told))
 
 
-def energy(a: pd.DataFrame, b: pd.DataFrame) -> float:
-    """Energy distance of two samples of rows, n/2 (2 XY - XX - YY).
+def energy_to(b: pd.DataFrame) -> Callable[[pd.DataFrame], float]:
+    """Energy distance of samples of rows to `b`, n/2 (2 XY - XX - YY).
 
-    Columns are standardised by the second, n is the number of its rows.
+    Columns are standardised by `b`, n is the number of its rows.
     """
-    scale = b.std().replace(0, 1)
-    x, y = (((part - b.mean()) / scale).to_numpy(float) for part in (a, b))
-    between, within = (
-        cdist(x, y).mean(),
-        cdist(x, x).mean() + cdist(y, y).mean(),
-    )
-    return float(len(y) / 2 * (2 * between - within))
+    mean, scale = b.mean(), b.std().replace(0, 1)
+    scaled = lambda part: ((part - mean) / scale).to_numpy(float)
+    y = scaled(b)
+    within = cdist(y, y).mean()
+
+    def distance(a: pd.DataFrame) -> float:
+        x = scaled(a)
+        between = 2 * cdist(x, y).mean() - cdist(x, x).mean() - within
+        return float(len(y) / 2 * between)
+
+    return distance
 
 
 def sample(
@@ -248,13 +261,25 @@ def fill(
 ) -> tuple[list[pd.DataFrame], float]:
     """Fills a CSV through the command that people type.
 
+    Args:
+      method: of miri-impute, "r-" and one of mice's, or "hot" (`hot_deck`).
+      path: of the CSV; files are written beside it.
+      draws: how many tables to fill.
+      seed: of the method.
+      timeout: seconds.
+
     Returns:
       The filled tables, and seconds of the whole process.
 
     Raises:
       subprocess.SubprocessError: if the command fails or takes too long.
     """
+    began = time.perf_counter()
+    if method == "hot":
+        filled = hot_deck(pd.read_csv(path), draws, seed)
+        return filled, time.perf_counter() - began
     out = path.with_name("out")
+    names = [f"{out}_{k + 1}.csv" for k in range(draws)]
     if method.startswith("r-"):
         words = ["Rscript", str(R_SCRIPT), str(path), str(out)]
         words += [method.removeprefix("r-"), str(draws), "5", str(seed)]
@@ -262,7 +287,7 @@ def fill(
         words = [sys.executable, "-m", "miri_jax.app.impute", str(path)]
         words += [f"{out}.csv", "--method", method]
         words += ["--draws", str(draws), "--seed", str(seed)]
-    began = time.perf_counter()
+        names = names if draws > 1 else [f"{out}.csv"]
     subprocess.run(
         words,
         check=True,
@@ -271,8 +296,19 @@ def fill(
         stderr=subprocess.PIPE,
     )
     seconds = time.perf_counter() - began
-    names = [f"{out}_{k + 1}.csv" for k in range(draws)]
     return [pd.read_csv(name) for name in names], seconds
+
+
+def hot_deck(gaps: pd.DataFrame, draws: int, seed: int) -> list[pd.DataFrame]:
+    """Tables whose gaps hold observed cells of the column, at random."""
+    rng, filled = np.random.default_rng(seed), []
+    for _ in range(draws):
+        table = gaps.copy()
+        for name in table:
+            gone = table[name].isna()
+            table.loc[gone, name] = rng.choice(table[name][~gone], gone.sum())
+        filled.append(table)
+    return filled
 
 
 def measure(name: str, mechanism: str, seed: int, method: str) -> dict:
@@ -290,6 +326,16 @@ def measure(name: str, mechanism: str, seed: int, method: str) -> dict:
     return {**found, "seconds": seconds, "gaps_left": left, "columns": columns}
 
 
+def attempt(what: Callable[[], dict]) -> dict:
+    """What a measurement finds, or the last line of why it could not."""
+    try:
+        return what()
+    except (subprocess.SubprocessError, ValueError) as error:
+        lines = (getattr(error, "stderr", None) or b"").decode()
+        why = (lines.strip().splitlines() or [str(error)])[-1]
+        return {"error": why[-300:]}
+
+
 def main(argv: list[str]) -> None:
     """Measures the cells that are not yet in the file."""
     del argv
@@ -297,47 +343,71 @@ def main(argv: list[str]) -> None:
     if FLAGS.show:
         show(rows)
         return
-    keys = ("name", "mechanism", "rate", "rows", "seed", "method", "draws")
-    done = {tuple(row[key] for key in keys) for row in rows}
-    for seed in map(int, FLAGS.seeds):
-        for name in FLAGS.names:
-            for mechanism in FLAGS.mechanisms:
-                for method in FLAGS.methods:
-                    cell = dict(
-                        name=name,
-                        mechanism=mechanism,
-                        rate=FLAGS.rate,
-                        rows=FLAGS.rows,
-                        seed=seed,
-                        method=method,
-                        draws=FLAGS.draws,
-                    )
-                    if tuple(cell[key] for key in keys) in done:
-                        continue
-                    try:
-                        found = measure(name, mechanism, seed, method)
-                    except (subprocess.SubprocessError, ValueError) as error:
-                        lines = (getattr(error, "stderr", None) or b"").decode()
-                        why = (lines.strip().splitlines() or [str(error)])[-1]
-                        found = {"error": why[-300:]}
-                    records.append(FLAGS.out, **cell, **found)
-                    shown = {
-                        k: round(v, 3)
-                        for k, v in found.items()
-                        if isinstance(v, float)
-                    }
-                    print(name, mechanism, seed, method, shown or found)
+    done = {tuple(row[key] for key in KEYS) for row in rows}
+    cells = itertools.product(
+        map(int, FLAGS.seeds), FLAGS.names, FLAGS.mechanisms, FLAGS.methods
+    )
+    for seed, name, mechanism, method in cells:
+        cell = (name, mechanism, FLAGS.rate, FLAGS.rows, seed)
+        cell += (method, FLAGS.draws)
+        if cell in done:
+            continue
+        found = attempt(lambda: measure(name, mechanism, seed, method))
+        records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
+        shown = {
+            k: round(v, 3) for k, v in found.items() if isinstance(v, float)
+        }
+        print(name, mechanism, seed, method, shown or found, flush=True)
 
 
 def show(rows: Sequence[dict]) -> None:
-    """Prints means over seeds."""
-    table = pd.DataFrame([row for row in rows if "error" not in row])
+    """Prints means over seeds, and what they are of those of cart."""
+    found = [row for row in rows if "error" not in row]
     what = ["margin", "floor", "c2st", "crps", "energy", "seconds"]
     by = ["mechanism", "name", "method"]
-    print(table.groupby(by)[what].mean().round(3).to_string())
+    print(pd.DataFrame(found).groupby(by)[what].mean().round(3).to_string())
     for row in rows:
         if "error" in row:
             print(json.dumps({k: row[k] for k in (*by, "seed", "error")}))
+    for (measured, mechanism), table in ratios(found).items():
+        print(f"\n{mechanism}: {measured}, that of {CART} is 1")
+        print(table.round(2).to_string(na_rep=""))
+
+
+def ratios(rows: Sequence[dict]) -> dict[tuple[str, str], pd.DataFrame]:
+    """What methods' scores are of those of cart, smaller is better.
+
+    These are the excess of the margin over its floor, that of the classifier's
+    AUC over 0.5, and CRPS; of each the mean over the seeds that a method shares
+    with cart, over cart's mean of the same seeds. There is none where cart is
+    not worse than right.
+
+    Returns:
+      Of each score and mechanism a table: a row is one of the tables, and a
+      last one their median; a column is a method.
+    """
+    frame = pd.DataFrame(rows)
+    excess = {
+        "margin - floor": frame["margin"] - frame["floor"],
+        "c2st - 0.5": frame["c2st"] - 0.5,
+        "crps": frame["crps"],
+    }
+    found = {}
+    by = [key for key in KEYS if key != "method"]
+    for label, values in excess.items():
+        wide = frame.assign(value=values).pivot_table(
+            "value", index=by, columns="method"
+        )
+        wide = wide[wide[CART].notna()] if CART in wide else wide[:0]
+        for mechanism, part in wide.groupby("mechanism"):
+            group = part.index.get_level_values("name")
+            cart = part.notna().mul(part[CART], axis=0).where(part.notna())
+            whole = cart.groupby(group).mean()
+            table = part.groupby(group).mean() / whole.where(whole > 0)
+            table = table.drop(columns=CART).dropna(how="all", axis=1)
+            table.loc["median"] = table.median()
+            found[label, mechanism] = table
+    return found
 
 
 def define_flags() -> None:
