@@ -45,8 +45,11 @@ class Layout(Protocol):
     levels: tuple[int, ...]
     units: tuple[float, ...]
 
+    def owners(self, width: int) -> np.ndarray:
+        """Of each of d = `width` numbers the column it belongs to, `[d]`."""
+
     def observed(self, m: np.ndarray) -> np.ndarray:
-        """`[k, c]` bool: the mask `[k, d]` of the columns."""
+        """`[k, c]`: of each column the first entry of `[k, d]`, as of a mask."""
 
     def unpack(self, x: np.ndarray) -> np.ndarray:
         """`[k, c]` float64: numbers on their own scale, and ranks of levels.

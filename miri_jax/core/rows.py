@@ -40,6 +40,8 @@ def spaced(n: int, count: int) -> np.ndarray:
 Move = Callable[[Array, Array, Array, Array], Array]
 # (keys [c], x, x_obs, m), [c, *dims] each, to the rows' new values.
 MoveChunk = Callable[[Array, Array, Array, Array], Array]
+# Rows are drawn in these numbers at least, so that few shapes are compiled.
+LEAST_ROWS, MOST_PADDING = 128, 8192
 _EDGE = 1e-6  # keeps quantiles within 4.8 deviations, where float32 ends
 # The bits of a NaN, which no observed value has, and where places start.
 _MISSING, _SALT = np.uint32(0x7FC00001), np.uint32(0x9E3779B9)
@@ -225,3 +227,33 @@ def move_chunks(
 
     x = split_examples(merge(data.x, x, data.m))
     return jax.lax.fori_loop(0, -(-rows.count // chunk), one_chunk, x)
+
+
+def padded(data: Masked) -> Masked:
+    """Rows without gaps behind those of a table, up to one of few numbers.
+
+    What is drawn for a row does not depend on how many there are. On several
+    devices the rows stay as they are spread over them.
+    """
+    n = len(data.x)
+    rest = padded_rows(n) - n
+    if data.x.ndim != 2 or jax.device_count() > 1 or not rest:
+        return data
+    behind = ((0, rest), (0, 0))
+    x, m = (np.asarray(part) for part in data)
+    return Masked(
+        jnp.asarray(np.pad(x, behind)),
+        jnp.asarray(np.pad(m, behind, constant_values=True)),
+    )
+
+
+def padded_rows(n: int) -> int:
+    """The least of few numbers of rows that n rows fit into.
+
+    A power of two or 5/4, 3/2 or 7/4 of it; a multiple of `MOST_PADDING` above
+    that.
+    """
+    if n > MOST_PADDING:
+        return -(-n // MOST_PADDING) * MOST_PADDING
+    quarter = max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
+    return max(-(-n // quarter) * quarter, LEAST_ROWS)

@@ -55,6 +55,11 @@ class TableLayout:
             for column in self._seen
         )
 
+    def owners(self, width: int) -> np.ndarray:
+        """See `types.Layout`."""
+        del width
+        return np.repeat(np.arange(len(self._seen)), np.diff(self._starts))
+
     def observed(self, m: np.ndarray) -> np.ndarray:
         """See `types.Layout`."""
         return np.asarray(m)[:, self._starts[:-1]]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import spread, to_host
+from miri_jax.core.rows import padded, padded_rows
 from miri_jax.engine.fitting import check_data
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
@@ -15,8 +16,6 @@ from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
 # Rounds in which cells outside their bounds are drawn again, and how many tries
 # of a row are in the first of them; every second round has twice as many.
 ROUNDS, FIRST_TRIES = 10, 4
-# Rows are drawn in these numbers at least, so that few shapes are compiled.
-LEAST_ROWS, MOST_PADDING = 128, 8192
 
 
 def draw(
@@ -93,7 +92,7 @@ def draws(
             " several times (`fit_many`), or use a method that draws again"
         )
     fixed = not imputer.redraws and is_of_fit(state, data)
-    padded, n = _padded(data), len(data.x)
+    asked, n = padded(data), len(data.x)
     key_first, key_again = jax.random.split(key)
     keys = [key_first] * count
     if not spread_out:
@@ -108,10 +107,10 @@ def draws(
         else:
             # The same key on purpose: the draws of a set share its noise.
             one = jax.random.clone(keys[k])
-            x = to_host(imputer.impute(one, state, padded, which))
+            x = to_host(imputer.impute(one, state, asked, which))
         again = jax.random.fold_in(key_again, k)
         if bounds is not None:
-            some = data if fixed else padded
+            some = data if fixed else asked
             x = _bounded(again, imputer, state, some, x, bounds, which)
         x = x[:n]
         chex.assert_shape(x, data.x.shape)
@@ -132,36 +131,6 @@ def is_of_fit(state: State, data: Masked) -> bool:
     """Whether rows are those that a state has filled, in their order."""
     same = state.x.shape == data.x.shape
     return same and bool(_agree(state.x, data.x, data.m))
-
-
-def _padded(data: Masked) -> Masked:
-    """Rows without gaps behind those of a table, up to one of few numbers.
-
-    What is drawn for a row does not depend on how many there are. On several
-    devices the rows stay as they are spread over them.
-    """
-    n = len(data.x)
-    rest = padded_rows(n) - n
-    if data.x.ndim != 2 or jax.device_count() > 1 or not rest:
-        return data
-    behind = ((0, rest), (0, 0))
-    x, m = (np.asarray(part) for part in data)
-    return Masked(
-        jnp.asarray(np.pad(x, behind)),
-        jnp.asarray(np.pad(m, behind, constant_values=True)),
-    )
-
-
-def padded_rows(n: int) -> int:
-    """The least of few numbers of rows that n rows fit into.
-
-    A power of two or 5/4, 3/2 or 7/4 of it; a multiple of `MOST_PADDING` above
-    that.
-    """
-    if n > MOST_PADDING:
-        return -(-n // MOST_PADDING) * MOST_PADDING
-    quarter = max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
-    return max(-(-n // quarter) * quarter, LEAST_ROWS)
 
 
 def _bounded(

@@ -22,6 +22,7 @@ from miri_jax.sources.chained import (
     begin,
     drawn,
     pack_chains,
+    places_of,
     seeds_of_rows,
     table_of,
     to_rows,
@@ -94,15 +95,20 @@ def impute(
     """
     plan, layout = settings
     kept = unpack_chains(np.asarray(state.chains)).kept
-    index = 0 if draw is None else int(draw.index)
-    seeds = _seeds(key, data, index)
+    index, count = 0, 1
+    if draw is not None:
+        index, count = int(draw.index), draw.count if draw.spread else 1
+    set_seeds, seeds = _seeds(key, data), _seeds(key, data, 1 + index)
     gaps = np.flatnonzero(~np.asarray(data.m).reshape(len(seeds), -1).all(1))
     x = np.array(data.x)
     if gaps.size:
         some = Masked(*(np.asarray(part)[gaps] for part in data))
         chain = np.full(len(gaps), index % len(kept.chains))
         table = table_of(some, layout)
-        found = drawn(kept, table, seeds[gaps], chain, plan.sweeps)
+        place = places_of(
+            table, set_seeds[gaps], index if count > 1 else 0, count
+        )
+        found = drawn(kept, table, seeds[gaps], chain, plan.sweeps, place)
         x[gaps] = found.reshape(x[gaps].shape)
     return _merged(data, x)
 
@@ -130,7 +136,7 @@ def make_chained(
     *,
     num_iterations: int = PLAN.sweeps,
     chains: int = PLAN.chains,
-    trees: int = PLAN.growth.trees,
+    trees: int | None = PLAN.growth.trees,
     min_leaf: int = PLAN.growth.leaf,
     full_sweeps: Annotated[int, Range(1)] = PLAN.full,
     max_rows: int = PLAN.max_rows,
@@ -150,7 +156,8 @@ def make_chained(
       chains: how many run side by side; draw k of a set is by chain k, and
         beyond their number by the first again with other noise.
       trees: of each column in the last sweeps, each grown on a bootstrap
-        sample of the rows; earlier sweeps have one tree, grown on all.
+        sample of the rows; earlier sweeps have one tree, grown on all. None:
+        8, of tables with more than 20 columns fewer.
       min_leaf: rows in a leaf of theirs.
       full_sweeps: how many the last sweeps are.
       max_rows: rows that a column is learned from at most.

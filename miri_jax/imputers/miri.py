@@ -28,6 +28,7 @@ from miri_jax import sources
 from miri_jax.core import ode, pairs
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._algorithm import miri
+from miri_jax.imputers._blended import blended
 from miri_jax.imputers._early_stopping import Stop
 from miri_jax.imputers._recipe import (
     ALL_ROWS,
@@ -41,8 +42,9 @@ from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import velocity_network
 from miri_jax.settings import Range
 from miri_jax.sources import Source
+from miri_jax.sources.chained import PLAN, chained
 from miri_jax.sources.plain import Initial
-from miri_jax.types import Array, Imputer, Info, Masked
+from miri_jax.types import Array, Imputer, Info, Layout, Masked
 
 MAX_ITERATIONS = 20
 # Iterations between two looks at MI with `num_iterations="auto"`.
@@ -146,14 +148,15 @@ def make_miri(
     pair_reuse: int = 4,
     learning_rate: Annotated[float, Range(1e-12)] = 4e-3,
     warm_start: bool = True,
-    source: Literal["previous", "noise", "gaussian", "harmonic"] | None = None,
+    source: Literal["auto", "previous", "noise", "gaussian", "chained", "harmonic"]
+    | None = None,
     imputed_weight: Annotated[float, Range(0, 1)] | None = 0.0,
     ema_decay: Annotated[float, Range(0, 1)] = 0.995,
     initial: Initial = "normal",
     solver: Literal["euler", "heun"] = "heun",
     ode_steps: int = 10,
     keep_velocities: bool | None = None,
-    held_out: Annotated[float, Range(0, 0.9)] = 0.05,
+    held_out: Annotated[float, Range(0, 0.9)] | None = None,
     patience: int = 8,
     max_rows: int = 32768,
     gaussian_rounds: int = 60,
@@ -161,6 +164,7 @@ def make_miri(
     chunk: int = 4096,
     thin: bool | None = None,
     model: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> Imputer:
     """The fast preset: `FAST` on tables, `IMAGES` on images, in words.
 
@@ -181,9 +185,12 @@ def make_miri(
       source: the flow's start on the missing entries. "previous": the previous
         imputation (Algorithm 1); "noise": N(0, 1); "gaussian": a draw of the
         conditional Gaussian fitted to the incomplete table, so that the flow
-        carries only what is not Gaussian; "harmonic": of images, a smooth
-        filling with noise as large as its errors, see `sources.smooth`. None:
-        "gaussian" for tables, "harmonic" for images.
+        carries only what is not Gaussian; "chained": chained equations by
+        trees; "harmonic": of images, a smooth filling with noise as large as
+        its errors, see `sources.smooth`. "auto": the flow starts from the
+        conditional Gaussian, and draws the columns of which it fills held-out
+        cells better than chained equations do; those draw the others. None:
+        "auto" for tables, "harmonic" for images.
       imputed_weight: weight in [0, 1] in the loss of targets that are
         themselves imputed, the loss then being over the coordinates the ODE
         moves; None for the paper's loss over all coordinates. With 0, which
@@ -201,7 +208,8 @@ def make_miri(
         loss sees; draws come from the weights with the smallest loss on them,
         and the fit stops when that has not fallen for `patience` iterations. 0
         for no early stopping, and none with `source="previous"`, where no
-        network stands for itself, nor with `thin`.
+        network stands for itself, nor with `thin`. None: 0.1 with "auto", which
+        needs them, else 0.05.
       patience: see `held_out`.
       max_rows: rows that one iteration learns from and moves; a larger table
         takes turns, and all its rows move after the last iteration.
@@ -212,6 +220,7 @@ def make_miri(
         what was really observed alone, see `pairs.of_source`. None: of images.
       model: overrides of the fields of `VelocityMLP`, whose width is else
         `auto_width` of the table, or of images of `VelocityUNet`.
+      layout: of the table; None for numbers alone.
 
     Returns:
       The imputer, see `types.Imputer`.
@@ -233,33 +242,44 @@ def make_miri(
     )
 
     def recipe(images: bool) -> Recipe:
-        name = source or ("harmonic" if images else "gaussian")
+        name = source or ("harmonic" if images else "auto")
+        share = held_out
+        if share is None:
+            share = 0.1 if name == "auto" else 0.05
         own = name != "previous"
         thinned = own and (images if thin is None else thin)
         choose = pairs.thinned() if thinned else pairs.of_source
         if pair_reuse > 1 and not thinned and not images:
             choose = sharing
         kept = not own if keep_velocities is None else keep_velocities
-        stops = held_out and own and not thinned
+        stops = share and own and not thinned
         return Recipe(
-            source=_source(name, initial, gaussian_rounds, shrinkage, chunk),
+            source=_source(
+                name, initial, gaussian_rounds, shrinkage, chunk, layout
+            ),
             pairs=choose if own else pairs.of_table,
             reuse=1 if images else pair_reuse,
             weight=_weight(imputed_weight),
             network=network(**(model or {})),
             sgd=sgd,
             memory=Memory(warm_start, kept),
-            stop=Stop(held_out, patience) if stops else None,
+            stop=Stop(share, patience) if stops else None,
             solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
             max_rows=max_rows if own else ALL_ROWS,
             num_iterations=MAX_ITERATIONS if auto else num_iterations,
             chunk=chunk,
         )
 
-    imputer = _of_rows_or_images(
-        lambda images: miri(recipe(images)), redraws=source != "previous"
-    )
-    return _ended_by_mutual_information(imputer) if auto else imputer
+    def imputer(images: bool) -> Imputer:
+        found = recipe(images)
+        flow = miri(found)
+        if auto:
+            flow = _ended_by_mutual_information(flow)
+        if source not in (None, "auto") or images or found.stop is None:
+            return flow
+        return blended(flow, PLAN, layout)
+
+    return _of_rows_or_images(imputer, redraws=source != "previous")
 
 
 def make_miri_paper(
@@ -328,9 +348,16 @@ def _sliced(
 
 
 def _source(
-    name: str, initial: Initial, rounds: int, shrinkage: float, chunk: int
+    name: str,
+    initial: Initial,
+    rounds: int,
+    shrinkage: float,
+    chunk: int,
+    layout: Layout | None,
 ) -> Source:
-    if name == "gaussian":
+    if name == "chained":
+        return chained(PLAN, layout)
+    if name in ("auto", "gaussian"):
         return sources.gaussian(rounds=rounds, shrinkage=shrinkage, chunk=chunk)
     if name == "harmonic":
         return sources.harmonic(chunk=chunk)
@@ -362,7 +389,15 @@ def _of_rows_or_images(
         ),
         num_iterations=of(False).num_iterations,
         redraws=redraws,
+        host=of(False).host,
+        like=lambda data: _like(pick(data), data),
     )
+
+
+def _like(imputer: Imputer, data: Masked) -> Any:
+    if imputer.like is not None:
+        return imputer.like(data)
+    return jax.eval_shape(imputer.init, jax.random.key(0), data)
 
 
 def _ended_by_mutual_information(imputer: Imputer) -> Imputer:

@@ -4,6 +4,12 @@ Each column is drawn in turn given all others, levels as levels and numbers on
 their own scale. Works on the host, and compiles nothing.
 """
 
+from miri_jax.sources.chained._conditional import (
+    Table,
+    cell_scores,
+    ks_distance,
+    odds,
+)
 from miri_jax.sources.chained._numbers import seeds_of_rows
 from miri_jax.sources.chained._source import (
     PLAN,
@@ -14,7 +20,9 @@ from miri_jax.sources.chained._source import (
     begin,
     chained,
     drawn,
+    layout_for,
     pack_chains,
+    places_of,
     table_of,
     to_rows,
     unpack_chains,
@@ -26,11 +34,17 @@ __all__ = [
     "Chains",
     "Growth",
     "Plan",
+    "Table",
     "advance",
     "begin",
+    "cell_scores",
     "chained",
     "drawn",
+    "ks_distance",
+    "layout_for",
+    "odds",
     "pack_chains",
+    "places_of",
     "seeds_of_rows",
     "table_of",
     "to_rows",

@@ -17,6 +17,7 @@ from miri_jax.sources.chained._conditional import (
     Aim,
     Conditional,
     Growth,
+    Table,
     choose_ridge,
     draw_column,
     fit_conditional,
@@ -28,6 +29,9 @@ from miri_jax.types import Layout
 
 # Observed values of a column that the first filling of new rows comes from.
 SUPPORT = 1000
+# Trees of a column, up to so many columns; of wider tables fewer, so that the
+# work grows no faster than the width.
+TREES, WIDE = 8, 20
 
 
 class Plan(NamedTuple):
@@ -70,20 +74,6 @@ class Kept(NamedTuple):
     first: tuple[dict[int, Conditional], ...]
 
 
-class Table(NamedTuple):
-    """A table with gaps.
-
-    Attributes:
-      values: `[n, c]` float64, read where observed only.
-      observed: `[n, c]` bool.
-      layout: of its columns.
-    """
-
-    values: np.ndarray
-    observed: np.ndarray
-    layout: Layout
-
-
 def order_of(observed: np.ndarray) -> tuple[int, ...]:
     """Columns by their number of gaps, those without any last.
 
@@ -105,7 +95,11 @@ def support_of(table: Table) -> tuple[np.ndarray, ...]:
 
 
 def choose(
-    table: Table, filled: np.ndarray, plan: Plan, words: Sequence[int]
+    table: Table,
+    filled: np.ndarray,
+    others: Sequence[Sequence[int]],
+    plan: Plan,
+    words: Sequence[int],
 ) -> np.ndarray:
     """Of each column `[c]` whether a ridge regression predicts it."""
 
@@ -115,15 +109,17 @@ def choose(
         rows = np.flatnonzero(seen)
         if len(rows) > plan.max_rows:
             rows = rng.choice(rows, plan.max_rows, replace=False)
-        others = [j for j in range(table.values.shape[1]) if j != column]
-        aim = Aim(column, others, rows)
+        aim = Aim(column, others[column], rows)
         return choose_ridge(filled, seen, table.layout, aim, plan.early, rng)
 
     return np.array(_at_once(one, range(table.values.shape[1])), bool)
 
 
 def first_fillings(
-    table: Table, plan: Plan, words: Sequence[int]
+    table: Table,
+    others: Sequence[Sequence[int]],
+    plan: Plan,
+    words: Sequence[int],
 ) -> tuple[list[np.ndarray], tuple[dict[int, Conditional], ...]]:
     """Filled tables `[n, c]` to begin with, and what filled them.
 
@@ -139,9 +135,10 @@ def first_fillings(
         rng, values = _generator(words, k, 0), table.values.copy()
         rows, kept = _rows_of(table, plan, words, k), {}
         for place, column in enumerate(order):
-            others = sorted([*known, *order[:place]])
+            before = {*known, *order[:place]}
+            by = [j for j in others[column] if j in before]
             fitted = _draw_gaps(
-                values, table, plan, plan.early, (column, others, rows), rng
+                values, table, plan, plan.early, (column, by, rows), rng
             )
             kept[column] = fitted
         return values, kept
@@ -153,6 +150,7 @@ def first_fillings(
 def sweep_all(
     table: Table,
     filled: Sequence[np.ndarray],
+    others: Sequence[Sequence[int]],
     ridge: np.ndarray,
     plan: Plan,
     sweep: int,
@@ -163,6 +161,7 @@ def sweep_all(
     Args:
       table: with gaps.
       filled: the chains' tables `[n, c]`.
+      others: of each column those that tell it, see `screened`.
       ridge: see `choose`.
       plan: how.
       sweep: its number, from 0 on.
@@ -172,9 +171,9 @@ def sweep_all(
       New tables, and what drew them; after the last sweep also conditionals of
       the columns without gaps.
     """
-    last = sweep == plan.sweeps - 1
+    last, width = sweep == plan.sweeps - 1, table.values.shape[1]
+    many = plan.growth.trees or max(TREES * WIDE // max(width, WIDE), 1)
     full = sweep >= plan.sweeps - plan.full
-    columns = range(table.values.shape[1])
 
     def one(k: int) -> tuple[np.ndarray, dict[int, Conditional]]:
         rng, values = _generator(words, k, 2 + sweep), filled[k].copy()
@@ -183,14 +182,15 @@ def sweep_all(
             complete = table.observed[:, column].all()
             if complete and not last:
                 continue
-            growth = plan.growth if full and not complete else plan.early
-            others = [j for j in columns if j != column]
+            growth = plan.early
+            if full and not complete:
+                growth = plan.growth._replace(trees=many)
             kept[column] = _draw_gaps(
                 values,
                 table,
                 plan,
                 growth,
-                (column, others, rows),
+                (column, others[column], rows),
                 rng,
                 ridge=bool(ridge[column]),
             )
@@ -256,6 +256,7 @@ def draw_rows(
     seeds: np.ndarray,
     chain: np.ndarray,
     sweeps: int,
+    place: np.ndarray,
 ) -> np.ndarray:
     """Rows `[k, c]` filled by a few sweeps of kept conditionals.
 
@@ -267,12 +268,14 @@ def draw_rows(
       seeds: `[k]` uint64: all that is random comes from it.
       chain: `[k]`, which chain draws the row.
       sweeps: how many.
+      place: `[k, c]` in (0, 1), which of the donors in a leaf, in their order,
+        each cell has in the last sweep.
     """
     filled = np.array(values)
     for column, support in enumerate(kept.support):
         gaps = np.flatnonzero(~observed[:, column])
-        place = uniform(seeds[gaps], column, 0)
-        filled[gaps, column] = support[(place * len(support)).astype(int)]
+        which = uniform(seeds[gaps], column, 0) * len(support)
+        filled[gaps, column] = support[which.astype(int)]
 
     def one(k: int) -> None:
         own = chain == k
@@ -288,13 +291,17 @@ def draw_rows(
                 if column not in by:
                     continue
                 here = seeds[gaps]
+                last = uniform(here, column, 1, 2 * sweep + 1)
+                if sweep == times:
+                    last = place[gaps, column]
                 filled[gaps, column] = draw_column(
                     by[column],
                     layout,
                     column,
                     filled[gaps],
                     uniform(here, column, 1, 2 * sweep),
-                    uniform(here, column, 1, 2 * sweep + 1),
+                    last,
+                    pooled=sweep == times,
                 )
 
     _at_once(one, range(len(kept.chains)))

@@ -9,18 +9,24 @@ the fair CRPS. Cells count by how likely cells like them are missing, since that
 is where the column is to be filled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from miri_jax.sources.chained._features import (
+    MAX_INDICATORS,
     Feature,
     apply_features,
     fit_features,
 )
-from miri_jax.sources.chained._forest import Forest, draw_donors, grow
+from miri_jax.sources.chained._forest import (
+    Forest,
+    draw_donors,
+    draw_pooled,
+    grow,
+)
 from miri_jax.sources.chained._linear import Linear, fit_linear, predict
 from miri_jax.types import Layout
 
@@ -39,9 +45,12 @@ EXACT, FINE = 0.99, 0.05
 
 
 class Growth(NamedTuple):
-    """How the trees of a conditional are grown, see `_forest.grow`."""
+    """How the trees of a conditional are grown, see `_forest.grow`.
 
-    trees: int
+    `trees` is None for as many as the width of the table allows.
+    """
+
+    trees: int | None
     leaf: int
     share: float
 
@@ -61,6 +70,20 @@ class Conditional(NamedTuple):
     linear: Linear | None
     forest: Forest
     exact: bool
+
+
+class Table(NamedTuple):
+    """A table with gaps.
+
+    Attributes:
+      values: `[n, c]` float64, read where observed only.
+      observed: `[n, c]` bool.
+      layout: of its columns.
+    """
+
+    values: np.ndarray
+    observed: np.ndarray
+    layout: Layout
 
 
 class Aim(NamedTuple):
@@ -112,7 +135,7 @@ def _fit(
     forest = grow(
         x,
         y,
-        levels=layout.levels[aim.column] > 0,
+        levels=layout.levels[aim.column],
         trees=1 if exact else growth.trees,
         leaf=growth.leaf,
         share=growth.share,
@@ -143,10 +166,16 @@ def draw_column(
     values: np.ndarray,
     which: np.ndarray,
     place: np.ndarray,
+    *,
+    pooled: bool = False,
 ) -> np.ndarray:
-    """A draw `[k]` of a column for rows `[k, c]`, see `draw_donors`."""
+    """A draw `[k]` of a column for rows `[k, c]`.
+
+    By `draw_donors`, or by `draw_pooled`.
+    """
     x = apply_features(conditional.features, values)
-    return _draw(conditional, layout, column, x, which, place)
+    take = draw_pooled if pooled else draw_donors
+    return _draw(conditional, layout, column, x, which, place, take)
 
 
 def _draw(
@@ -156,13 +185,14 @@ def _draw(
     x: np.ndarray,
     which: np.ndarray,
     place: np.ndarray,
+    take: Callable[..., np.ndarray] = draw_donors,
 ) -> np.ndarray:
     if conditional.linear is None:
-        return draw_donors(conditional.forest, x, which, place)
+        return take(conditional.forest, x, which, place)
     found = predict(conditional.linear, x)
     if not conditional.exact:
         x = _beside(x, found)
-        found = found + draw_donors(conditional.forest, x, which, place)
+        found = found + take(conditional.forest, x, which, place)
     return layout.settle(column, found)
 
 
@@ -191,7 +221,7 @@ def choose_ridge(
         values, layout.levels, column, others, rows, rng
     )
     y = values[rows, column]
-    weight = _odds(apply_features(features, values), observed)[rows]
+    weight = odds_of(apply_features(features, values), observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS
     score, apart = np.zeros((2, FOLDS)), np.zeros((2, FOLDS))
     for k in range(FOLDS):
@@ -207,9 +237,9 @@ def choose_ridge(
                 ]
             )
             score[int(ridge), k] = np.average(
-                _fair_crps(draws, y[ask]), weights=weight[ask]
+                fair_crps(draws, y[ask]), weights=weight[ask]
             )
-            apart[int(ridge), k] = np.mean([_distance(d, y[ask]) for d in draws])
+            apart[int(ridge), k] = np.mean([ks_distance(d, y[ask]) for d in draws])
     gain = score[0] - score[1]
     return bool(
         gain.mean() > LEAST_GAIN * score[0].mean()
@@ -218,7 +248,7 @@ def choose_ridge(
     )
 
 
-def _odds(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The odds `[n]` that a cell is missing given the rest of its row."""
     if observed.all():
         return np.ones(len(x))
@@ -231,7 +261,59 @@ def _odds(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.minimum(odds, MOST_ODDS * odds[observed].mean())
 
 
-def _fair_crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def odds(table: Table, column: int) -> np.ndarray:
+    """The odds `[n]` that a cell of a column is missing given what is seen.
+
+    Columns with gaps count by their mean there, and by where the gaps are.
+    """
+    parts = []
+    for j, size in enumerate(table.layout.levels):
+        if j == column:
+            continue
+        seen = table.observed[:, j]
+        values = table.values[:, j]
+        if not seen.all():
+            parts.append(seen.astype(np.float64))
+        if not size:
+            mean = values[seen].mean() if seen.any() else 0.0
+            parts.append(np.where(seen, values, mean))
+        elif size <= MAX_INDICATORS:
+            levels = np.eye(size)[np.where(seen, values, 0).astype(int)]
+            parts += list((levels * seen[:, None]).T)
+    if not parts:
+        return np.ones(len(table.values))
+    return odds_of(np.stack(parts, axis=1), table.observed[:, column])
+
+
+def cell_scores(
+    draws: np.ndarray, truth: np.ndarray, seen: np.ndarray, levels: int
+) -> np.ndarray:
+    """How well draws `[m, k]` of cells tell their true values `[k]`.
+
+    Args:
+      draws: m > 1.
+      truth: likewise.
+      seen: `[q]`, observed values of the column, whose ranks numbers are taken
+        by, so that no far value decides.
+      levels: how many levels the column has; 0 for numbers.
+
+    Returns:
+      `[k]`, the fair CRPS of numbers, the fair Brier score of levels.
+    """
+    m = len(draws)
+    if levels:
+        same = [np.sum(draws == one, axis=0) - 1 for one in draws]
+        hit = (draws == truth).mean(axis=0)
+        return 1 - 2 * hit + np.sum(same, axis=0) / (m * (m - 1))
+    ordered = np.sort(seen)
+    place = lambda values: (
+        np.searchsorted(ordered, values, "left")
+        + np.searchsorted(ordered, values, "right")
+    ) / (2 * len(ordered))
+    return fair_crps(place(draws), place(truth))
+
+
+def fair_crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Fair CRPS (Ferro, 2014) `[k]` of draws `[m, k]`."""
     m, ordered = len(draws), np.sort(draws, axis=0)
     weight = (2 * np.arange(1, m + 1) - m - 1)[:, None]
@@ -239,7 +321,7 @@ def _fair_crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.abs(draws - truth).mean(axis=0) - spread
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> float:
+def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Kolmogorov and Smirnov's distance of two samples."""
     at = np.concatenate([a, b])
     one, other = (

@@ -18,6 +18,8 @@ PRIOR = 3.0
 FOLDS = 5
 # Directions of a level target that the means of levels are taken of.
 DIRECTIONS = 2
+# Rows that a screening looks at, and coordinates of very many levels.
+SCREENED, COORDINATES = 2000, 4
 
 
 class Feature(NamedTuple):
@@ -85,6 +87,72 @@ def apply_features(features: list[Feature], values: np.ndarray) -> np.ndarray:
         for column, table in features
     ]
     return _joined(parts, len(values))
+
+
+def screened(
+    values: np.ndarray,
+    observed: np.ndarray,
+    levels: tuple[int, ...],
+    limit: int,
+) -> list[list[int]]:
+    """Of each column the other columns that tell it, in their order.
+
+    All of them up to a limit; of more those whose ranks, or whose most frequent
+    levels' indicators, correlate most where both are observed.
+
+    Args:
+      values: `[n, c]` float64, read where observed only.
+      observed: `[n, c]` bool.
+      levels: see `fit_features`.
+      limit: the most columns that tell one.
+    """
+    n, count = values.shape
+    if count <= limit + 1:
+        every = range(count)
+        return [[k for k in every if k != j] for j in every]
+    some = np.linspace(0, n - 1, min(n, SCREENED)).astype(int)
+    parts, owner = [], []
+    for j in range(count):
+        seen, own = observed[some, j], values[some, j]
+        if levels[j]:
+            code = own[seen].astype(int)
+            often = np.argsort(-np.bincount(code, minlength=levels[j]))
+            columns = [own == k for k in often[:MAX_INDICATORS]]
+        else:
+            columns = [np.searchsorted(np.sort(own[seen]), own)]
+        for column in columns:
+            z = np.where(seen, column, 0).astype(np.float32)
+            z = np.where(seen, z - z.sum() / max(seen.sum(), 1), 0)
+            parts.append(z / (np.sqrt(np.sum(z * z)) or 1))
+            owner.append(j)
+    z, owner = np.stack(parts), np.array(owner)
+    seen = observed[some].T[owner].astype(np.float32)
+    size = np.sqrt((np.square(z) @ seen.T) * (seen @ np.square(z).T))
+    strength = np.abs(z @ z.T) / np.maximum(size, 1e-12)
+    starts = np.searchsorted(owner, np.arange(count))
+    strength = np.maximum.reduceat(strength, starts, axis=0)
+    strength = np.maximum.reduceat(strength, starts, axis=1)
+    np.fill_diagonal(strength, -1)
+    best = np.argsort(-strength, axis=1, kind="stable")[:, :limit]
+    return [sorted(row.tolist()) for row in best]
+
+
+def coordinates(x: np.ndarray, codes: np.ndarray, size: int) -> np.ndarray:
+    """Of each row `[r, q]` where its level lies, by what tells levels apart.
+
+    The leading directions of the levels' shrunken mean features, for trees
+    that split a category of very many levels.
+    """
+    scale = x.std(axis=0, dtype=np.float64)
+    z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
+    count = np.bincount(codes, minlength=size)
+    total = np.stack(
+        [np.bincount(codes, weights=part, minlength=size) for part in z.T]
+    )
+    means = (total / (count + PRIOR)).T
+    gram = (means * count[:, None]).T @ means
+    _, axes = np.linalg.eigh(gram)
+    return (means @ axes[:, ::-1][:, :COORDINATES])[codes]
 
 
 def _joined(parts: list[np.ndarray], rows: int) -> np.ndarray:

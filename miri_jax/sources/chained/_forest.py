@@ -11,6 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from miri_jax.sources.chained._features import coordinates
+
+
+# Levels beyond which trees are grown on coordinates of theirs.
+MAX_CLASSES = 32
+# Donors that `draw_pooled` takes one of.
+POOL = 40
+
 
 class Forest(NamedTuple):
     """Trees, their nodes one after the other.
@@ -40,7 +48,7 @@ def grow(
     x: np.ndarray,
     y: np.ndarray,
     *,
-    levels: bool,
+    levels: int,
     trees: int,
     leaf: int,
     share: float,
@@ -51,17 +59,20 @@ def grow(
     Args:
       x: `[r, p]` float32.
       y: `[r]` float64, what the donors are.
-      levels: whether y are ranks of levels.
+      levels: how many levels y are ranks of; 0 for numbers.
       trees: how many; a single one is grown on all rows, else each on a
         bootstrap sample of them.
       leaf: rows in a leaf at least.
       share: of the features that a split looks at.
       rng: chooses rows and seeds.
     """
-    kind = DecisionTreeClassifier if levels else DecisionTreeRegressor
-    aim = y
+    kind, aim = DecisionTreeRegressor, y
     if not levels:  # ranks, so that no far value decides the splits
         aim = np.searchsorted(np.sort(y), y, "left").astype(np.float64)
+    elif levels <= MAX_CLASSES:
+        kind = DecisionTreeClassifier
+    else:
+        aim = coordinates(x, y.astype(int), levels)
     grown = []
     for _ in range(trees):
         some = slice(None)
@@ -138,3 +149,32 @@ def draw_donors(
     leaf = leaves_of(forest, x, tree)
     inside = (place * forest.count[leaf]).astype(np.int64)
     return forest.donors[forest.first[leaf] + inside]
+
+
+def draw_pooled(
+    forest: Forest, x: np.ndarray, which: np.ndarray, place: np.ndarray
+) -> np.ndarray:
+    """A donor's value `[k]` for each row, of all trees together.
+
+    Each tree gives a few donors of the row's leaf, evenly spaced in rank, and
+    one of all of them is taken. The higher `place`, the higher is what is
+    drawn, whatever the tree: draws with other places spread out.
+
+    Args:
+      forest: the trees.
+      x: `[k, p]` float32.
+      which: `[k]` in [0, 1), chooses each tree's donors.
+      place: `[k]` in [0, 1), chooses among them, in their order.
+    """
+    trees = len(forest.roots)
+    each = max(POOL // trees, 1)
+    found = np.empty((len(x), trees, each))
+    for tree in range(trees):
+        leaf = leaves_of(forest, x, np.full(len(x), tree))
+        shift = np.mod(which + tree / trees, 1.0)
+        inside = (np.arange(each) + shift[:, None]) / each
+        inside = (inside * forest.count[leaf][:, None]).astype(np.int64)
+        found[:, tree] = forest.donors[forest.first[leaf][:, None] + inside]
+    found = np.sort(found.reshape(len(x), -1), axis=1)
+    chosen = (place * found.shape[1]).astype(np.int64)
+    return found[np.arange(len(x)), chosen]

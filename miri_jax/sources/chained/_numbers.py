@@ -27,6 +27,19 @@ def uniform(seeds: np.ndarray, *place: int) -> np.ndarray:
     return (words >> np.uint64(11)) * 2.0**-53
 
 
+def stratified(
+    seeds: np.ndarray, index: int, count: int, *place: int
+) -> np.ndarray:
+    """Of `count` draws the one numbered `index`: `uniform`, spread over them.
+
+    With the same seeds the draws fall one each into the slices [i, i + 1) /
+    count, see `core.rows.normal_noise`.
+    """
+    order = [uniform(seeds, *place, 0, k) for k in range(count)]
+    rank = sum((one < order[index]).astype(np.int64) for one in order)
+    return (rank + uniform(seeds, *place, 1, index)) / count
+
+
 def seeds_of(noise: np.ndarray) -> np.ndarray:
     """A seed uint64 `[n]` for each row of noise `[n, d]` float32."""
     bits = np.ascontiguousarray(noise, np.float32).view(np.uint32)

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.special import ndtr
 
 from miri_jax.sources._source import Source
 from miri_jax.sources.chained._blob import pack, unpack
 from miri_jax.sources.chained._chains import (
     Kept,
     Plan,
-    Table,
     choose,
     draw_rows,
     first_fillings,
@@ -20,18 +20,26 @@ from miri_jax.sources.chained._chains import (
     sweep_all,
     to_plain_all,
 )
-from miri_jax.sources.chained._conditional import Growth
-from miri_jax.sources.chained._numbers import mixed, seeds_of, uniform
+from miri_jax.sources.chained._conditional import Growth, Table
+from miri_jax.sources.chained._features import screened
+from miri_jax.sources.chained._numbers import (
+    mixed,
+    seeds_of,
+    stratified,
+    uniform,
+)
 from miri_jax.types import Array, Layout, Masked, PyTree
 
 # A number in place of a column's, for what a row draws besides its cells.
-OF_ROW = 2**32 - 1
+OF_ROW, OF_SCORE, OF_PLACE = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
+# Columns that tell one at most.
+MAX_OTHERS = 40
 PLAN = Plan(
     chains=5,
     sweeps=5,
     full=2,
-    growth=Growth(trees=5, leaf=3, share=1.0),
+    growth=Growth(trees=None, leaf=5, share=1.0),
     early=Growth(trees=1, leaf=5, share=1.0),
     max_rows=8192,
     bootstrap=False,
@@ -43,6 +51,10 @@ class Numbers(NamedTuple):
 
     levels: tuple[int, ...]
     units: tuple[float, ...]
+
+    def owners(self, width: int) -> np.ndarray:
+        """See `types.Layout`."""
+        return np.arange(width)
 
     def observed(self, m: np.ndarray) -> np.ndarray:
         """See `types.Layout`."""
@@ -69,12 +81,14 @@ class Chains(NamedTuple):
     Attributes:
       sweeps: how many are done.
       filled: of each chain its table `[n, c]` float64.
+      others: of each column those that tell it, see `screened`.
       ridge: `[c]` bool, see `choose`.
       kept: what draws need; its conditionals are those of the last sweep.
     """
 
     sweeps: int
     filled: list[np.ndarray]
+    others: list[list[int]]
     ridge: np.ndarray
     kept: Kept
 
@@ -99,34 +113,51 @@ def words_of(key: Array) -> tuple[int, ...]:
 
 def begin(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
     """The chains before their first sweep."""
-    filled, first = first_fillings(table, plan, words)
+    others = screened(
+        table.values, table.observed, table.layout.levels, MAX_OTHERS
+    )
+    filled, first = first_fillings(table, others, plan, words)
     ridge = np.zeros(table.values.shape[1], bool)
     order = order_of(table.observed)
-    return Chains(0, filled, ridge, Kept(order, support_of(table), (), first))
+    kept = Kept(order, support_of(table), (), first)
+    return Chains(0, filled, others, ridge, kept)
 
 
 def advance(
     chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
 ) -> Chains:
     """The chains after one sweep more."""
-    sweeps, filled, ridge, kept = chains
+    sweeps, filled, others, ridge, kept = chains
     if not sweeps:
-        ridge = choose(table, filled[0], plan, words)
-    filled, by = sweep_all(table, filled, ridge, plan, sweeps, words)
+        ridge = choose(table, filled[0], others, plan, words)
+    filled, by = sweep_all(
+        table, filled, others, ridge, plan, sweeps, words
+    )
     kept = kept._replace(chains=by if sweeps == plan.sweeps - 1 else ())
-    return Chains(sweeps + 1, filled, ridge, kept)
+    return Chains(sweeps + 1, filled, others, ridge, kept)
 
 
 def to_rows(table: Table, values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Filled columns `[k, c]` as imputers see them, `[k, d]` float32."""
-    place = np.stack(
-        [
-            uniform(seeds, j, 2**31)
-            for j in range(values.shape[1])
-        ],
-        axis=1,
-    )
+    columns = range(values.shape[1])
+    place = np.stack([uniform(seeds, OF_SCORE, j) for j in columns], axis=1)
     return table.layout.pack(values, np.clip(place, 1e-6, 1 - 1e-6))
+
+
+def places_of(
+    table: Table, seeds: np.ndarray, index: int = 0, count: int = 1
+) -> np.ndarray:
+    """`[k, c]` in [0, 1): the places of one of a set of draws, spread out.
+
+    Args:
+      table: the rows.
+      seeds: `[k]`, the same for all draws of the set.
+      index: which draw.
+      count: how many there are.
+    """
+    columns = range(table.values.shape[1])
+    found = [stratified(seeds, index, count, OF_PLACE, j) for j in columns]
+    return np.stack(found, axis=1)
 
 
 def drawn(
@@ -135,6 +166,7 @@ def drawn(
     seeds: np.ndarray,
     chain: np.ndarray,
     sweeps: int,
+    place: np.ndarray,
 ) -> np.ndarray:
     """Rows `[k, d]` float32 drawn by kept chains, see `draw_rows`."""
     values = draw_rows(
@@ -145,6 +177,7 @@ def drawn(
         seeds,
         chain,
         sweeps,
+        place,
     )
     return to_rows(table, values, seeds)
 
@@ -193,7 +226,8 @@ def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
             x = to_rows(table, chains.filled[0], seeds)
         else:
             chain = np.zeros(len(seeds), np.int64)
-            x = drawn(chains.kept, everything, seeds, chain, plan.sweeps)
+            place = places_of(everything, seeds)
+            x = drawn(chains.kept, everything, seeds, chain, plan.sweeps, place)
         start = pack_chains(chains._replace(filled=[]))
         return start, x.reshape(data.x.shape)
 
@@ -204,7 +238,11 @@ def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
         seeds = seeds_of(noise)
         chain = uniform(seeds, OF_ROW, 0) * len(kept.chains)
         table = table_of(Masked(x, m), layout)
-        found = drawn(kept, table, seeds, chain.astype(int), plan.sweeps)
+        # Where noise is spread out over draws, so are the donors.
+        place = ndtr(table.layout.observed(noise.reshape(len(x), -1)))
+        place = np.clip(place, 0, 1 - 1e-9)
+        chain = chain.astype(int)
+        found = drawn(kept, table, seeds, chain, plan.sweeps, place)
         return found.reshape(x.shape), None
 
     return Source(fit, draw, near=True, host=True, like=np.dtype(np.uint8))

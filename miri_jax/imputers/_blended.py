@@ -1,0 +1,243 @@
+"""A flow where it helps, chained equations elsewhere: `miri` on tables.
+
+The flow is fitted first, from the conditional Gaussian. Then a trial on the
+observed cells that it has not seen says which columns it draws better than
+chained equations, see `_blend`. A draw is one of the flow, of which the other
+columns are drawn again by the chains, given its own.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from miri_jax.core.flow import merge
+from miri_jax.core.parallel import to_host
+from miri_jax.core.rows import padded, spaced
+from miri_jax.imputers._blend import Trial, compare
+from miri_jax.sources.chained import (
+    Plan,
+    advance,
+    begin,
+    drawn,
+    layout_for,
+    pack_chains,
+    places_of,
+    seeds_of_rows,
+    table_of,
+    unpack_chains,
+    words_of,
+)
+from miri_jax.types import Array, Draw, Imputer, Info, Layout, Masked
+
+# Rows that a trial draws, and how often.
+TRIAL_ROWS, TRIES = 4096, 5
+# Sweeps of a trial's single chain.
+TRIAL_SWEEPS = 3
+
+
+class BlendedState(NamedTuple):
+    """See `types.State`.
+
+    Attributes:
+      iteration: int32 scalar, iterations of the flow, and one more at the end.
+      x: `[n, *dims]`, the filled table.
+      done: bool scalar, whether the fit is complete.
+      flow: state of the flow's imputer.
+      chains: uint8, see `sources.chained.pack_chains`; empty where the flow
+        draws all columns, and before the end.
+      gain: `[c]` float32 and
+      by_flow: `[c]` bool, see `_blend.Trial`.
+    """
+
+    iteration: Array
+    x: Array
+    done: Array
+    flow: Any
+    chains: Array
+    gain: Array
+    by_flow: Array
+
+
+class Blend(NamedTuple):
+    """What is blended.
+
+    Attributes:
+      flow: the imputer of a flow, whose state has `held_out`.
+      plan: of the chains.
+      layout: of the table.
+    """
+
+    flow: Imputer
+    plan: Plan
+    layout: Layout | None
+
+
+def blended(
+    flow: Imputer, plan: Plan, layout: Layout | None = None
+) -> Imputer:
+    """The imputer that draws each column by the better of two.
+
+    Args:
+      flow: the imputer of a flow, whose state has `held_out`.
+      plan: of the chains.
+      layout: of the table; None for numbers alone.
+    """
+    blend = Blend(flow, plan, layout)
+    slowed = None
+    if flow.slowed is not None:
+        slowed = lambda scale: blended(flow.slowed(scale), plan, layout)
+    return Imputer(
+        init=partial(_init, blend),
+        step=partial(_step, blend),
+        impute=partial(_impute, blend),
+        num_iterations=flow.num_iterations + 1,
+        slowed=slowed,
+        host=True,
+        like=partial(_like, blend),
+    )
+
+
+def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
+    flow = blend.flow.init(key, data)
+    width = _width(blend, data)
+    return BlendedState(
+        jnp.int32(0),
+        flow.x,
+        jnp.bool_(False),
+        flow,
+        jnp.zeros(0, jnp.uint8),
+        jnp.zeros(width, jnp.float32),
+        jnp.ones(width, bool),
+    )
+
+
+def _like(blend: Blend, data: Masked) -> BlendedState:
+    shape = jax.eval_shape(partial(_init, blend), jax.random.key(0), data)
+    return shape._replace(chains=np.dtype(np.uint8))
+
+
+def _width(blend: Blend, data: Masked) -> int:
+    flat = int(np.prod(data.x.shape[1:]))
+    return len(layout_for(blend.layout, flat).levels)
+
+
+def _step(
+    blend: Blend, key: Array, state: BlendedState, data: Masked
+) -> tuple[BlendedState, Info]:
+    """A step of the flow; once it is fitted, the trial and the chains."""
+    flow = state.flow
+    if not (flow.done or flow.iteration >= blend.flow.num_iterations):
+        # The table is in both states, and a step gives its buffers away.
+        flow, info = blend.flow.step(key, flow, data)
+        return state._replace(
+            iteration=flow.iteration, x=jnp.array(flow.x), flow=flow
+        ), info
+    trial = _trial(blend, key, flow, data)
+    state = state._replace(
+        iteration=state.iteration + 1,
+        done=jnp.bool_(True),
+        gain=jnp.asarray(trial.gain, jnp.float32),
+        by_flow=jnp.asarray(trial.by_flow),
+    )
+    if not trial.by_flow.all():
+        table, words = table_of(data, blend.layout), words_of(key)
+        chains = begin(table, blend.plan, words)
+        for _ in range(blend.plan.sweeps):
+            chains = advance(chains, table, blend.plan, words)
+        packed = pack_chains(chains._replace(filled=[]))
+        state = state._replace(chains=jnp.asarray(packed))
+    x = _impute(blend, jax.random.fold_in(key, 1), state, data)
+    share = np.mean(trial.by_flow, dtype=np.float32)
+    return state._replace(x=jnp.asarray(x)), {"by_flow": share}
+
+
+def _trial(blend: Blend, key: Array, flow: Any, data: Masked) -> Trial:
+    """Fills observed cells that the flow has not seen, both ways."""
+    x, m = (to_host(part).reshape(len(data.x), -1) for part in data)
+    targets = to_host(flow.held_out.targets).reshape(m.shape)
+    layout = layout_for(blend.layout, m.shape[1])
+    held = layout.observed(m) & ~layout.observed(targets)
+    rest = Masked(np.where(targets, x, 0), targets)
+    some = np.flatnonzero(held.any(axis=1))
+    some = some[spaced(len(some), TRIAL_ROWS)] if some.size else some
+    if not some.size:
+        return Trial(np.zeros(held.shape[1]), np.ones(held.shape[1], bool))
+    asked = Masked(*(part[some] for part in rest))
+    shape = (len(some), *data.x.shape[1:])
+    shown = padded(Masked(*(jnp.asarray(p.reshape(shape)) for p in asked)))
+    keys = jax.random.split(key, TRIES)
+    by_flow = [
+        to_host(blend.flow.impute(one, flow, shown))[: len(some)]
+        for one in keys
+    ]
+    sweeps = min(TRIAL_SWEEPS, blend.plan.sweeps)
+    plan = blend.plan._replace(chains=1, sweeps=sweeps, full=1)
+    words, table = words_of(key), table_of(rest, blend.layout)
+    chains = begin(table, plan, words)
+    for _ in range(plan.sweeps):
+        chains = advance(chains, table, plan, words)
+    by_chain, part = [], table_of(asked, blend.layout)
+    for one in keys:
+        seeds = seeds_of_rows(words_of(one), *asked)
+        by_chain.append(
+            drawn(
+                chains.kept,
+                part,
+                seeds,
+                np.zeros(len(seeds), int),
+                plan.sweeps,
+                places_of(part, seeds),
+            )
+        )
+    unpack = lambda draws: np.stack(
+        [layout.unpack(one.reshape(len(some), -1)) for one in draws]
+    )
+    whole = table_of(Masked(x, m), blend.layout)
+    return compare(whole, held, some, unpack(by_chain), unpack(by_flow))
+
+
+def _impute(
+    blend: Blend,
+    key: Array,
+    state: BlendedState,
+    data: Masked,
+    draw: Draw | None = None,
+) -> Array:
+    """A draw of the flow, and of the chains given its columns."""
+    by_flow = np.asarray(state.by_flow)
+    if by_flow.all():
+        return blend.flow.impute(key, state.flow, data, draw)
+    x_obs, m = (to_host(part).reshape(len(data.x), -1) for part in data)
+    index, count = 0, 1
+    if draw is not None:
+        index, count = int(draw.index), draw.count if draw.spread else 1
+    words = words_of(key)
+    sets = seeds_of_rows((*words, 0), x_obs, m)
+    seeds = seeds_of_rows((*words, 1 + index), x_obs, m)
+    rows = np.flatnonzero(~m.all(axis=1))
+    x = np.array(x_obs)
+    if not rows.size:
+        return data.x
+    known = m
+    if by_flow.any():
+        filled = blend.flow.impute(key, state.flow, data, draw)
+        x = np.array(to_host(filled)).reshape(x.shape)
+        known = m | _entries(blend, by_flow, m.shape[1])
+    chains = unpack_chains(to_host(state.chains))
+    table = table_of(Masked(x[rows], known[rows]), blend.layout)
+    place = places_of(table, sets[rows], index if count > 1 else 0, count)
+    chain = np.full(len(rows), index % len(chains.kept.chains))
+    found = drawn(
+        chains.kept, table, seeds[rows], chain, blend.plan.sweeps, place
+    )
+    x[rows] = np.where(known[rows], x[rows], found)
+    return merge(data.x, jnp.asarray(x.reshape(data.x.shape)), data.m)
+
+
+def _entries(blend: Blend, columns: np.ndarray, width: int) -> np.ndarray:
+    """The entries `[d]` of some columns `[c]`."""
+    layout = layout_for(blend.layout, width)
+    return columns[layout.owners(width)]
