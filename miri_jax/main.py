@@ -8,9 +8,12 @@ run leaves is not: `--rerun=DIR/config.json` takes the place of `--config`.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from miri_jax.app.command_line import RUN_FLAGS, call, make_flag_parser
-from miri_jax.app.config import saved_config
-from miri_jax.app.run import run
+from miri_jax.app.command_line import (
+    RUN_FLAGS,
+    call,
+    make_flag_parser,
+    own_process,
+)
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -30,6 +33,10 @@ def main(argv: list[str]) -> None:
     del argv  # The parser has refused what is no flag.
 
     def command() -> None:
+        # Not above: what they load takes a second.
+        from miri_jax.app.config import saved_config
+        from miri_jax.app.run import run
+
         config = _CONFIG.value
         if _RERUN.value:
             config = saved_config(_RERUN.value)
@@ -41,4 +48,5 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     # Libraries log what is raised as well; here each error is one line.
     logging.set_verbosity(logging.FATAL)
-    app.run(main, flags_parser=make_flag_parser(_CONFIG, _WORKDIR, _RERUN))
+    with own_process():
+        app.run(main, flags_parser=make_flag_parser(_CONFIG, _WORKDIR, _RERUN))

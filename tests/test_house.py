@@ -13,7 +13,7 @@ PACKAGE = ROOT / "miri_jax"
 # From the ground up: a wing imports wings of lower storeys.
 STOREYS = (
     ("types", "exceptions"),
-    ("settings", "pooling"),
+    ("settings", "pooling", "endings"),
     ("core", "models", "metrics"),
     ("data", "sources", "runtime"),
     ("engine", "imputers", "report"),
@@ -58,6 +58,8 @@ def test_no_arrow_points_up(path):
     for name in _imports(path):
         parts = name.split(".")
         if parts[0] != "miri_jax" or here == "__init__":
+            continue
+        if parts[1] == "__version__":  # of the package itself
             continue
         there = parts[1]
         assert there in HEIGHT, f"{path} imports {name}"
@@ -160,3 +162,47 @@ def test_all_public_names_are_there():
         assert name in dir(miri_jax)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         miri_jax.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "answer"),
+    [
+        (["--help"], 0, "--draws"),
+        (["--version"], 0, "miri_jax "),
+        (["in.csv"], 2, "OUT"),
+        (["in.csv", "out.csv", "--draw", "5"], 2, "--draw"),
+        (["in.csv", "out.csv", "--draws", "0"], 1, "at least 1"),
+        (["in.csv", "out.txt"], 1, ".csv"),
+        (["in.csv", "out.csv", "--method", "man"], 1, "did you mean"),
+    ],
+)
+def test_what_needs_no_table_is_answered_before_libraries_load(
+    words, code, answer
+):
+    run = f"""
+from miri_jax.app import impute
+sys.argv = ["miri-impute", *{words!r}]
+sys.stdout = sys.stderr = io.StringIO()
+try:
+    impute.main()
+except SystemExit as stop:
+    assert stop.code in {(code, code or None)!r}, stop.code
+told, sys.stdout = sys.stderr.getvalue(), sys.__stdout__
+assert {answer!r} in told, told
+"""
+    loaded = _loaded("import io, sys" + run)
+    assert "argparse" in loaded
+    assert not loaded & {"jax", "numpy", "pandas", "matplotlib", "scipy"}
+
+
+def test_a_fill_loads_what_it_uses_only(tmp_path):
+    """No networks for a mean, and no checkpoints for a fit of a moment."""
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n,3\n4,\n2,1\n")
+    words = ["in.csv", "out.csv", "--method", "mean"]
+    loaded = _loaded(
+        f"import os; os.chdir({str(tmp_path)!r})\n"
+        f"sys.argv = ['miri-impute', *{words!r}]\n"
+        "from miri_jax.app import impute; impute.main()"
+    )
+    assert (tmp_path / "out.csv").exists()
+    assert not loaded & {"flax", "optax", "orbax"}

@@ -4,20 +4,21 @@ The library's errors name arguments and settings, for scripts too; a command
 adds how they are given to it, from its table of flags.
 """
 
+import contextlib
+import gc
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from miri_jax.app.config import path_of
-from miri_jax.data.columns import KINDS
 from miri_jax.exceptions import ConfigError, MiriError
 from miri_jax.runtime import interrupt
 from miri_jax.settings import did_you_mean
 
+# Kinds of columns that a flag gives; an ordinal one is given by its order.
+KIND_FLAGS = ("real", "integer", "datetime", "boolean", "categorical", "id")
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
     "workdir": "--workdir",
@@ -28,7 +29,7 @@ RUN_FLAGS = {
         name: f"--config.data.{name}"
         for name in (
             *("path", "na_values", "empty_value", "folder", "images", "rate"),
-            *(kind for kind in KINDS if kind != "ordinal"),
+            *KIND_FLAGS,
         )
     },
 }
@@ -62,6 +63,8 @@ def make_flag_parser(
 
 def _with_paths(argv: list[str]) -> list[str]:
     """The command line with files in the place of configs' names."""
+    from miri_jax.app.config import path_of
+
     found, value_next = [], False
     for word in argv:
         name, equals, value = word.partition("=")
@@ -74,6 +77,25 @@ def _with_paths(argv: list[str]) -> list[str]:
     return found
 
 
+@contextlib.contextmanager
+def own_process() -> Iterator[None]:
+    """A process that is for one command, to be entered before JAX is loaded.
+
+    Compiled programs are kept between runs, also the small ones: a run has a
+    dozen. And garbage is seldom collected, as that walks all that is loaded,
+    many times while libraries load and once more at the end: a second together.
+    """
+    home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    kept = os.path.join(home, "miri_jax")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", kept)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    gc.set_threshold(100_000, 10, 10)
+    try:
+        yield
+    finally:
+        gc.freeze()
+
+
 def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
     """Runs a command; exits with 1 and one line on an error of the user's.
 
@@ -81,7 +103,6 @@ def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
       command: what to run.
       flags_of: how the command is given what `MiriError.about` may name.
     """
-    use_compilation_cache()
     interrupt.install()
     try:
         command()
@@ -92,17 +113,6 @@ def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
     except interrupt.Stopped as stopped:
         print(f"\nstopped; {stopped.remains}", file=sys.stderr)
         sys.exit(stopped.status)
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs between runs, so that a second starts at once."""
-    if not jax.config.jax_compilation_cache_dir:
-        home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-        jax.config.update(
-            "jax_compilation_cache_dir", os.path.join(home, "miri_jax")
-        )
-    # A run has dozens of small programs; together they take seconds.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def fail(error: object, status: int = 1) -> None:

@@ -2,14 +2,13 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ml_collections import ConfigDict, config_dict
 
 from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.models import network_settings
 from miri_jax.settings import did_you_mean, hints, kinds
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -40,15 +39,20 @@ _IMAGE_FITS = {
 }
 
 
-def base_config() -> ConfigDict:
+def base_config(method: str = "") -> ConfigDict:
     """A config without data.
 
     `imputer` holds every setting that any method's factory takes, `model` those
     of the velocity network. None means the method's own default.
+
+    Args:
+      method: leave out what only other methods take, which are not loaded
+        then; "" for all settings.
     """
+    found = _settings_of([method] if method else IMPUTERS)
     return ConfigDict(
         {
-            "method": "miri",
+            "method": method or "miri",
             "seed": 0,
             "draws": 1,
             # Devices that a CPU is taken for, each with one core.
@@ -64,11 +68,10 @@ def base_config() -> ConfigDict:
             # Outer iterations between two lines with MMD and MI; 0 for the
             # first and the last line only.
             "eval_every": 1,
-            "imputer": _imputer_settings(),
-            "model": _placeholders(
-                {k: kinds(hint) for k, hint in network_settings().items()}
-            ),
-            "checkpoint": {"every_seconds": 10.0, "keep": 3},
+            "imputer": _placeholders(found),
+            "model": _model_settings() if "model" in found else {},
+            # Between two checkpoints; whether there is one at the end too.
+            "checkpoint": {"every_seconds": 10.0, "keep": 3, "at_end": True},
             # How often a fit that turns non-finite goes back to its last
             # checkpoint with a smaller learning rate.
             "retries": 3,
@@ -131,9 +134,13 @@ def saved_config(path: str) -> ConfigDict:
     return ConfigDict(content)
 
 
-def table_config() -> ConfigDict:
-    """A config for a CSV, TSV, Parquet or Feather file with gaps."""
-    config = base_config()
+def table_config(method: str = "") -> ConfigDict:
+    """A config for a CSV, TSV, Parquet or Feather file with gaps.
+
+    Args:
+      method: see `base_config`.
+    """
+    config = base_config(method)
     config.eval_every = 0
     config.data = {
         "source": "table",
@@ -215,17 +222,26 @@ def check_arg(arg: str, known: tuple[str, ...]) -> None:
         raise ConfigError(f"no argument {arg!r}; known: {', '.join(known)}")
 
 
-def _imputer_settings() -> ConfigDict:
+def _settings_of(methods: Iterable[str]) -> dict[str, tuple[type, ...]]:
+    """What the factories of methods take, and of which types it may be."""
     # Methods may take a setting by one name with several types.
     found: dict[str, tuple[type, ...]] = {}
-    for method in IMPUTERS:
+    for method in methods:
         try:
             factory = IMPUTERS[method]
         except ConfigError:  # It is told to those who ask for that method.
             continue
         for name, hint in hints(factory).items():
             found[name] = found.get(name, ()) + kinds(hint)
-    return _placeholders(found)
+    return found
+
+
+def _model_settings() -> ConfigDict:
+    from miri_jax.models import network_settings
+
+    return _placeholders(
+        {name: kinds(hint) for name, hint in network_settings().items()}
+    )
 
 
 def _placeholders(found: Mapping[str, tuple[type, ...]]) -> ConfigDict:

@@ -11,12 +11,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from miri_jax import engine, report
+from miri_jax import engine
 from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
-from miri_jax.data.readers import ending_of
-from miri_jax.data.writers import numbered
+from miri_jax.endings import ending_of, refuse_itself
 from miri_jax.exceptions import ConfigError, DivergedError
 from miri_jax.imputers import make_imputer
 from miri_jax.runtime import processes, provenance
@@ -108,7 +107,9 @@ def _run(
         f" on {jax.devices()[0].device_kind}"
     )
     keys = engine.seed_keys(config.seed)
-    key_trace, key_score = jax.random.split(keys.measure)
+    key_trace, key_score = (
+        jax.random.fold_in(keys.measure, k) for k in range(2)
+    )
     if dataset.m.all():
         say("nothing is missing: the table is returned as it is")
         filled = _Filled(None, [dataset.values] * config.draws, [], [])
@@ -213,6 +214,9 @@ def _leave(
     compiled: Compilations,
 ) -> None:
     """Writes results, report and summary."""
+    # Not above: its pictures take half a second to load.
+    from miri_jax import report
+
     with clock("write"):
         results = dataset.save(
             filled.draws, folder, config.get("output"), write_atomically
@@ -287,12 +291,7 @@ def check_output(output: str, config: ConfigDict) -> None:
     parent = pathlib.Path(output).absolute().parent
     if not parent.is_dir():
         raise ConfigError(f"output {output}: there is no folder {parent}")
-    read = pathlib.Path(config.data.path or "").absolute()
-    written = [output, *numbered(output, config.draws)]
-    if read in [pathlib.Path(p).absolute() for p in written]:
-        raise ConfigError(
-            f"output {output} is the table itself; choose another name"
-        )
+    refuse_itself(config.data.path or "", output, config.draws)
 
 
 def _summary(

@@ -120,7 +120,8 @@ class RunWatch(Watch):
         limit = self._config.checkpoint.every_seconds
         due = time.monotonic() - self._saved_at >= limit
         stop = processes.any_of(interrupt.requested())
-        if last or stop or processes.first_of(due):
+        at_end = last and self._config.checkpoint.at_end
+        if at_end or stop or processes.first_of(due):
             save(self._store, now)
             self._saved, self._saved_at = now.step, time.monotonic()
         if stop:
@@ -205,7 +206,7 @@ def load(store: CheckpointStore, like: Any, rows: int) -> Snapshot | None:
       like: shapes and dtypes of the imputer's state.
       rows: of the table, see `CheckpointStore.load_latest`.
     """
-    saved_as = {"state": like, "learning_rate_scale": jnp.float32(1)}
+    saved_as = {"state": like, "learning_rate_scale": np.float32(1)}
     step, found, damaged = store.load_latest(saved_as, rows=rows)
     for note in damaged:
         say(note)

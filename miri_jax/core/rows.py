@@ -241,10 +241,8 @@ def padded(data: Masked) -> Masked:
         return data
     behind = ((0, rest), (0, 0))
     x, m = (np.asarray(part) for part in data)
-    return Masked(
-        jnp.asarray(np.pad(x, behind)),
-        jnp.asarray(np.pad(m, behind, constant_values=True)),
-    )
+    m = np.pad(m, behind, constant_values=True)
+    return Masked(*jax.device_put((np.pad(x, behind), m)))
 
 
 def padded_rows(n: int) -> int:

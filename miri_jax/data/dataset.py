@@ -19,7 +19,8 @@ from miri_jax.data.layout import layout_of
 from miri_jax.data.columns import Column, limits
 from miri_jax.data.tables import Table, settle_table
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
-from miri_jax.data.writers import numbered, write_table
+from miri_jax.data.writers import write_table
+from miri_jax.endings import numbered
 from miri_jax.exceptions import DataError
 from miri_jax.metrics import (
     errors,
@@ -158,7 +159,7 @@ class _AnyTable:
         by themselves, which no imputation can change.
         """
         first, m = draws[0], self.m
-        key_first, key_floor = jax.random.split(key)
+        key_first, key_floor = (jax.random.fold_in(key, k) for k in range(2))
         mi = estimate_mutual_information(key_first, first, m)
         rate = m.mean(axis=0)
         found = {

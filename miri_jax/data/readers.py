@@ -16,11 +16,10 @@ from miri_jax.data.cells import is_number
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.columns import by_column
 from miri_jax.data.tables import Table, make_table, missing_cells
+from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
 
 NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
 # Rows of a text file that are read and written at a time.
 CHUNK = 100_000
 # What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
@@ -85,7 +84,7 @@ def read_table(
     orders: Mapping[str, Sequence[Any]] | None = None,
     empty_value: float | None = None,
 ) -> Table:
-    """Reads a table from a file by its ending, one of `ENDINGS`.
+    """Reads a table from a file by its ending, see `endings`.
 
     CSV and TSV have a header. Of their columns, numbers are those whose
     observed cells all are, but text where one has a leading zero; times those
@@ -137,20 +136,6 @@ def read_table(
         **settings,
     )
     return table._replace(ending=ending)
-
-
-def ending_of(path: str) -> str:
-    """The ending of a table's file, without .gz.
-
-    Raises:
-      DataError: if `ENDINGS` lacks it.
-    """
-    suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    ending = suffixes[-2 if packed else -1] if len(suffixes) > packed else ""
-    if ending + ".gz" * packed not in ENDINGS:
-        raise DataError(f"{path} does not end in {', '.join(ENDINGS)}")
-    return ending
 
 
 def _parse(

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from miri_jax.types import Masked
@@ -55,7 +55,19 @@ def _moments(observed: np.ndarray) -> tuple[float, float, float]:
 
 
 def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
-    """The table as imputers take it: float32, standardised, 0 in the gaps."""
+    """The table as imputers take it, on the device, see `scaled`."""
+    # `jnp.asarray` would be a program for each shape.
+    return Masked(*jax.device_put((scaled(values, m, scaler), m)))
+
+
+def scaled(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> np.ndarray:
+    """`[n, d]` float32: the values standardised, 0 in the gaps.
+
+    Args:
+      values: `[n, d]` float64, finite where observed.
+      m: `[n, d]` bool, True = observed.
+      scaler: of the columns.
+    """
     z = np.where(m, values, 0.0)
     with np.errstate(over="ignore"):
         z -= scaler.mean
@@ -65,7 +77,7 @@ def standardise(values: np.ndarray, m: np.ndarray, scaler: Scaler) -> Masked:
     z /= scaler.deviation
     z[far] = (values[far] / 2 - mean) / deviation
     z[~m] = 0
-    return Masked(jnp.asarray(z.astype(np.float32)), jnp.asarray(m))
+    return z.astype(np.float32)
 
 
 def restore(

@@ -9,12 +9,12 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from miri_jax.data import readers
-from miri_jax.data.readers import ENDINGS, SEPARATORS, ending_of
 from miri_jax.data.tables import Table, fill_table
+from miri_jax.endings import SEPARATORS, ending_of
 
 
 def write_table(path: str, table: Table, values: np.ndarray) -> None:
-    """Writes `fill_table` by the name's ending, one of `readers.ENDINGS`.
+    """Writes `fill_table` by the name's ending, one of `endings.ENDINGS`.
 
     A file with types has those of the file that was read; of a text file
     numbers and times become such.
@@ -78,18 +78,3 @@ def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
             made = pa.array(filled[field.name])
             schema = schema.set(k, field.with_type(made.type))
     return pa.Table.from_pandas(filled, schema)
-
-
-def numbered(path: str, count: int) -> list[str]:
-    """`count` names of files: the path itself, or NAME_1.ENDING and so on."""
-    if count == 1:
-        return [path]
-    stem = stem_of(path)
-    ending = path[len(stem) :]
-    return [f"{stem}_{k + 1}{ending}" for k in range(count)]
-
-
-def stem_of(path: str) -> str:
-    """The path of a table's file without its ending."""
-    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
-    return path[: -len(ending)]

@@ -93,11 +93,7 @@ def draws(
         )
     fixed = not imputer.redraws and is_of_fit(state, data)
     asked, n = padded(data), len(data.x)
-    key_first, key_again = jax.random.split(key)
-    keys = [key_first] * count
-    if not spread_out:
-        later = [jax.random.fold_in(key_first, k) for k in range(1, count)]
-        keys = [key_first, *later]
+    key_first, key_again = (jax.random.fold_in(key, k) for k in range(2))
     for k in range(count):
         which = None
         if count > 1:
@@ -106,7 +102,7 @@ def draws(
             x = to_host(state.x)
         else:
             # The same key on purpose: the draws of a set share its noise.
-            one = jax.random.clone(keys[k])
+            one = jax.random.fold_in(key_first, 0 if spread_out else k)
             x = to_host(imputer.impute(one, state, asked, which))
         again = jax.random.fold_in(key_again, k)
         if bounds is not None:
@@ -216,4 +212,4 @@ def _asked(x: np.ndarray, gaps: np.ndarray, size: int) -> Masked:
     """Rows with gaps, and rows without behind them up to `size`."""
     behind = ((0, size - len(x)), *((0, 0),) * (x.ndim - 1))
     parts = np.pad(np.where(gaps, 0, x), behind), ~np.pad(gaps, behind)
-    return Masked(*(spread(jnp.asarray(part), size) for part in parts))
+    return Masked(*(spread(jax.device_put(part), size) for part in parts))

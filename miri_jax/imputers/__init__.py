@@ -1,12 +1,15 @@
 """The registry of imputation methods: one file a method, one entry here."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._registry import Factory, Methods
 from miri_jax.settings import check, did_you_mean, refuse_unclear
-from miri_jax.types import Imputer, Layout
+
+# For hints only: the names of methods are asked for before JAX is loaded.
+if TYPE_CHECKING:
+    from miri_jax.types import Imputer, Layout
 
 # From names to factories; those of other packages come in by entry points of
 # the group `miri_jax.imputers`, and by `register`.
@@ -54,9 +57,22 @@ def register(name: str, factory: Factory) -> None:
     IMPUTERS[name] = factory
 
 
+def check_method(name: str) -> None:
+    """Refuses a name that no method has, without loading one.
+
+    Raises:
+      ConfigError: naming those that are known.
+    """
+    if name not in IMPUTERS:
+        raise ConfigError(
+            f"no method {name!r}{did_you_mean(name, IMPUTERS)} (known:"
+            f" {', '.join(IMPUTERS)})"
+        )
+
+
 def make_imputer(
-    name: str, *, layout: Layout | None = None, **settings: Any
-) -> Imputer:
+    name: str, *, layout: "Layout | None" = None, **settings: Any
+) -> "Imputer":
     """Builds a registered method.
 
     Args:
@@ -70,11 +86,7 @@ def make_imputer(
       ConfigError: if the method, or a setting of it, does not exist, or its
         value is of another type or outside its range.
     """
-    if name not in IMPUTERS:
-        raise ConfigError(
-            f"no method {name!r}{did_you_mean(name, IMPUTERS)} (known:"
-            f" {', '.join(IMPUTERS)})"
-        )
+    check_method(name)
     factory = IMPUTERS[name]
     check(factory, settings, f"method {name!r}")
     known = inspect.signature(factory).parameters
@@ -90,4 +102,4 @@ def make_imputer(
     )
 
 
-__all__ = ["IMPUTERS", "make_imputer", "register"]
+__all__ = ["IMPUTERS", "check_method", "make_imputer", "register"]

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from miri_jax.exceptions import ConfigError, first_line
 from miri_jax.settings import refuse_unclear
-from miri_jax.types import Imputer
+
+if TYPE_CHECKING:
+    from miri_jax.types import Imputer
 
 # The entry points by which other packages name their methods.
 GROUP = "miri_jax.imputers"
 
 # Takes keyword settings with type hints, see `settings.check`.
-Factory = Callable[..., Imputer]
+Factory = Callable[..., "Imputer"]
 
 
 class Methods(MutableMapping[str, Factory]):

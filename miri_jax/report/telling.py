@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miri_jax.data import FileTable
-from miri_jax.data.transforms import standardise
+from miri_jax.data.transforms import scaled
 from miri_jax.report.facts import MAX_COLUMNS, View, sample_rows, with_gaps
 
 # Rows of each class, cells of a class below which no model is fitted, folds,
@@ -104,7 +104,7 @@ def _predict_column(
     rows, fold = _balanced_rows(view.missing)
     y, m = view.missing[rows], dataset.m[rows]
     before, after = (
-        np.asarray(standardise(x[rows], seen, dataset.scaler).x)
+        scaled(x[rows], seen, dataset.scaler)
         for x, seen in ((dataset.values, m), (filled, m | True))
     )
     gaps = np.delete(missing[rows], j, axis=1)

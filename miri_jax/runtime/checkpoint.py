@@ -6,13 +6,13 @@ a digest of all bytes goes along, so that a file that was cut or altered later
 is noticed, and the checkpoint before it is used.
 """
 
+import functools
 import hashlib
 import pathlib
 from typing import Any
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from miri_jax.core.parallel import sharding, to_host
 from miri_jax.exceptions import WorkdirError, first_line
@@ -25,18 +25,25 @@ class CheckpointStore:
     """The checkpoints of one run, the last few kept."""
 
     def __init__(self, directory: str | pathlib.Path, *, keep: int = 3) -> None:
-        """Opens the folder, creating it where it is not there.
+        """Of a folder, which is made where it is not there.
 
         Args:
           directory: the folder.
           keep: how many of the last checkpoints are kept.
         """
         self._directory = pathlib.Path(directory).absolute()
-        self._failed = False
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._keep, self._failed = keep, False
+
+    @functools.cached_property
+    def _checkpointer(self) -> Any:
+        """Orbax's, which takes half a second to load, once it is needed."""
+        from orbax.checkpoint import v1 as ocp
+
         policies = ocp.training.preservation_policies
-        self._checkpointer = ocp.training.Checkpointer(
+        return ocp.training.Checkpointer(
             self._directory,
-            preservation_policy=policies.LatestN(keep),
+            preservation_policy=policies.LatestN(self._keep),
             cleanup_tmp_directories=True,
         )
 
@@ -83,6 +90,8 @@ class CheckpointStore:
             last whole one holds another state than `like`.
         """
         notes: list[str] = []
+        if not any(self._directory.iterdir()):
+            return 0, None, notes
         steps = sorted(c.step for c in self._checkpointer.checkpoints)
         for step in reversed(steps):
             try:
@@ -111,7 +120,8 @@ class CheckpointStore:
 
     def close(self) -> None:
         """Lets go of the folder."""
-        if not self._failed:  # Else it would raise the same error again.
+        # After a failure it would raise the same error again.
+        if "_checkpointer" in vars(self) and not self._failed:
             self._checkpointer.close()
 
     def _load(self, step: int, like: PyTree, rows: int) -> PyTree:

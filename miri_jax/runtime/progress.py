@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import tensorboardX
 import tqdm
 
 from miri_jax.runtime import processes
@@ -41,6 +40,9 @@ class MetricsWriter:
         text = "".join(json.dumps(row) + "\n" for row in kept)
         write_atomically(self._path, lambda p: pathlib.Path(p).write_text(text))
         self._file = open(self._path, "a")
+        # Not above: another 0.1 s that no other command need wait for.
+        import tensorboardX
+
         self._events = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=first_step + 1
         )

@@ -9,6 +9,7 @@ import pytest
 from miri_jax.app import command_line, impute
 from miri_jax.app.command_line import RUN_FLAGS, call
 from miri_jax.app.config import image_config, table_config
+from miri_jax.data.columns import KINDS
 from miri_jax.exceptions import DataError, DivergedError
 from tests.command import ROOT
 
@@ -64,7 +65,6 @@ def _has(config, path):
 def test_a_command_adds_its_flags(monkeypatch, capsys, flags_of, end):
     # What a process of its own is prepared by.
     monkeypatch.setattr(command_line.interrupt, "install", lambda: None)
-    monkeypatch.setattr(command_line, "use_compilation_cache", lambda: None)
 
     def command():
         raise DataError(
@@ -82,3 +82,7 @@ def test_what_a_remedy_is_about_outlives_a_copy():
     error = DivergedError("too far", about=("learning_rate",))
     for copied in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert str(copied) == "too far" and copied.about == error.about
+
+
+def test_each_kind_of_column_but_the_ordinal_has_a_flag():
+    assert {*command_line.KIND_FLAGS, "ordinal"} == {*KINDS}

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from miri_jax.app import impute, streaming
+from miri_jax.app import filling, impute, streaming
 from miri_jax.data import readers
 from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
@@ -121,7 +121,7 @@ def test_settings_take_names_of_columns_and_none(table):
             *("--set", "imputer.num_steps=None", "--set", "seed=3"),
         ]
     )
-    config = impute.make_config(given)
+    config = filling.make_config(given)
     assert config.data.categorical == ("age", "sex") and config.seed == 3
     assert config.imputer.num_steps is None
 

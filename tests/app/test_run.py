@@ -72,6 +72,22 @@ def test_each_iteration_is_a_line(toy_run):
     assert all("loss" in line for line in lines[1:])
 
 
+def test_a_short_fit_need_not_be_saved_and_is_done_again(toy_run, tmp_path):
+    _, config, state = toy_run
+    config = config.copy_and_resolve_references()
+    config.draws = 1
+    config.checkpoint.at_end, config.checkpoint.every_seconds = False, 1e6
+    for _ in range(2):
+        found = run.run(config, str(tmp_path))
+        assert not list((tmp_path / "checkpoints").iterdir())
+        np.testing.assert_array_equal(found.x, state.x)
+        assert [line["iteration"] for line in _lines(tmp_path)] == [0, 1, 2, 3]
+    config.checkpoint.every_seconds = 0.0
+    found = run.run(config, str(tmp_path / "each"))
+    saved = {p.name for p in (tmp_path / "each" / "checkpoints").iterdir()}
+    assert str(int(found.iteration)) in saved
+
+
 def test_a_finished_run_is_not_run_again(toy_run):
     folder, config, _ = toy_run
     with np.load(folder / "imputed.npz") as saved:

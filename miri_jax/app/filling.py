@@ -1,0 +1,113 @@
+"""What `miri-impute` does once its words are read: see `app.impute`.
+
+It loads what fills tables, which takes a second.
+"""
+
+import argparse
+import ast
+import pathlib
+import shutil
+
+from ml_collections import ConfigDict
+
+from miri_jax.app.command_line import KIND_FLAGS
+from miri_jax.app.config import table_config
+from miri_jax.app.run import check_output, method_settings, run
+from miri_jax.data import parse_settings
+from miri_jax.endings import stem_of
+from miri_jax.exceptions import ConfigError
+from miri_jax.runtime import interrupt
+from miri_jax.runtime.progress import say
+from miri_jax.runtime.workdir import flatten
+from miri_jax.settings import did_you_mean
+
+
+def fill(given: argparse.Namespace) -> None:
+    """Fills the table of a parsed command line by a run in a hidden folder.
+
+    Raises:
+      MiriError: see its subclasses; nothing that was there is lost.
+    """
+    output = pathlib.Path(given.output)
+    workdir = output.with_name(f".{output.name}.miri")
+    config = make_config(given)
+    config.report = f"{stem_of(given.output)}.html"
+    # A fit that took less than the time between two checkpoints is repeated.
+    config.checkpoint.at_end = False
+    if given.force and workdir.exists():
+        shutil.rmtree(workdir)
+    run(config, str(workdir))
+    shutil.rmtree(workdir)
+
+
+def stream(given: argparse.Namespace) -> None:
+    """Fills a Parquet file by parts, see `streaming.impute_parquet`.
+
+    Raises:
+      MiriError: see its subclasses; nothing that was there is lost.
+    """
+    # Not above: scikit-learn takes a second that no other table need wait for.
+    from miri_jax.app.streaming import impute_parquet
+    from miri_jax.estimator import MIRIImputer
+
+    config = make_config(given)
+    check_output(given.output, config)
+    output, data = pathlib.Path(given.output), config.data.to_dict()
+    kinds = {kind: data[kind] for kind in KIND_FLAGS}
+    imputer = MIRIImputer(
+        config.method,
+        settings=method_settings(config),
+        missing_values=config.data.na_values,
+        empty_value=config.data.empty_value,
+        unseen="missing",
+        random_state=config.seed,
+        **parse_settings(config.data.bounds, config.data.orders, **kinds),
+    )
+    try:
+        impute_parquet(given.input, output, imputer, seed=config.seed, say=say)
+    except interrupt.Stopped as stopped:
+        stopped.remains = "nothing was written"
+        raise
+    say(f"result: {output}")
+
+
+def make_config(given: argparse.Namespace) -> ConfigDict:
+    """The run's config.
+
+    Raises:
+      ConfigError: on a setting that does not exist.
+    """
+    config = table_config(given.method)
+    config.data.path, config.output = given.input, given.output
+    config.draws, config.seed = given.draws, given.seed
+    config.method = given.method
+    config.data.bounds = tuple(given.bounds)
+    config.data.orders = tuple(given.order)
+    config.data.empty_value = given.empty_value
+    if given.na is not None:
+        config.data.na_values += tuple(given.na.split(","))
+    for kind in KIND_FLAGS:
+        names = getattr(given, kind)
+        if names:
+            config.data[kind] = tuple(names.split(","))
+    for setting in given.set:
+        key, found, value = setting.partition("=")
+        known = list(flatten(config.to_dict()))
+        if not found or key not in known:
+            hint = did_you_mean(key, known)
+            raise ConfigError(f"no setting {setting!r} of NAME=VALUE{hint}")
+        try:
+            config.update_from_flattened_dict({key: _value(value)})
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"{key} cannot be {value!r}; see configs/table.py"
+            ) from None
+    return config
+
+
+def _value(text: str) -> object:
+    """A number, None, a flag or a tuple where it reads as one, or the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
