@@ -12,6 +12,8 @@ import numpy as np
 
 from miri_jax.sources.chained import Table, cell_scores, ks_distance, odds
 
+# Share of the chains' score that the flow has to take off.
+LEAST_GAIN = 0.05
 # Cells of a column below which distances of distributions say nothing.
 LEAST_CELLS = 50
 # How far the flow's cells may lie further from the true ones, all together.
@@ -71,7 +73,7 @@ def compare(
             apart[j] = ks_distance(np.ravel(flow[:, cells, j]), truth)
             apart[j] -= ks_distance(np.ravel(chained[:, cells, j]), truth)
     gain = _shrunken(gain, error)
-    return Trial(gain, (gain > 0) & (apart < MOST_APART))
+    return Trial(gain, (gain > LEAST_GAIN) & (apart < MOST_APART))
 
 
 def _shrunken(gain: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from miri_jax.sources.chained import (
 from miri_jax.types import Array, Draw, Imputer, Info, Layout, Masked
 
 # Rows that a trial draws, and how often.
-TRIAL_ROWS, TRIES = 4096, 5
+TRIAL_ROWS, TRIES = 4096, 8
 # Sweeps of a trial's single chain.
 TRIAL_SWEEPS = 3
 

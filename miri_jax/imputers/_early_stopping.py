@@ -1,5 +1,6 @@
 """Early stopping on the velocity loss over held-out observed entries."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,10 +22,14 @@ class Stop(NamedTuple):
       share: of the observed entries (of at most `NUM_ROWS` rows) that no loss
         sees, in (0, 1).
       patience: iterations that the loss on them may fail to fall.
+      owners: from the number of entries of a row to the column that each of
+        them belongs to, `[d]`, whose entries are held out together; None where
+        each is a column of its own.
     """
 
     share: float
     patience: int
+    owners: Callable[[int], np.ndarray] | None = None
 
 
 class HeldOut(NamedTuple):
@@ -52,7 +57,7 @@ def hold_out(
     key: Array,
     m: Array,
     rows: Array | np.ndarray,
-    share: float,
+    stop: Stop,
     params: PyTree,
 ) -> HeldOut:
     """Chooses the held-out entries.
@@ -61,14 +66,16 @@ def hold_out(
       key: PRNG key.
       m: `[n, *dims]` bool, True = observed.
       rows: row numbers, whose rows give entries.
-      share: of their observed entries, in (0, 1); one at least is held out.
+      stop: how many of their observed entries; one at least is held out.
       params: of the shape of those that will be compared.
     """
     rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
     u = jax.random.uniform(key_entries, m[rows].shape, jnp.float32)
+    if stop.owners is not None:
+        u = u[:, stop.owners(u.shape[1])]
     u = jnp.where(m[rows], u, 2)
-    entries = (u < share) | (u == jnp.min(u))
+    entries = (u < stop.share) | (u == jnp.min(u))
     return HeldOut(
         key=jax.random.key_data(key_pairs),
         rows=rows,

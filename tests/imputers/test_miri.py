@@ -147,7 +147,7 @@ def test_auto_ends_when_mi_stops_falling(source, table):
 def test_held_out_entries_are_observed_and_no_targets():
     m = jax.random.bernoulli(jax.random.key(0), 0.5, (300, 4))
     held = _early_stopping.hold_out(
-        jax.random.key(1), m, jnp.arange(300), 0.1, {}
+        jax.random.key(1), m, jnp.arange(300), _early_stopping.Stop(0.1, 1), {}
     )
     entries = m & ~held.targets
     assert not bool((held.targets & ~m).any())
