@@ -36,12 +36,14 @@ class Layout(Protocol):
     to all others a table is its numbers.
 
     Attributes:
+      names: of the c columns, as people know them.
       levels: how many levels each column has; 0 for numbers, and for levels
         in an order, whose ranks count as numbers.
       units: what the numbers of each column are whole multiples of; 0 where
         that is nothing.
     """
 
+    names: tuple[Any, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
 
@@ -212,6 +214,8 @@ class Imputer(NamedTuple):
       like: of an imputer on the host, what its state for some data looks like
         without fitting: as `jax.eval_shape` gives it, with a dtype in place of
         an array whose shape is known only after a fit.
+      about: what a fit has chosen for each column of the table, in words and
+        numbers that JSON can hold; None where there is nothing to choose.
     """
 
     init: InitFn
@@ -223,3 +227,4 @@ class Imputer(NamedTuple):
     slowed: Callable[[float], "Imputer"] | None = None
     host: bool = False
     like: Callable[[Masked], Any] | None = None
+    about: Callable[[Any], list[dict[str, Any]]] | None = None

@@ -82,12 +82,14 @@ class _Filled(NamedTuple):
       draws: `[n, *dims]` each, raw scale.
       trace: the lines of metrics.jsonl.
       notes: sentences about what went wrong on the way.
+      chosen: of each column what the fit has chosen for it, where it has.
     """
 
     state: Any
     draws: list[np.ndarray]
     trace: list[dict[str, Any]]
     notes: list[str]
+    chosen: dict[str, Any]
 
 
 def _run(
@@ -112,7 +114,7 @@ def _run(
     )
     if dataset.m.all():
         say("nothing is missing: the table is returned as it is")
-        filled = _Filled(None, [dataset.values] * config.draws, [], [])
+        filled = _Filled(None, [dataset.values] * config.draws, [], [], {})
     else:
         watch = RunWatch(
             config,
@@ -201,7 +203,17 @@ def _fill(
                 keys.draw, imputer, states[0], data, count, bounds=bounds
             )
         draws = [dataset.restore(x) for x in found]
-    return _Filled(states[0], draws, watch.trace, watch.notes)
+    chosen = _chosen(imputer, dataset, states[0])
+    return _Filled(states[0], draws, watch.trace, watch.notes, chosen)
+
+
+def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
+    """What a fit has chosen for each column, by the column's name."""
+    if imputer.about is None:
+        return {}
+    layout = dataset.layout()
+    names = dataset.columns if layout is None else layout.names
+    return {str(k): what for k, what in zip(names, imputer.about(state))}
 
 
 def _leave(
@@ -227,6 +239,9 @@ def _leave(
         notes.append(full)
         say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
+    if filled.chosen:
+        summary["columns_by"] = filled.chosen
+        say(_told(filled.chosen))
     with clock("report"):
         report.write_report(
             folder, dataset, filled.draws, filled.trace, summary
@@ -249,6 +264,15 @@ def _leave(
     for path in results:
         say(f"result: {path}")
     say(f"report: {page.absolute().as_uri()}")
+
+
+def _told(chosen: dict[str, Any]) -> str:
+    """Who draws which columns, in a line."""
+    by_flow = [name for name, what in chosen.items() if what["by"] == "flow"]
+    if not by_flow or len(by_flow) == len(chosen):
+        return f"drawn by: {'flow' if by_flow else 'chained equations'}"
+    names = ", ".join(by_flow[:9]) + (", ..." if len(by_flow) > 9 else "")
+    return f"drawn by the flow: {names}; by chained equations: the others"
 
 
 def start_devices(config: ConfigDict) -> None:

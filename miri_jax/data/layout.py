@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -35,6 +35,11 @@ class TableLayout:
     @functools.cached_property
     def _scaler(self) -> Scaler:
         return Scaler(np.array(self.mean), np.array(self.deviation))
+
+    @property
+    def names(self) -> tuple[Hashable, ...]:
+        """See `types.Layout`."""
+        return tuple(column.name for column in self._seen)
 
     @functools.cached_property
     def levels(self) -> tuple[int, ...]:

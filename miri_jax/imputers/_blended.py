@@ -46,8 +46,8 @@ class BlendedState(NamedTuple):
       x: `[n, *dims]`, the filled table.
       done: bool scalar, whether the fit is complete.
       flow: state of the flow's imputer.
-      chains: uint8, see `sources.chained.pack_chains`; empty where the flow
-        draws all columns, and before the end.
+      chains: uint8, see `sources.chained.pack_chains`; a single 0 where the
+        flow draws all columns, and before the end.
       gain: `[c]` float32 and
       by_flow: `[c]` bool, see `_blend.Trial`.
     """
@@ -97,7 +97,16 @@ def blended(
         slowed=slowed,
         host=True,
         like=partial(_like, blend),
+        about=_about,
     )
+
+
+def _about(state: BlendedState) -> list[dict[str, Any]]:
+    """Who draws each column, and what the flow gains over the chains there."""
+    return [
+        {"by": "flow" if flow else "chained", "gain": round(float(gain), 3)}
+        for flow, gain in zip(np.asarray(state.by_flow), state.gain)
+    ]
 
 
 def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
@@ -108,7 +117,7 @@ def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
         flow.x,
         jnp.bool_(False),
         flow,
-        jnp.zeros(0, jnp.uint8),
+        jnp.zeros(1, jnp.uint8),
         jnp.zeros(width, jnp.float32),
         jnp.ones(width, bool),
     )

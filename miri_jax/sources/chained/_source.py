@@ -49,6 +49,7 @@ PLAN = Plan(
 class Numbers(NamedTuple):
     """The layout of a table of d numbers that nothing is known of."""
 
+    names: tuple[int, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
 
@@ -95,7 +96,9 @@ class Chains(NamedTuple):
 
 def layout_for(layout: Layout | None, width: int) -> Layout:
     """A layout, or that of `width` numbers where there is none."""
-    return layout or Numbers((0,) * width, (0.0,) * width)
+    return layout or Numbers(
+        tuple(range(width)), (0,) * width, (0.0,) * width
+    )
 
 
 def table_of(data: Masked, layout: Layout | None) -> Table:
