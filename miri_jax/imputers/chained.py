@@ -79,7 +79,7 @@ def step(
     state = ChainedState(
         jnp.int32(int(state.iteration) + 1), _merged(data, x), pack_chains(chains)
     )
-    return state, {"ridge": np.mean(chains.ridge, dtype=np.float32)}
+    return state, {"ridge": np.mean(chains.ridge > 0, dtype=np.float32)}
 
 
 def impute(
