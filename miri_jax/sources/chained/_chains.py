@@ -22,6 +22,7 @@ from miri_jax.sources.chained._conditional import (
     draw_column,
     fit_conditional,
     from_plain,
+    is_line,
     to_plain,
 )
 from miri_jax.sources.chained._numbers import uniform
@@ -32,6 +33,11 @@ SUPPORT = 1000
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
 TREES, WIDE = 8, 20
+
+
+# What predicts a column: nothing, so that trees alone tell it; a ridge
+# regression; one that leaves nothing but rounding.
+TREES_ALONE, RIDGE, LINE = range(3)
 
 
 class Plan(NamedTuple):
@@ -101,18 +107,38 @@ def choose(
     plan: Plan,
     words: Sequence[int],
 ) -> np.ndarray:
-    """Of each column `[c]` whether a ridge regression predicts it."""
+    """Of each column `[c]` int8 what predicts it: see `TREES_ALONE`."""
 
-    def one(column: int) -> bool:
+    def one(column: int) -> int:
         rng = _generator(words, column, 1)
         seen = table.observed[:, column]
         rows = np.flatnonzero(seen)
         if len(rows) > plan.max_rows:
             rows = rng.choice(rows, plan.max_rows, replace=False)
         aim = Aim(column, others[column], rows)
-        return choose_ridge(filled, seen, table.layout, aim, plan.early, rng)
+        known = aim._replace(rows=_well_known(table.observed, aim))
+        if is_line(filled, table.layout, known, rng):
+            return LINE
+        if choose_ridge(filled, seen, table.layout, aim, plan.early, rng):
+            return RIDGE
+        return TREES_ALONE
 
-    return np.array(_at_once(one, range(table.values.shape[1])), bool)
+    return np.array(_at_once(one, range(table.values.shape[1])), np.int8)
+
+
+def _well_known(observed: np.ndarray, aim: Aim) -> np.ndarray:
+    """Rows of an aim in which what tells it most is observed, too.
+
+    As many columns of that as leave half of the rows. What the first filling
+    has put into the others is too far off to show a relation that is exact.
+    """
+    rows = aim.rows
+    for other in aim.others:
+        some = rows[observed[rows, other]]
+        if 2 * len(some) < len(aim.rows):
+            break
+        rows = some
+    return rows
 
 
 def first_fillings(
@@ -192,7 +218,7 @@ def sweep_all(
                 growth,
                 (column, others[column], rows),
                 rng,
-                ridge=bool(ridge[column]),
+                ridge=int(ridge[column]),
             )
         return values, kept
 
@@ -218,7 +244,7 @@ def _draw_gaps(
     what: tuple[int, Sequence[int], np.ndarray],
     rng: np.random.Generator,
     *,
-    ridge: bool = False,
+    ridge: int = TREES_ALONE,
 ) -> Conditional:
     """Learns a column from a filled table, and draws its gaps there.
 
@@ -236,9 +262,11 @@ def _draw_gaps(
     learn, gaps = rows[seen[rows]], np.flatnonzero(~seen)
     if not learn.size:
         learn = np.flatnonzero(seen) if seen.any() else rows
+    if ridge == LINE:  # nothing that draws have filled may blur it
+        learn = _well_known(table.observed, Aim(column, others, learn))
     if len(learn) > plan.max_rows:
         learn = rng.permutation(learn)[: plan.max_rows]
-    aim = Aim(column, others, learn, ridge)
+    aim = Aim(column, others, learn, ridge != TREES_ALONE)
     fitted = fit_conditional(values, table.layout, aim, growth, rng)
     if gaps.size:
         u, v = rng.random((2, len(gaps)))

@@ -34,6 +34,9 @@ from miri_jax.types import Layout
 FOLDS, TRIES = 3, 6
 # What a ridge regression has to gain: a share of the donors' score.
 LEAST_GAIN = 0.02
+# What it may lose where such a share of the gaps lies beyond what is observed, to
+# which donors are bound: beyond the inner 98 % of what it predicts there.
+MOST_LOSS, BEYOND = 0.05, 0.1
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.03
 # Largest odds of being missing that a held-out cell counts with, over the mean.
@@ -42,6 +45,8 @@ MOST_ODDS = 10.0
 # share of it, or all but for a column whose units are such a share of its
 # deviation.
 EXACT, FINE = 0.99, 0.05
+# What single precision leaves of a column, as a share of its deviation.
+ROUNDING = 1e-5
 
 
 class Growth(NamedTuple):
@@ -131,6 +136,9 @@ def _fit(
     if aim.ridge:
         linear, left = fit_linear(x, y)
         exact = _is_rounding(left, layout.units[aim.column], y.std())
+        if exact:  # it goes on however far
+            ends = np.full(x.shape[1], np.inf)
+            linear = linear._replace(low=-ends, high=ends)
         x, y = _beside(x, predict(linear, x)), left
     forest = grow(
         x,
@@ -146,8 +154,7 @@ def _fit(
 
 def _is_rounding(left: np.ndarray, unit: float, deviation: float) -> bool:
     """Whether residuals `[r]` of a column come from rounding alone."""
-    if not unit:
-        return False
+    unit = max(unit, ROUNDING * deviation)
     if unit <= FINE * deviation:
         return bool(np.mean(np.abs(left) <= 2 * unit) >= EXACT)
     return bool(np.mean(np.abs(left) < unit / 2) >= EXACT)
@@ -196,6 +203,22 @@ def _draw(
     return layout.settle(column, found)
 
 
+def is_line(
+    values: np.ndarray,
+    layout: Layout,
+    aim: Aim,
+    rng: np.random.Generator,
+) -> bool:
+    """Whether a column is a linear combination of others, but for rounding."""
+    column, others, rows, _ = aim
+    if layout.levels[column] or len(rows) < 10 * FOLDS:
+        return False
+    _, x = fit_features(values, layout.levels, column, others, rows, rng)
+    y = values[rows, column]
+    left = fit_linear(x, y)[1]
+    return _is_rounding(left, layout.units[column], y.std())
+
+
 def choose_ridge(
     values: np.ndarray,
     observed: np.ndarray,
@@ -220,8 +243,8 @@ def choose_ridge(
     features, x = fit_features(
         values, layout.levels, column, others, rows, rng
     )
-    y = values[rows, column]
-    weight = odds_of(apply_features(features, values), observed)[rows]
+    y, every = values[rows, column], apply_features(features, values)
+    weight = odds_of(every, observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS
     score, apart = np.zeros((2, FOLDS)), np.zeros((2, FOLDS))
     for k in range(FOLDS):
@@ -240,12 +263,30 @@ def choose_ridge(
                 fair_crps(draws, y[ask]), weights=weight[ask]
             )
             apart[int(ridge), k] = np.mean([ks_distance(d, y[ask]) for d in draws])
-    gain = score[0] - score[1]
+    gain, base = score[0] - score[1], score[0].mean()
+    least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
+    if _lie_beyond(x, y, every[~observed]):
+        least = -MOST_LOSS * base
     return bool(
-        gain.mean() > LEAST_GAIN * score[0].mean()
-        and gain.mean() > gain.std() / np.sqrt(FOLDS)
+        gain.mean() > least
         and apart[1].mean() < apart[0].mean() + MOST_APART
     )
+
+
+def _lie_beyond(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> bool:
+    """Whether a line would go on where donors end.
+
+    Args:
+      x: `[r, p]` and
+      y: `[r]`, what is observed.
+      gaps: `[k, p]`, the features of gaps.
+    """
+    if not len(gaps):
+        return False
+    linear, _ = fit_linear(x, y)
+    low, high = np.quantile(predict(linear, x), [0.01, 0.99])
+    found = predict(linear, gaps)
+    return bool(np.mean((found < low) | (found > high)) > BEYOND)
 
 
 def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:

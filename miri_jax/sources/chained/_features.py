@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 MAX_INDICATORS = 8
 # Weight of the overall mean in a level's mean response, in rows.
@@ -89,27 +90,19 @@ def apply_features(features: list[Feature], values: np.ndarray) -> np.ndarray:
     return _joined(parts, len(values))
 
 
-def screened(
-    values: np.ndarray,
-    observed: np.ndarray,
-    levels: tuple[int, ...],
-    limit: int,
-) -> list[list[int]]:
-    """Of each column the other columns that tell it, in their order.
+def strengths(
+    values: np.ndarray, observed: np.ndarray, levels: tuple[int, ...]
+) -> np.ndarray:
+    """How strongly columns correlate `[c, c]` where both are observed.
 
-    All of them up to a limit; of more those whose ranks, or whose most frequent
-    levels' indicators, correlate most where both are observed.
+    Of numbers the ranks count, of levels the indicators of the most frequent.
 
     Args:
       values: `[n, c]` float64, read where observed only.
       observed: `[n, c]` bool.
       levels: see `fit_features`.
-      limit: the most columns that tell one.
     """
     n, count = values.shape
-    if count <= limit + 1:
-        every = range(count)
-        return [[k for k in every if k != j] for j in every]
     some = np.linspace(0, n - 1, min(n, SCREENED)).astype(int)
     parts, owner = [], []
     for j in range(count):
@@ -127,14 +120,29 @@ def screened(
             owner.append(j)
     z, owner = np.stack(parts), np.array(owner)
     seen = observed[some].T[owner].astype(np.float32)
-    size = np.sqrt((np.square(z) @ seen.T) * (seen @ np.square(z).T))
-    strength = np.abs(z @ z.T) / np.maximum(size, 1e-12)
+    # Sums of a library that uses several threads depend on their number.
+    with threadpool_limits(1):
+        size = np.sqrt((np.square(z) @ seen.T) * (seen @ np.square(z).T))
+        strength = np.abs(z @ z.T) / np.maximum(size, 1e-12)
     starts = np.searchsorted(owner, np.arange(count))
     strength = np.maximum.reduceat(strength, starts, axis=0)
     strength = np.maximum.reduceat(strength, starts, axis=1)
     np.fill_diagonal(strength, -1)
-    best = np.argsort(-strength, axis=1, kind="stable")[:, :limit]
-    return [sorted(row.tolist()) for row in best]
+    return strength
+
+
+def screened(strength: np.ndarray, limit: int) -> list[list[int]]:
+    """Of each column the other columns that tell it, the strongest first.
+
+    All of them up to a limit.
+
+    Args:
+      strength: `[c, c]`, see `strengths`.
+      limit: the most columns that tell one.
+    """
+    best = np.argsort(-strength, axis=1, kind="stable")
+    best = best[:, : min(limit, len(best) - 1)]
+    return best.tolist()
 
 
 def coordinates(x: np.ndarray, codes: np.ndarray, size: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from miri_jax.sources.chained._chains import (
     to_plain_all,
 )
 from miri_jax.sources.chained._conditional import Growth, Table
-from miri_jax.sources.chained._features import screened
+from miri_jax.sources.chained._features import screened, strengths
 from miri_jax.sources.chained._numbers import (
     mixed,
     seeds_of,
@@ -83,7 +83,7 @@ class Chains(NamedTuple):
       sweeps: how many are done.
       filled: of each chain its table `[n, c]` float64.
       others: of each column those that tell it, see `screened`.
-      ridge: `[c]` bool, see `choose`.
+      ridge: `[c]` int8, see `choose`.
       kept: what draws need; its conditionals are those of the last sweep.
     """
 
@@ -116,11 +116,10 @@ def words_of(key: Array) -> tuple[int, ...]:
 
 def begin(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
     """The chains before their first sweep."""
-    others = screened(
-        table.values, table.observed, table.layout.levels, MAX_OTHERS
-    )
+    strength = strengths(table.values, table.observed, table.layout.levels)
+    others = screened(strength, MAX_OTHERS)
     filled, first = first_fillings(table, others, plan, words)
-    ridge = np.zeros(table.values.shape[1], bool)
+    ridge = np.zeros(table.values.shape[1], np.int8)
     order = order_of(table.observed)
     kept = Kept(order, support_of(table), (), first)
     return Chains(0, filled, others, ridge, kept)
