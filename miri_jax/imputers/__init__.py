@@ -1,6 +1,7 @@
 """The registry of imputation methods: one file a method, one entry here."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from miri_jax.exceptions import ConfigError
@@ -70,6 +71,13 @@ def make_imputer(
       ConfigError: if the method, or a setting of it, does not exist, or its
         value is of another type or outside its range.
     """
+    return from_settings(name, settings, layout)
+
+
+def from_settings(
+    name: str, settings: Mapping[str, Any], layout: Layout | None = None
+) -> Imputer:
+    """`make_imputer` for settings of users, of which none is `layout`."""
     if name not in IMPUTERS:
         raise ConfigError(
             f"no method {name!r}{did_you_mean(name, IMPUTERS)} (known:"
@@ -84,10 +92,10 @@ def make_imputer(
         return imputer
     rate = settings.get("learning_rate", known["learning_rate"].default)
     return imputer._replace(
-        slowed=lambda scale: make_imputer(
-            name, layout=layout, **{**settings, "learning_rate": scale * rate}
+        slowed=lambda scale: from_settings(
+            name, {**settings, "learning_rate": scale * rate}, layout
         )
     )
 
 
-__all__ = ["IMPUTERS", "make_imputer", "register"]
+__all__ = ["IMPUTERS", "from_settings", "make_imputer", "register"]

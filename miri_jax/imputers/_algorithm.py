@@ -76,9 +76,7 @@ def _like(recipe: Recipe, data: Masked) -> MIRIState:
         recipe.source.near,
     )
     programs = _Programs(recipe._replace(source=shape), _as_is)
-    state = jax.eval_shape(
-        partial(_init, programs), jax.random.key(0), data
-    )
+    state = jax.eval_shape(partial(_init, programs), jax.random.key(0), data)
     return state._replace(start=recipe.source.like)
 
 

@@ -9,6 +9,7 @@ imputer by itself and a source of `miri`, see `sources.chained`.
 from functools import partial
 from typing import Annotated, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,7 +17,6 @@ from miri_jax.core.flow import merge
 from miri_jax.settings import Range
 from miri_jax.sources.chained import (
     PLAN,
-    Growth,
     Plan,
     advance,
     begin,
@@ -59,9 +59,7 @@ def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
     table, words = table_of(data, layout), words_of(key)
     chains = begin(table, plan, words)
     x = to_rows(table, chains.filled[0], _seeds(key, data))
-    return ChainedState(
-        jnp.int32(0), _merged(data, x), pack_chains(chains)
-    )
+    return ChainedState(jnp.int32(0), _merged(data, x), pack_chains(chains))
 
 
 def step(
@@ -70,14 +68,14 @@ def step(
     """One sweep of all chains; `ridge` is the share of such columns."""
     plan, layout = settings
     table = table_of(data, layout)
-    chains = advance(
-        unpack_chains(state.chains), table, plan, words_of(key)
-    )
+    chains = advance(unpack_chains(state.chains), table, plan, words_of(key))
     x = to_rows(table, chains.filled[0], _seeds(key, data))
     if chains.kept.chains:  # the tables are no more needed
         chains = chains._replace(filled=[])
     state = ChainedState(
-        jnp.int32(int(state.iteration) + 1), _merged(data, x), pack_chains(chains)
+        jnp.int32(int(state.iteration) + 1),
+        _merged(data, x),
+        pack_chains(chains),
     )
     return state, {"ridge": np.mean(chains.ridge, dtype=np.float32)}
 
@@ -123,8 +121,6 @@ def _merged(data: Masked, x: np.ndarray) -> Array:
 
 
 def _like(data: Masked) -> ChainedState:
-    import jax
-
     return ChainedState(
         jax.ShapeDtypeStruct((), np.int32),
         jax.ShapeDtypeStruct(data.x.shape, np.float32),
