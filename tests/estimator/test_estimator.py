@@ -289,7 +289,7 @@ def test_polars_comes_back_as_polars():
     "method",
     [
         name
-        if name in ("mean", "gaussian")
+        if name in ("mean", "gaussian", "chained")
         else pytest.param(name, marks=pytest.mark.slow)
         for name in IMPUTERS
     ],
@@ -299,6 +299,7 @@ def test_every_method_fills_mixed_tables(method):
     settings = {
         "miri": {"num_iterations": 1, "num_steps": 10, "gaussian_rounds": 4},
         "miri_paper": {"num_iterations": 1, "num_steps": 10, "ode_steps": 2},
+        "chained": {"num_iterations": 2, "chains": 2},
         "gaussian": FAST,
         "missdiff": {"num_iterations": 1, "num_steps": 10},
         "tabcsdi": {"num_iterations": 1, "num_steps": 10},
