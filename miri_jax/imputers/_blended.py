@@ -46,8 +46,8 @@ class BlendedState(NamedTuple):
       x: `[n, *dims]`, the filled table.
       done: bool scalar, whether the fit is complete.
       flow: state of the flow's imputer, without its table, which is `x`.
-      chains: uint8, see `sources.chained.pack_chains`; empty where the flow
-        draws all columns, and before the end.
+      chains: uint8, see `sources.chained.pack_chains`; one byte where the
+        flow draws all columns, and before the end.
       gain: `[c]` float32 and
       by_flow: `[c]` bool, see `_blend.Trial`.
     """
@@ -106,14 +106,14 @@ def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
         flow.x,
         jnp.bool_(False),
         _without_table(flow),
-        jnp.zeros(0, jnp.uint8),
+        jnp.zeros(1, jnp.uint8),  # what is empty cannot be saved
         jnp.zeros(width, jnp.float32),
         jnp.ones(width, bool),
     )
 
 
 def _without_table(flow: Any) -> Any:
-    return flow._replace(x=jnp.zeros(0, jnp.float32))
+    return flow._replace(x=())
 
 
 def _like(blend: Blend, data: Masked) -> BlendedState:
