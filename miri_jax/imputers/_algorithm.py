@@ -81,6 +81,12 @@ def _like(recipe: Recipe, data: Masked) -> MIRIState:
 
 
 def _check(recipe: Recipe) -> None:
+    if recipe.source.host and recipe.source.like is None:
+        raise ConfigError(
+            "a source on the host must say what its start looks like, else no"
+            " fit from it can be read back: give `like`, such as"
+            " np.dtype(np.float32) for one array"
+        )
     if recipe.source.draw is not None:
         return
     if recipe.stop is not None or recipe.max_rows < ALL_ROWS:
