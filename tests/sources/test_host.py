@@ -62,7 +62,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow) if case == "turns" else case
+        for case in CASES
+    ],
+)
 def test_a_source_on_the_host_fills_as_one_that_is_traced(case, table):
     recipe = SMALL._replace(**CASES[case])
     found = []
