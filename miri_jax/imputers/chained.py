@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.flow import merge
+from miri_jax.core.parallel import to_host
 from miri_jax.settings import Range
 from miri_jax.sources.chained import (
     PLAN,
@@ -97,10 +98,11 @@ def impute(
     if draw is not None:
         index, count = int(draw.index), draw.count if draw.spread else 1
     set_seeds, seeds = _seeds(key, data), _seeds(key, data, 1 + index)
-    gaps = np.flatnonzero(~np.asarray(data.m).reshape(len(seeds), -1).all(1))
-    x = np.array(data.x)
+    m = to_host(data.m)
+    gaps = np.flatnonzero(~m.reshape(len(m), -1).all(1))
+    x = np.array(to_host(data.x))
     if gaps.size:
-        some = Masked(*(np.asarray(part)[gaps] for part in data))
+        some = Masked(x[gaps], m[gaps])
         chain = np.full(len(gaps), index % len(kept.chains))
         table = table_of(some, layout)
         place = places_of(
@@ -112,7 +114,7 @@ def impute(
 
 
 def _seeds(key: Array, data: Masked, index: int = 0) -> np.ndarray:
-    x, m = (np.asarray(part).reshape(len(part), -1) for part in data)
+    x, m = (to_host(part).reshape(len(part), -1) for part in data)
     return seeds_of_rows((*words_of(key), index), x, m)
 
 
