@@ -161,7 +161,11 @@ def method_settings(method: str) -> dict[str, Any]:
 def jobs(
     blocks: Iterable[Block], methods: Sequence[str], together: bool
 ) -> Iterator[list[Cell]]:
-    """Cells in the order they are run, one a job or all masks of one."""
+    """Cells in the order they are run, one a job or all masks of one.
+
+    What works on the host is no program, and its masks are run one by one.
+    """
+    on_host = {m for m in methods if m in IMPUTERS and make(m)[0].host}
     for block in blocks:
         seeds = [block.mask_seeds] if together else zip(block.mask_seeds)
         for some, mechanism, rate, name, method in itertools.product(
@@ -173,7 +177,8 @@ def jobs(
                 Cell(name, mechanism, rate, seed, method, count)
                 for seed in some
             ]
-            alone = method in peers.PEERS or len(cells) == 1
+            alone = method in peers.PEERS or method in on_host
+            alone = alone or len(cells) == 1
             yield from [[cell] for cell in cells] if alone else [cells]
 
 

@@ -37,7 +37,8 @@ def main(argv: list[str]) -> None:
     for name in FLAGS.names:
         seed = FLAGS.mask_seed
         dataset = load_uci(name=name, folder=FLAGS.folder, mask_seed=seed)
-        data, imputer = dataset.masked(), make_imputer("miri")
+        data = dataset.masked()
+        imputer = make_imputer("miri", source="gaussian")
         state = fit(jax.random.key(seed), imputer, data)
         exact = _draws(state, data, "heun", 100)
         for solver, steps in SOLVERS:
@@ -69,7 +70,8 @@ def main(argv: list[str]) -> None:
 
 def _draws(state, data, solver: str, steps: int) -> dict:
     """20 draws and the median seconds of one, compilation apart."""
-    imputer = make_imputer("miri", solver=solver, ode_steps=steps)
+    words = {"source": "gaussian", "solver": solver, "ode_steps": steps}
+    imputer = make_imputer("miri", **words)
     found, seconds, start = [], [], time.perf_counter()
     for x in draws(jax.random.key(0), imputer, state, data, 20):
         found.append(np.asarray(x))

@@ -126,7 +126,8 @@ def hot_deck_on_host(k: int = 5) -> sources.Source:
                 chosen[here] = near[np.arange(len(near)), which]
         return donors[chosen], None
 
-    source = sources.Source(fit, draw, near=True, host=True)
+    like = np.dtype(np.float32)  # of the start
+    source = sources.Source(fit, draw, near=True, host=True, like=like)
     return source
 
 

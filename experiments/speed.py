@@ -260,7 +260,7 @@ def synthetic(n: int, d: int, seed: int) -> Masked:
 
 
 def _scale(n: int, d: int) -> dict:
-    imputer = make_imputer("miri")
+    imputer = make_imputer("miri", source="gaussian")
     data = synthetic(n, d, FLAGS.mask_seed)
     jax.block_until_ready(data)
     before, key = _peak_mb(), jax.random.key(FLAGS.mask_seed)

@@ -14,6 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from miri_jax.exceptions import ConfigError
+from miri_jax.types import Layout
+
+# What a factory may ask for that tells of the data, and so is no setting.
+OF_DATA = {"layout": Layout | None}
 
 
 class Range(NamedTuple):
@@ -107,36 +111,55 @@ def hints(factory: Callable[..., Any]) -> dict[str, Any]:
     """The settings of a factory, in their order, each with its type hint.
 
     Raises:
+      ConfigError: see `_parameters`.
+    """
+    found = _parameters(factory)
+    return {
+        name: parameter.annotation
+        for name, parameter in found.items()
+        if name not in OF_DATA
+    }
+
+
+def _parameters(
+    factory: Callable[..., Any],
+) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a factory, whose hints are no texts.
+
+    Raises:
       ConfigError: if it has no signature, or a hint is a text that means
         nothing where the factory is defined.
     """
     try:
-        signature = inspect.signature(factory, eval_str=True)
+        return inspect.signature(factory, eval_str=True).parameters
     except (AttributeError, NameError, SyntaxError, TypeError, ValueError) as e:
         raise ConfigError(
             f"the type hints of {_name(factory)} cannot be read ({e}); give a"
             " function, and import what its hints name in its module"
         ) from e
-    return {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
-    }
 
 
 def refuse_unclear(factory: Callable[..., Any]) -> None:
     """Refuses a factory whose settings `check` could not check.
 
     Raises:
-      ConfigError: if a parameter can be given by its place, or has no hint.
+      ConfigError: if a parameter can be given by its place, or has no hint, or
+        a name of `OF_DATA` and another hint.
     """
-    known = hints(factory)
-    for name, parameter in inspect.signature(factory).parameters.items():
+    for name, parameter in _parameters(factory).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise ConfigError(
                 f"{name!r} of {_name(factory)} is not keyword-only; write"
                 f" `def {_name(factory)}(*, {name}: float = ...)`"
             )
-        if known[name] is inspect.Parameter.empty:
+        hint = parameter.annotation
+        if name in OF_DATA and hint != OF_DATA[name]:
+            raise ConfigError(
+                f"{name!r} of {_name(factory)} is what the program tells of the"
+                f" data; write `{name}: types.Layout | None = None`, or take"
+                " another name"
+            )
+        if hint is inspect.Parameter.empty:
             raise ConfigError(
                 f"{_name(factory)} has no type hint for {name!r}; write, for"
                 f" example, `{name}: float`, `{name}: int` or"

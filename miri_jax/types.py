@@ -51,7 +51,7 @@ class Layout(Protocol):
         """Of each of d = `width` numbers the column it belongs to, `[d]`."""
 
     def observed(self, m: np.ndarray) -> np.ndarray:
-        """`[k, c]`: of each column the first entry of `[k, d]`, as of a mask."""
+        """`[k, c]`: each column's first entry of `[k, d]`, as of a mask."""
 
     def unpack(self, x: np.ndarray) -> np.ndarray:
         """`[k, c]` float64: numbers on their own scale, and ranks of levels.

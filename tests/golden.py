@@ -27,6 +27,7 @@ GOLDEN = pathlib.Path(__file__).with_name("golden.json")
 FEW = {
     "miri": {"num_iterations": 2, "num_steps": 20, "gaussian_rounds": 10},
     "miri_paper": {"num_iterations": 2, "num_steps": 20, "ode_steps": 4},
+    "chained": {"num_iterations": 2, "chains": 2},
     "gaussian": {"num_iterations": 10},
     "mean": {},
     "median": {},

@@ -117,14 +117,6 @@ def test_draws_are_the_same_alone_in_a_set_and_padded(table):
     np.testing.assert_allclose(next(of(few)), first[:40], atol=1e-5)
 
 
-@pytest.mark.parametrize("n", [1, 7, 128, 129, 500, 768, 1599, 8192, 8193])
-def test_rows_are_padded_to_few_numbers(n):
-    padded = engine.padded_rows(n)
-    assert n <= padded <= max(128, 1.25 * n + 8192 * (n > 8192))
-    assert engine.padded_rows(padded) == padded
-    assert len({engine.padded_rows(k) for k in range(1, 8193)}) < 30
-
-
 def test_what_cannot_draw_again_gives_its_table(table):
     data = table[0]
     imputer = make_imputer(

@@ -17,7 +17,7 @@ from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.endings import ending_of, refuse_itself
 from miri_jax.exceptions import ConfigError, DivergedError
-from miri_jax.imputers import make_imputer
+from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.files import write_atomically, write_json
 from miri_jax.runtime.progress import say
@@ -141,8 +141,8 @@ def _prepare(
     What does not fit the data is refused before a file is written.
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
-    imputer = make_imputer(
-        config.method, layout=dataset.layout(), **method_settings(config)
+    imputer = from_settings(
+        config.method, method_settings(config), dataset.layout()
     )
     data = parallel.spread(dataset.masked(), len(dataset.m))
     like = engine.state_like(imputer, data)

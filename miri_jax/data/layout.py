@@ -45,8 +45,7 @@ class TableLayout:
     def levels(self) -> tuple[int, ...]:
         """See `types.Layout`."""
         return tuple(
-            len(column.levels) if column.coded else 0
-            for column in self._seen
+            len(column.levels) if column.coded else 0 for column in self._seen
         )
 
     @functools.cached_property

@@ -8,7 +8,7 @@ Scripts, both commands and the estimator come through here, so that all of them
 give the same values for the same seed and table.
 """
 
-from miri_jax.engine.drawing import draw, draws, is_of_fit, padded_rows
+from miri_jax.engine.drawing import draw, draws, is_of_fit
 from miri_jax.engine.fitting import (
     Keys,
     Snapshot,
@@ -35,7 +35,6 @@ __all__ = [
     "fit_many",
     "is_of_fit",
     "iterate",
-    "padded_rows",
     "resample",
     "seed_keys",
     "state_like",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import spread, to_host
-from miri_jax.core.rows import padded, padded_rows
+from miri_jax.core.rows import padded
 from miri_jax.engine.fitting import check_data
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax import engine
+from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
 from miri_jax.data.dataset import from_table, standardised_limits
@@ -23,7 +24,7 @@ from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.bar import Bar
 from miri_jax.exceptions import ConfigError, DataError
-from miri_jax.imputers import make_imputer
+from miri_jax.imputers import from_settings
 from miri_jax.types import Array, Imputer, Layout, Masked
 
 UNSEEN = ("error", "missing")
@@ -242,7 +243,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.states_[0],
             self._key(SYNTHESISE),
         )
-        rows = engine.padded_rows(n)
+        rows = padded_rows(n)
         if imputer.sample is not None:
             x = imputer.sample(key, state, (rows, len(self._scaler.mean)))
         elif imputer.redraws:
@@ -363,7 +364,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         try:
             return _shared_imputer(self.method, json.dumps(settings), layout)
         except TypeError:  # a setting that JSON cannot hold, a level unhashable
-            return make_imputer(self.method, layout=layout, **settings)
+            return from_settings(self.method, settings, layout)
 
     def _layout(self) -> Layout:
         return layout_of(self.columns_, self._scaler)
@@ -480,7 +481,7 @@ def _shared_imputer(
     method: str, settings: str, layout: Layout | None
 ) -> Imputer:
     """One imputer for equal settings, so that it is compiled once."""
-    return make_imputer(method, layout=layout, **json.loads(settings))
+    return from_settings(method, json.loads(settings), layout)
 
 
 def _seed_of(random_state: int | np.random.RandomState | None) -> int:

@@ -1,7 +1,12 @@
 """The registry of imputation methods: one file a method, one entry here."""
 
 import inspect
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any
+=======
+from collections.abc import Mapping
+from typing import Any
+>>>>>>> hu
 
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._registry import Factory, Methods
@@ -86,7 +91,22 @@ def make_imputer(
       ConfigError: if the method, or a setting of it, does not exist, or its
         value is of another type or outside its range.
     """
+<<<<<<< HEAD
     check_method(name)
+=======
+    return from_settings(name, settings, layout)
+
+
+def from_settings(
+    name: str, settings: Mapping[str, Any], layout: Layout | None = None
+) -> Imputer:
+    """`make_imputer` for settings of users, of which none is `layout`."""
+    if name not in IMPUTERS:
+        raise ConfigError(
+            f"no method {name!r}{did_you_mean(name, IMPUTERS)} (known:"
+            f" {', '.join(IMPUTERS)})"
+        )
+>>>>>>> hu
     factory = IMPUTERS[name]
     check(factory, settings, f"method {name!r}")
     known = inspect.signature(factory).parameters
@@ -96,10 +116,14 @@ def make_imputer(
         return imputer
     rate = settings.get("learning_rate", known["learning_rate"].default)
     return imputer._replace(
-        slowed=lambda scale: make_imputer(
-            name, layout=layout, **{**settings, "learning_rate": scale * rate}
+        slowed=lambda scale: from_settings(
+            name, {**settings, "learning_rate": scale * rate}, layout
         )
     )
 
 
+<<<<<<< HEAD
 __all__ = ["IMPUTERS", "check_method", "make_imputer", "register"]
+=======
+__all__ = ["IMPUTERS", "from_settings", "make_imputer", "register"]
+>>>>>>> hu

@@ -76,13 +76,17 @@ def _like(recipe: Recipe, data: Masked) -> MIRIState:
         recipe.source.near,
     )
     programs = _Programs(recipe._replace(source=shape), _as_is)
-    state = jax.eval_shape(
-        partial(_init, programs), jax.random.key(0), data
-    )
+    state = jax.eval_shape(partial(_init, programs), jax.random.key(0), data)
     return state._replace(start=recipe.source.like)
 
 
 def _check(recipe: Recipe) -> None:
+    if recipe.source.host and recipe.source.like is None:
+        raise ConfigError(
+            "a source on the host must say what its start looks like, else no"
+            " fit from it can be read back: give `like`, such as"
+            " np.dtype(np.float32) for one array"
+        )
     if recipe.source.draw is not None:
         return
     if recipe.stop is not None or recipe.max_rows < ALL_ROWS:

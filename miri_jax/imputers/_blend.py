@@ -54,10 +54,10 @@ def compare(
     apart = np.zeros(count)
     for j in range(count):
         cells = np.flatnonzero(held[rows, j])
-        if not cells.size:
+        seen = table.values[table.observed[:, j] & ~held[:, j], j]
+        if not (cells.size and seen.size):
             continue
         truth = table.values[rows[cells], j]
-        seen = table.values[table.observed[:, j] & ~held[:, j], j]
         weight = odds(table, j)[rows[cells]]
         one, other = (
             cell_scores(draws[:, cells, j], truth, seen, table.layout.levels[j])
@@ -93,5 +93,6 @@ def _shrunken(gain: np.ndarray, error: np.ndarray) -> np.ndarray:
     between = max(surplus / room, 0) if room > 0 else 0.0
     weight = np.where(known, 1 / (between + 1 / np.maximum(weight, 1e-12)), 0)
     mean = np.sum(weight * gain) / weight.sum()
-    trust = np.where(known, between / (between + np.square(np.where(known, error, 1))), 0)
+    own = np.square(np.where(known, error, 1))
+    trust = np.where(known, between / (between + own), 0)
     return mean + trust * (gain - mean)

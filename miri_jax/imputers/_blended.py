@@ -45,8 +45,13 @@ class BlendedState(NamedTuple):
       iteration: int32 scalar, iterations of the flow, and one more at the end.
       x: `[n, *dims]`, the filled table.
       done: bool scalar, whether the fit is complete.
+<<<<<<< HEAD
       flow: state of the flow's imputer.
       chains: uint8, see `sources.chained.pack_chains`; a single 0 where the
+=======
+      flow: state of the flow's imputer, without its table, which is `x`.
+      chains: uint8, see `sources.chained.pack_chains`; one byte where the
+>>>>>>> hu
         flow draws all columns, and before the end.
       gain: `[c]` float32 and
       by_flow: `[c]` bool, see `_blend.Trial`.
@@ -75,9 +80,7 @@ class Blend(NamedTuple):
     layout: Layout | None
 
 
-def blended(
-    flow: Imputer, plan: Plan, layout: Layout | None = None
-) -> Imputer:
+def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
     """The imputer that draws each column by the better of two.
 
     Args:
@@ -116,11 +119,20 @@ def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
         jnp.int32(0),
         flow.x,
         jnp.bool_(False),
+<<<<<<< HEAD
         flow,
         jnp.zeros(1, jnp.uint8),
+=======
+        _without_table(flow),
+        jnp.zeros(1, jnp.uint8),  # what is empty cannot be saved
+>>>>>>> hu
         jnp.zeros(width, jnp.float32),
         jnp.ones(width, bool),
     )
+
+
+def _without_table(flow: Any) -> Any:
+    return flow._replace(x=())
 
 
 def _like(blend: Blend, data: Masked) -> BlendedState:
@@ -139,10 +151,12 @@ def _step(
     """A step of the flow; once it is fitted, the trial and the chains."""
     flow = state.flow
     if not (flow.done or flow.iteration >= blend.flow.num_iterations):
-        # The table is in both states, and a step gives its buffers away.
-        flow, info = blend.flow.step(key, flow, data)
+        flow, info = blend.flow.step(key, flow._replace(x=state.x), data)
+        # A step may give buffers away: none is in both states.
         return state._replace(
-            iteration=flow.iteration, x=jnp.array(flow.x), flow=flow
+            iteration=jnp.array(flow.iteration),
+            x=flow.x,
+            flow=_without_table(flow),
         ), info
     trial = _trial(blend, key, flow, data)
     state = state._replace(

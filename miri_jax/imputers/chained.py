@@ -10,12 +10,19 @@ from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
+<<<<<<< HEAD
 import numpy as np
 
+=======
+import jax.numpy as jnp
+import numpy as np
+
+from miri_jax.core.flow import merge
+from miri_jax.core.parallel import to_host
+>>>>>>> hu
 from miri_jax.settings import Range
 from miri_jax.sources.chained import (
     PLAN,
-    Growth,
     Plan,
     advance,
     begin,
@@ -58,9 +65,13 @@ def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
     table, words = table_of(data, layout), words_of(key)
     chains = begin(table, plan, words)
     x = to_rows(table, chains.filled[0], _seeds(key, data))
+<<<<<<< HEAD
     return ChainedState(
         np.zeros((), np.int32), _merged(data, x), pack_chains(chains)
     )
+=======
+    return ChainedState(jnp.int32(0), _merged(data, x), pack_chains(chains))
+>>>>>>> hu
 
 
 def step(
@@ -69,14 +80,16 @@ def step(
     """One sweep of all chains; `ridge` is the share of such columns."""
     plan, layout = settings
     table = table_of(data, layout)
-    chains = advance(
-        unpack_chains(state.chains), table, plan, words_of(key)
-    )
+    chains = advance(unpack_chains(state.chains), table, plan, words_of(key))
     x = to_rows(table, chains.filled[0], _seeds(key, data))
     if chains.kept.chains:  # the tables are no more needed
         chains = chains._replace(filled=[])
     state = ChainedState(
+<<<<<<< HEAD
         np.asarray(state.iteration + 1, np.int32),
+=======
+        jnp.int32(int(state.iteration) + 1),
+>>>>>>> hu
         _merged(data, x),
         pack_chains(chains),
     )
@@ -100,10 +113,11 @@ def impute(
     if draw is not None:
         index, count = int(draw.index), draw.count if draw.spread else 1
     set_seeds, seeds = _seeds(key, data), _seeds(key, data, 1 + index)
-    gaps = np.flatnonzero(~np.asarray(data.m).reshape(len(seeds), -1).all(1))
-    x = np.array(data.x)
+    m = to_host(data.m)
+    gaps = np.flatnonzero(~m.reshape(len(m), -1).all(1))
+    x = np.array(to_host(data.x))
     if gaps.size:
-        some = Masked(*(np.asarray(part)[gaps] for part in data))
+        some = Masked(x[gaps], m[gaps])
         chain = np.full(len(gaps), index % len(kept.chains))
         table = table_of(some, layout)
         place = places_of(
@@ -115,7 +129,7 @@ def impute(
 
 
 def _seeds(key: Array, data: Masked, index: int = 0) -> np.ndarray:
-    x, m = (np.asarray(part).reshape(len(part), -1) for part in data)
+    x, m = (to_host(part).reshape(len(part), -1) for part in data)
     return seeds_of_rows((*words_of(key), index), x, m)
 
 

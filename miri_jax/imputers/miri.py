@@ -148,7 +148,9 @@ def make_miri(
     pair_reuse: int = 4,
     learning_rate: Annotated[float, Range(1e-12)] = 4e-3,
     warm_start: bool = True,
-    source: Literal["auto", "previous", "noise", "gaussian", "chained", "harmonic"]
+    source: Literal[
+        "auto", "previous", "noise", "gaussian", "chained", "harmonic"
+    ]
     | None = None,
     imputed_weight: Annotated[float, Range(0, 1)] | None = 0.0,
     ema_decay: Annotated[float, Range(0, 1)] = 0.995,

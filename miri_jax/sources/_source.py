@@ -70,8 +70,8 @@ class Source(NamedTuple):
         not to be written to, and cannot be traced: pairs are then drawn ahead
         of an iteration, of images ahead of each SGD step. What is drawn counts
         as a draw without a known mean.
-      like: of a source on the host, what its start looks like: a pytree of
-        dtypes, whose arrays may have any shape.
+      like: of a source on the host, which must have it, what its start looks
+        like: a pytree of dtypes, whose arrays may have any shape.
     """
 
     fit: FitSource

@@ -12,6 +12,7 @@ from miri_jax.core.rows import (
     gap_rows,
     move_rows,
     normal_noise,
+    padded_rows,
     row_names,
 )
 from miri_jax.types import Draw, Masked
@@ -175,3 +176,11 @@ def test_padding_chunks_and_order_move_a_row_alike(dims):
         np.sort(slices, axis=0).reshape(4, -1),
         np.tile(np.arange(4)[:, None], (1, slices[0].size)),
     )
+
+
+@pytest.mark.parametrize("n", [1, 7, 128, 129, 500, 768, 1599, 8192, 8193])
+def test_rows_are_padded_to_few_numbers(n):
+    more = padded_rows(n)
+    assert n <= more <= max(128, 1.25 * n + 8192 * (n > 8192))
+    assert padded_rows(more) == more
+    assert len({padded_rows(k) for k in range(1, 8193)}) < 30

@@ -210,6 +210,7 @@ def test_scikit_learns_peers_fill_and_name_their_settings():
 
 
 SMALL_MIRI = {
+    "source": "gaussian",
     "num_iterations": 2,
     "num_steps": 4,
     "batch_size": 32,
@@ -297,6 +298,8 @@ def test_presets_are_what_they_say():
     cells = list(benchmark.jobs([BLOCK], ["gaussian", "mice"], True))
     assert [len(some) for some in cells] == [2, 1, 1]
     assert cells[1][0].draws == 1
+    cells = list(benchmark.jobs([BLOCK], ["miri", "chained"], True))
+    assert [len(some) for some in cells] == [1, 1, 1, 1]  # on the host
 
 
 def _row(method, seed, mmd, name="wine", **more):

@@ -23,6 +23,7 @@ SMALL = {
     "sampling_steps": 4,
     "num_resamples": 2,
     "num_samples": 2,
+    "chains": 2,
     "noise": 0.1,  # of hot_deck
     "model": {"width": 8},
 }

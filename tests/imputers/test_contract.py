@@ -122,7 +122,16 @@ def test_filled_entries_stay_within_the_observed_range(case):
     assert (filled[:, 2] >= 1).all() and (filled[:, 2] <= 3).all()
 
 
-@pytest.mark.parametrize("case", ["gaussian", "miri"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "gaussian",
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in ("miri source=gaussian", "miri", "chained")
+        ),
+    ],
+)
 def test_mean_of_a_set_is_closer_than_that_of_independent_draws(case, table):
     data, _ = table
     imputer = make_case(case)
@@ -196,6 +205,7 @@ def test_the_chunk_size_changes_nothing(method, table):
             pytest.param(case, marks=pytest.mark.slow)
             for case in (
                 "miri",
+                "chained",
                 "gain",
                 "missdiff",
                 "tabcsdi",
@@ -221,7 +231,8 @@ def test_a_row_is_drawn_alike_alone_among_others_and_in_any_order(case, table):
 
 
 @pytest.mark.parametrize(
-    "case", ["gaussian", "miri", "miri_paper", "mean", "hot_deck"]
+    "case",
+    ["gaussian", "miri", "miri_paper", "chained", "mean", "hot_deck"],
 )
 @pytest.mark.parametrize(
     "shape",

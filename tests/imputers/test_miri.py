@@ -30,7 +30,10 @@ def test_slices_add_up_to_an_iteration(table):
 def test_paper_starts_each_iteration_afresh(table):
     """Algorithm 1, line 3, against the warm start of the fast preset."""
     data, _ = table
-    for case, continues in (("miri_paper", False), ("miri", True)):
+    for case, continues in (
+        ("miri_paper", False),
+        ("miri source=gaussian", True),
+    ):
         imputer = make_case(case)
         state = imputer.init(jax.random.key(0), data)
         state, _ = imputer.step(jax.random.key(1), state, data)
@@ -100,6 +103,7 @@ def test_early_stopping_keeps_the_best_weights():
     data, _, _ = normal_with_gaps(60, 0.4)
     imputer = make_imputer(
         "miri",
+        source="gaussian",
         num_iterations=30,
         num_steps=40,
         batch_size=64,
@@ -160,6 +164,7 @@ def test_more_rows_than_an_iteration_takes():
     data, truth, cov = normal_with_gaps(3000, 0.3)
     imputer = make_imputer(
         "miri",
+        source="gaussian",
         max_rows=500,
         chunk=128,
         num_iterations=3,
@@ -178,14 +183,19 @@ def test_more_rows_than_an_iteration_takes():
 
 
 @pytest.mark.parametrize(
-    ("method", "recipe"), [("miri", miri.FAST), ("miri_paper", miri.PAPER)]
+    ("method", "recipe", "words"),
+    [
+        ("miri", miri.FAST, {"source": "gaussian"}),
+        ("miri_paper", miri.PAPER, {}),
+    ],
 )
-def test_the_words_defaults_are_the_recipes(method, recipe, table):
+def test_the_words_defaults_are_the_recipes(method, recipe, words, table):
     """Two places have them: the signature, for configs, and the expression."""
     few = recipe.sgd._replace(num_steps=lambda shape: 6)
     by_recipe = miri.miri(recipe._replace(sgd=few, num_iterations=2))
-    by_words = make_imputer(method, num_steps=6, num_iterations=2)
-    assert make_imputer(method).num_iterations == recipe.num_iterations
+    by_words = make_imputer(method, num_steps=6, num_iterations=2, **words)
+    every = make_imputer(method, **words)
+    assert every.num_iterations == recipe.num_iterations
     one, other = (
         fit(jax.random.key(0), imputer, table[0])
         for imputer in (by_recipe, by_words)

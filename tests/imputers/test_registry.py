@@ -68,6 +68,10 @@ def without_hint(*, noise=0.0):
     """A setting without a hint."""
 
 
+def of_a_layout(*, layout: str = "rows"):
+    """A setting by a name that the program gives a value to."""
+
+
 def of_any_name(**settings: float):
     """Settings whose names nobody can know."""
 
@@ -82,6 +86,7 @@ def with_a_hint_of_nothing(*, noise: "Nois" = 0.0):  # noqa: F821
         (by_place, r"'noise' of by_place is not keyword-only; write `def"),
         (of_any_name, "'settings' of of_any_name is not keyword-only"),
         (without_hint, "without_hint has no type hint for 'noise'; write"),
+        (of_a_layout, "'layout' of of_a_layout is what the program tells"),
         (with_a_hint_of_nothing, "'Nois' is not defined"),
         (3, "type hints of 3 cannot be read"),
     ],

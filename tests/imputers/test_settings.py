@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, make_imputer
 from miri_jax.settings import Range, check, hints, kinds, misfit
@@ -162,6 +163,15 @@ def test_check_is_of_names_and_values():
         check(factory, {"step": 0}, "X", prefix="p.")
     with pytest.raises(ConfigError, match="^factory has no setting 'a'"):
         check(factory, {"a": 0})
+
+
+@pytest.mark.parametrize("name", ["chained", "miri", "mean"])
+def test_what_the_program_tells_of_the_data_is_no_setting(name, table):
+    assert "layout" not in hints(IMPUTERS[name])
+    with pytest.raises(ConfigError, match=f"{name!r} has no setting 'layout'"):
+        check(IMPUTERS[name], {"layout": None}, f"method {name!r}")
+    with pytest.raises(ConfigError, match=f"{name!r} has no setting 'layout'"):
+        MIRIImputer(name, settings={"layout": None}).fit(table[1])
 
 
 def test_a_network_names_the_nearest_setting():

@@ -11,6 +11,7 @@ from miri_jax.engine import draws, state_like
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._early_stopping import Stop
 from miri_jax.imputers.miri import SGD, network
+from miri_jax.runtime.checkpoint import CheckpointStore
 from miri_jax.types import Masked
 from tests.imputers.small import bits
 
@@ -41,7 +42,8 @@ def _noise_on_host():
         # In double precision, and junk where nothing is read.
         return np.where(m, np.nan, start["scale"] * noise.astype(float)), x
 
-    return sources.Source(fit, draw, host=True)
+    like = {"scale": np.dtype(np.float32)}
+    return sources.Source(fit, draw, host=True, like=like)
 
 
 HOST = _noise_on_host()
@@ -60,7 +62,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow) if case == "turns" else case
+        for case in CASES
+    ],
+)
 def test_a_source_on_the_host_fills_as_one_that_is_traced(case, table):
     recipe = SMALL._replace(**CASES[case])
     found = []
@@ -77,13 +85,16 @@ def test_a_source_on_the_host_fills_as_one_that_is_traced(case, table):
         np.testing.assert_array_equal(bits(x)[m], bits(table[0].x)[m])
 
 
-def test_a_fit_is_the_same_again_and_can_be_saved(table):
+def test_a_fit_is_the_same_again_and_can_be_saved(table, tmp_path):
     imputer = miri(SMALL._replace(source=HOST))
     states = [fit(jax.random.key(0), imputer, table[0]) for _ in range(2)]
     chex.assert_trees_all_equal(*states)
-    like = state_like(imputer, table[0])
-    chex.assert_trees_all_equal_shapes_and_dtypes(like, states[0])
-    # What is read back is NumPy's.
+    store = CheckpointStore(tmp_path)
+    store.save(1, states[0])
+    _, read, _ = store.load_latest(state_like(imputer, table[0]))
+    store.close()
+    chex.assert_trees_all_equal(read, states[0])
+    # What the estimator reads back is NumPy's.
     read = jax.tree.map(np.asarray, states[0])
     x = [
         draw(jax.random.key(1), imputer, state, table[0])
@@ -156,6 +167,11 @@ def test_a_fit_on_the_host_that_gives_no_arrays(wrong, message, table):
     imputer = miri(SMALL._replace(source=HOST._replace(fit=wrong)))
     with pytest.raises(ConfigError, match=message):
         fit(jax.random.key(0), imputer, table[0])
+
+
+def test_a_start_on_the_host_that_nobody_could_read_back():
+    with pytest.raises(ConfigError, match="give `like`, such as np.dtype"):
+        miri(SMALL._replace(source=HOST._replace(like=None)))
 
 
 def test_a_draw_on_the_host_of_another_shape(table):

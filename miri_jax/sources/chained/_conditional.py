@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from miri_jax.sources.chained._features import (
     MAX_INDICATORS,
@@ -116,9 +115,7 @@ def fit_conditional(
 ) -> Conditional:
     """Learns a column from a filled table `[n, c]`."""
     column, others, rows, _ = aim
-    features, x = fit_features(
-        values, layout.levels, column, others, rows, rng
-    )
+    features, x = fit_features(values, layout.levels, column, others, rows, rng)
     y = values[rows, column]
     return _fit(features, x, y, layout, aim, growth, rng)
 
@@ -240,18 +237,26 @@ def choose_ridge(
     column, others, rows, _ = aim
     if layout.levels[column] or len(rows) < 10 * FOLDS:
         return False
+<<<<<<< HEAD
     features, x = fit_features(
         values, layout.levels, column, others, rows, rng
     )
     y, every = values[rows, column], apply_features(features, values)
     weight = odds_of(every, observed)[rows]
+=======
+    features, x = fit_features(values, layout.levels, column, others, rows, rng)
+    y = values[rows, column]
+    weight = odds_of(apply_features(features, values), observed)[rows]
+>>>>>>> hu
     fold = rng.permutation(len(rows)) % FOLDS
     score, apart = np.zeros((2, FOLDS)), np.zeros((2, FOLDS))
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
         for ridge in (False, True):
             one = aim._replace(ridge=ridge)
-            fitted = _fit(features, x[learn], y[learn], layout, one, growth, rng)
+            fitted = _fit(
+                features, x[learn], y[learn], layout, one, growth, rng
+            )
             size = (TRIES, int(ask.sum()))
             draws = np.stack(
                 [
@@ -262,11 +267,18 @@ def choose_ridge(
             score[int(ridge), k] = np.average(
                 fair_crps(draws, y[ask]), weights=weight[ask]
             )
+<<<<<<< HEAD
             apart[int(ridge), k] = np.mean([ks_distance(d, y[ask]) for d in draws])
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
     if _lie_beyond(x, y, every[~observed]):
         least = -MOST_LOSS * base
+=======
+            apart[int(ridge), k] = np.mean(
+                [ks_distance(d, y[ask]) for d in draws]
+            )
+    gain = score[0] - score[1]
+>>>>>>> hu
     return bool(
         gain.mean() > least
         and apart[1].mean() < apart[0].mean() + MOST_APART
@@ -293,6 +305,9 @@ def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The odds `[n]` that a cell is missing given the rest of its row."""
     if observed.all():
         return np.ones(len(x))
+    # Here, so that those who need no odds need not wait for it.
+    from sklearn.linear_model import LogisticRegression
+
     scale = x.std(axis=0, dtype=np.float64)
     z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
     z = np.clip(z, -5, 5)
@@ -348,9 +363,12 @@ def cell_scores(
         return 1 - 2 * hit + np.sum(same, axis=0) / (m * (m - 1))
     ordered = np.sort(seen)
     place = lambda values: (
-        np.searchsorted(ordered, values, "left")
-        + np.searchsorted(ordered, values, "right")
-    ) / (2 * len(ordered))
+        (
+            np.searchsorted(ordered, values, "left")
+            + np.searchsorted(ordered, values, "right")
+        )
+        / (2 * len(ordered))
+    )
     return fair_crps(place(draws), place(truth))
 
 
@@ -393,5 +411,3 @@ def from_plain(content: dict) -> Conditional:
         Forest(**content["forest"]),
         content["exact"],
     )
-
-

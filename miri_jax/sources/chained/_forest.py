@@ -9,10 +9,8 @@ out as they occur.
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from miri_jax.sources.chained._features import coordinates
-
 
 # Levels beyond which trees are grown on coordinates of theirs.
 MAX_CLASSES = 32
@@ -66,6 +64,9 @@ def grow(
       share: of the features that a split looks at.
       rng: chooses rows and seeds.
     """
+    # Here, so that those who grow none need not wait for it.
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
     kind, aim = DecisionTreeRegressor, y
     if not levels:  # ranks, so that no far value decides the splits
         aim = np.searchsorted(np.sort(y), y, "left").astype(np.float64)

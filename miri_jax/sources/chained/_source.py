@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from scipy.special import ndtr
 
+from miri_jax.core.parallel import to_host
 from miri_jax.sources._source import Source
 from miri_jax.sources.chained._blob import pack, unpack
 from miri_jax.sources.chained._chains import (
@@ -103,8 +104,7 @@ def layout_for(layout: Layout | None, width: int) -> Layout:
 
 def table_of(data: Masked, layout: Layout | None) -> Table:
     """Rows `[n, *dims]` as a table of columns, on the host."""
-    x = np.asarray(data.x).reshape(len(data.x), -1)
-    m = np.asarray(data.m).reshape(x.shape)
+    x, m = (to_host(part).reshape(len(part), -1) for part in data)
     layout = layout_for(layout, x.shape[1])
     return Table(layout.unpack(x), layout.observed(m), layout)
 
@@ -132,9 +132,7 @@ def advance(
     sweeps, filled, others, ridge, kept = chains
     if not sweeps:
         ridge = choose(table, filled[0], others, plan, words)
-    filled, by = sweep_all(
-        table, filled, others, ridge, plan, sweeps, words
-    )
+    filled, by = sweep_all(table, filled, others, ridge, plan, sweeps, words)
     kept = kept._replace(chains=by if sweeps == plan.sweeps - 1 else ())
     return Chains(sweeps + 1, filled, others, ridge, kept)
 
