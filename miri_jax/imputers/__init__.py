@@ -1,12 +1,8 @@
 """The registry of imputation methods: one file a method, one entry here."""
 
 import inspect
-<<<<<<< HEAD
-from typing import TYPE_CHECKING, Any
-=======
 from collections.abc import Mapping
-from typing import Any
->>>>>>> hu
+from typing import TYPE_CHECKING, Any
 
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._registry import Factory, Methods
@@ -91,22 +87,14 @@ def make_imputer(
       ConfigError: if the method, or a setting of it, does not exist, or its
         value is of another type or outside its range.
     """
-<<<<<<< HEAD
-    check_method(name)
-=======
     return from_settings(name, settings, layout)
 
 
 def from_settings(
-    name: str, settings: Mapping[str, Any], layout: Layout | None = None
-) -> Imputer:
+    name: str, settings: Mapping[str, Any], layout: "Layout | None" = None
+) -> "Imputer":
     """`make_imputer` for settings of users, of which none is `layout`."""
-    if name not in IMPUTERS:
-        raise ConfigError(
-            f"no method {name!r}{did_you_mean(name, IMPUTERS)} (known:"
-            f" {', '.join(IMPUTERS)})"
-        )
->>>>>>> hu
+    check_method(name)
     factory = IMPUTERS[name]
     check(factory, settings, f"method {name!r}")
     known = inspect.signature(factory).parameters
@@ -122,8 +110,10 @@ def from_settings(
     )
 
 
-<<<<<<< HEAD
-__all__ = ["IMPUTERS", "check_method", "make_imputer", "register"]
-=======
-__all__ = ["IMPUTERS", "from_settings", "make_imputer", "register"]
->>>>>>> hu
+__all__ = [
+    "IMPUTERS",
+    "check_method",
+    "from_settings",
+    "make_imputer",
+    "register",
+]

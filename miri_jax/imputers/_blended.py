@@ -45,13 +45,8 @@ class BlendedState(NamedTuple):
       iteration: int32 scalar, iterations of the flow, and one more at the end.
       x: `[n, *dims]`, the filled table.
       done: bool scalar, whether the fit is complete.
-<<<<<<< HEAD
-      flow: state of the flow's imputer.
-      chains: uint8, see `sources.chained.pack_chains`; a single 0 where the
-=======
       flow: state of the flow's imputer, without its table, which is `x`.
       chains: uint8, see `sources.chained.pack_chains`; one byte where the
->>>>>>> hu
         flow draws all columns, and before the end.
       gain: `[c]` float32 and
       by_flow: `[c]` bool, see `_blend.Trial`.
@@ -119,13 +114,8 @@ def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
         jnp.int32(0),
         flow.x,
         jnp.bool_(False),
-<<<<<<< HEAD
-        flow,
-        jnp.zeros(1, jnp.uint8),
-=======
         _without_table(flow),
         jnp.zeros(1, jnp.uint8),  # what is empty cannot be saved
->>>>>>> hu
         jnp.zeros(width, jnp.float32),
         jnp.ones(width, bool),
     )

@@ -10,16 +10,9 @@ from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
-<<<<<<< HEAD
 import numpy as np
 
-=======
-import jax.numpy as jnp
-import numpy as np
-
-from miri_jax.core.flow import merge
 from miri_jax.core.parallel import to_host
->>>>>>> hu
 from miri_jax.settings import Range
 from miri_jax.sources.chained import (
     PLAN,
@@ -65,13 +58,9 @@ def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
     table, words = table_of(data, layout), words_of(key)
     chains = begin(table, plan, words)
     x = to_rows(table, chains.filled[0], _seeds(key, data))
-<<<<<<< HEAD
     return ChainedState(
         np.zeros((), np.int32), _merged(data, x), pack_chains(chains)
     )
-=======
-    return ChainedState(jnp.int32(0), _merged(data, x), pack_chains(chains))
->>>>>>> hu
 
 
 def step(
@@ -85,11 +74,7 @@ def step(
     if chains.kept.chains:  # the tables are no more needed
         chains = chains._replace(filled=[])
     state = ChainedState(
-<<<<<<< HEAD
         np.asarray(state.iteration + 1, np.int32),
-=======
-        jnp.int32(int(state.iteration) + 1),
->>>>>>> hu
         _merged(data, x),
         pack_chains(chains),
     )
@@ -134,7 +119,7 @@ def _seeds(key: Array, data: Masked, index: int = 0) -> np.ndarray:
 
 
 def _merged(data: Masked, x: np.ndarray) -> Array:
-    x_obs, m = map(np.asarray, data)  # nothing is compiled here
+    x_obs, m = map(to_host, data)  # in NumPy: nothing is compiled
     return np.where(m, x_obs, x.reshape(x_obs.shape))
 
 

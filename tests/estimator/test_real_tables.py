@@ -209,8 +209,9 @@ def test_a_line_goes_on_beyond_what_was_observed(method):
     draws, scale = _draws(method, frame, 10), truth["y"].std()
     spread = np.mean([one["y"].std() for one in draws])
     high = np.mean([one["y"].quantile(0.99) for one in draws])
-    print("R4", method, spread / scale,
-          (high - truth["y"].quantile(0.99)) / scale)
+    print(
+        "R4", method, spread / scale, (high - truth["y"].quantile(0.99)) / scale
+    )
     assert abs(spread / scale - 1) < 0.03
     assert abs(high - truth["y"].quantile(0.99)) < 0.15 * scale
 

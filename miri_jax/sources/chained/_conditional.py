@@ -33,8 +33,8 @@ from miri_jax.types import Layout
 FOLDS, TRIES = 3, 6
 # What a ridge regression has to gain: a share of the donors' score.
 LEAST_GAIN = 0.02
-# What it may lose where such a share of the gaps lies beyond what is observed, to
-# which donors are bound: beyond the inner 98 % of what it predicts there.
+# What it may lose where such a share of the gaps lies beyond what is observed,
+# to which donors are bound: beyond the inner 98 % of what it predicts there.
 MOST_LOSS, BEYOND = 0.05, 0.1
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.03
@@ -237,17 +237,9 @@ def choose_ridge(
     column, others, rows, _ = aim
     if layout.levels[column] or len(rows) < 10 * FOLDS:
         return False
-<<<<<<< HEAD
-    features, x = fit_features(
-        values, layout.levels, column, others, rows, rng
-    )
+    features, x = fit_features(values, layout.levels, column, others, rows, rng)
     y, every = values[rows, column], apply_features(features, values)
     weight = odds_of(every, observed)[rows]
-=======
-    features, x = fit_features(values, layout.levels, column, others, rows, rng)
-    y = values[rows, column]
-    weight = odds_of(apply_features(features, values), observed)[rows]
->>>>>>> hu
     fold = rng.permutation(len(rows)) % FOLDS
     score, apart = np.zeros((2, FOLDS)), np.zeros((2, FOLDS))
     for k in range(FOLDS):
@@ -267,21 +259,15 @@ def choose_ridge(
             score[int(ridge), k] = np.average(
                 fair_crps(draws, y[ask]), weights=weight[ask]
             )
-<<<<<<< HEAD
-            apart[int(ridge), k] = np.mean([ks_distance(d, y[ask]) for d in draws])
+            apart[int(ridge), k] = np.mean(
+                [ks_distance(d, y[ask]) for d in draws]
+            )
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
     if _lie_beyond(x, y, every[~observed]):
         least = -MOST_LOSS * base
-=======
-            apart[int(ridge), k] = np.mean(
-                [ks_distance(d, y[ask]) for d in draws]
-            )
-    gain = score[0] - score[1]
->>>>>>> hu
     return bool(
-        gain.mean() > least
-        and apart[1].mean() < apart[0].mean() + MOST_APART
+        gain.mean() > least and apart[1].mean() < apart[0].mean() + MOST_APART
     )
 
 

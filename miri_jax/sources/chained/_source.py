@@ -97,9 +97,7 @@ class Chains(NamedTuple):
 
 def layout_for(layout: Layout | None, width: int) -> Layout:
     """A layout, or that of `width` numbers where there is none."""
-    return layout or Numbers(
-        tuple(range(width)), (0,) * width, (0.0,) * width
-    )
+    return layout or Numbers(tuple(range(width)), (0,) * width, (0.0,) * width)
 
 
 def table_of(data: Masked, layout: Layout | None) -> Table:
