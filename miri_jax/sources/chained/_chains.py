@@ -318,8 +318,9 @@ def draw_rows(
             for column, gaps in columns:
                 if column not in by:
                     continue
-                here = seeds[gaps]
-                last = uniform(here, column, 1, 2 * sweep + 1)
+                # A row with one gap has the same last sweep after any others.
+                here, tag = seeds[gaps], times - sweep
+                last = uniform(here, column, 1, 2 * tag + 1)
                 if sweep == times:
                     last = place[gaps, column]
                 filled[gaps, column] = draw_column(
@@ -327,7 +328,7 @@ def draw_rows(
                     layout,
                     column,
                     filled[gaps],
-                    uniform(here, column, 1, 2 * sweep),
+                    uniform(here, column, 1, 2 * tag),
                     last,
                     pooled=sweep == times,
                 )
