@@ -203,7 +203,7 @@ def _init(programs: _Programs, key: Array, data: Masked) -> MIRIState:
             key_held,
             data.m,
             order[:few] if n > recipe.max_rows else spaced(n, few),
-            recipe.stop.share,
+            recipe.stop,
             train_state.params,
         )
     state = MIRIState(

@@ -46,8 +46,9 @@ class BlendedState(NamedTuple):
       x: `[n, *dims]`, the filled table.
       done: bool scalar, whether the fit is complete.
       flow: state of the flow's imputer.
-      chains: uint8, see `sources.chained.pack_chains`; empty where the flow
-        draws all columns, and before the end.
+      chains: uint8, see `sources.chained.pack_chains`; a single 0, as nothing
+        empty can be saved, where the flow draws all columns, and before the
+        end.
       gain: `[c]` float32 and
       by_flow: `[c]` bool, see `_blend.Trial`.
     """
@@ -75,9 +76,7 @@ class Blend(NamedTuple):
     layout: Layout | None
 
 
-def blended(
-    flow: Imputer, plan: Plan, layout: Layout | None = None
-) -> Imputer:
+def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
     """The imputer that draws each column by the better of two.
 
     Args:
@@ -108,7 +107,7 @@ def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
         flow.x,
         jnp.bool_(False),
         flow,
-        jnp.zeros(0, jnp.uint8),
+        jnp.zeros(1, jnp.uint8),
         jnp.zeros(width, jnp.float32),
         jnp.ones(width, bool),
     )

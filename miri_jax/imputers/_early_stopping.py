@@ -8,7 +8,7 @@ import numpy as np
 
 from miri_jax.core import flow
 from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
-from miri_jax.types import Array, PyTree
+from miri_jax.types import Array, Layout, PyTree
 
 NUM_ROWS = 4096
 NUM_PAIRS = 4096
@@ -21,10 +21,13 @@ class Stop(NamedTuple):
       share: of the observed entries (of at most `NUM_ROWS` rows) that no loss
         sees, in (0, 1).
       patience: iterations that the loss on them may fail to fall.
+      layout: of a table whose columns are held out as a whole: what is left of
+        a level tells it. None where each entry is by itself.
     """
 
     share: float
     patience: int
+    layout: Layout | None = None
 
 
 class HeldOut(NamedTuple):
@@ -52,7 +55,7 @@ def hold_out(
     key: Array,
     m: Array,
     rows: Array | np.ndarray,
-    share: float,
+    stop: Stop,
     params: PyTree,
 ) -> HeldOut:
     """Chooses the held-out entries.
@@ -61,14 +64,17 @@ def hold_out(
       key: PRNG key.
       m: `[n, *dims]` bool, True = observed.
       rows: row numbers, whose rows give entries.
-      share: of their observed entries, in (0, 1); one at least is held out.
+      stop: how many of their observed entries; one at least is held out.
       params: of the shape of those that will be compared.
     """
     rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
     u = jax.random.uniform(key_entries, m[rows].shape, jnp.float32)
+    if stop.layout is not None:
+        owners = stop.layout.owners(m.shape[1])
+        u = u[:, np.searchsorted(owners, owners)]
     u = jnp.where(m[rows], u, 2)
-    entries = (u < share) | (u == jnp.min(u))
+    entries = (u < stop.share) | (u == jnp.min(u))
     return HeldOut(
         key=jax.random.key_data(key_pairs),
         rows=rows,

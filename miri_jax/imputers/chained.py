@@ -59,9 +59,7 @@ def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
     table, words = table_of(data, layout), words_of(key)
     chains = begin(table, plan, words)
     x = to_rows(table, chains.filled[0], _seeds(key, data))
-    return ChainedState(
-        jnp.int32(0), _merged(data, x), pack_chains(chains)
-    )
+    return ChainedState(jnp.int32(0), _merged(data, x), pack_chains(chains))
 
 
 def step(
@@ -70,14 +68,14 @@ def step(
     """One sweep of all chains; `ridge` is the share of such columns."""
     plan, layout = settings
     table = table_of(data, layout)
-    chains = advance(
-        unpack_chains(state.chains), table, plan, words_of(key)
-    )
+    chains = advance(unpack_chains(state.chains), table, plan, words_of(key))
     x = to_rows(table, chains.filled[0], _seeds(key, data))
     if chains.kept.chains:  # the tables are no more needed
         chains = chains._replace(filled=[])
     state = ChainedState(
-        jnp.int32(int(state.iteration) + 1), _merged(data, x), pack_chains(chains)
+        jnp.int32(int(state.iteration) + 1),
+        _merged(data, x),
+        pack_chains(chains),
     )
     return state, {"ridge": np.mean(chains.ridge > 0, dtype=np.float32)}
 

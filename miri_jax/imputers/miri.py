@@ -263,7 +263,7 @@ def make_miri(
             network=network(**(model or {})),
             sgd=sgd,
             memory=Memory(warm_start, kept),
-            stop=Stop(share, patience) if stops else None,
+            stop=Stop(share, patience, layout) if stops else None,
             solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
             max_rows=max_rows if own else ALL_ROWS,
             num_iterations=MAX_ITERATIONS if auto else num_iterations,

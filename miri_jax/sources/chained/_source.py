@@ -129,9 +129,7 @@ def advance(
     sweeps, filled, others, ridge, kept = chains
     if not sweeps:
         ridge = choose(table, filled[0], others, plan, words)
-    filled, by = sweep_all(
-        table, filled, others, ridge, plan, sweeps, words
-    )
+    filled, by = sweep_all(table, filled, others, ridge, plan, sweeps, words)
     kept = kept._replace(chains=by if sweeps == plan.sweeps - 1 else ())
     return Chains(sweeps + 1, filled, others, ridge, kept)
 
