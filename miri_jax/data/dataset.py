@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import entr
 
 from miri_jax.core.masks import amputate
-from miri_jax.data.layout import layout_of
 from miri_jax.data.columns import Column, limits
+from miri_jax.data.layout import layout_of
 from miri_jax.data.tables import Table, settle_table
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.data.writers import numbered, write_table

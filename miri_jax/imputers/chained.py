@@ -16,7 +16,6 @@ from miri_jax.core.flow import merge
 from miri_jax.settings import Range
 from miri_jax.sources.chained import (
     PLAN,
-    Growth,
     Plan,
     advance,
     begin,

@@ -35,7 +35,9 @@ def _rmse(a, b):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("unrelated", [0, 45])
+@pytest.mark.parametrize(
+    "unrelated", [0, pytest.param(45, marks=pytest.mark.slow)]
+)
 def test_a_column_that_another_determines_is_found_again(method, unrelated):
     """Twins fell apart: a sum beside its tax was filled as if it were noise.
 
@@ -228,7 +230,6 @@ def test_codes_come_back_as_codes_that_occur(method):
     frame, gaps = _with_gaps(truth)
     for one in _draws(method, frame, 2):
         for name in ("code", "zip"):
-            print("R5", name, (~one[name].isin(frame[name].dropna())).mean())
             assert one[name].isin(frame[name].dropna()).all(), name
     cells = gaps["code"] & ~gaps["z"]
     right = (one["code"] == truth["code"])[cells].mean()

@@ -11,9 +11,11 @@ from miri_jax.sources.chained._chains import (
     LINE,
     RIDGE,
     TREES_ALONE,
+    _well_known,
     choose,
     first_fillings,
 )
+from miri_jax.sources.chained._conditional import Aim, is_line
 from miri_jax.sources.chained._features import screened, strengths
 from miri_jax.sources.chained._forest import (
     draw_donors,
@@ -228,3 +230,22 @@ def test_where_gaps_lie_beyond_the_observed_a_line_goes_on():
     assert _chosen([y, driver], observed)[0] == RIDGE
     bent = 2 * np.cos(4 * driver) + 0.1 * rng.standard_normal(1500)
     assert _chosen([bent, driver], observed)[0] == TREES_ALONE
+
+
+def test_a_line_is_seen_beside_forty_unrelated_columns():
+    """A first filling that is far off hid it."""
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal((400, 42))
+    truth[:, 1] = 1.19 * truth[:, 0]
+    observed = rng.random(truth.shape) > 0.25
+    filled = np.where(observed, truth, rng.standard_normal(truth.shape))
+    layout = layout_for(None, 42)
+    strength = strengths(truth, observed, layout.levels)
+    others = screened(strength, 40)[0]
+    aim = Aim(0, others, np.flatnonzero(observed[:, 0]))
+    known = aim._replace(rows=_well_known(observed, aim))
+    assert observed[known.rows, 1].all()
+    assert is_line(filled, layout, known, rng)
+    assert not is_line(filled, layout, aim, rng)
+    noise = aim._replace(column=5, others=[*range(5), *range(6, 42)])
+    assert not is_line(filled, layout, noise, rng)

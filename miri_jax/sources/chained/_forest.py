@@ -13,7 +13,6 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from miri_jax.sources.chained._features import coordinates
 
-
 # Levels beyond which trees are grown on coordinates of theirs.
 MAX_CLASSES = 32
 # Donors that `draw_pooled` takes one of.
