@@ -93,6 +93,6 @@ def _shrunken(gain: np.ndarray, error: np.ndarray) -> np.ndarray:
     between = max(surplus / room, 0) if room > 0 else 0.0
     weight = np.where(known, 1 / (between + 1 / np.maximum(weight, 1e-12)), 0)
     mean = np.sum(weight * gain) / weight.sum()
-    own = np.square(np.where(known, error, 1))
-    trust = np.where(known, between / (between + own), 0)
+    error = np.where(known, error, 1)
+    trust = np.where(known, between / (between + np.square(error)), 0)
     return mean + trust * (gain - mean)

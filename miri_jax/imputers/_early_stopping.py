@@ -1,6 +1,5 @@
 """Early stopping on the velocity loss over held-out observed entries."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 
 from miri_jax.core import flow
 from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
-from miri_jax.types import Array, PyTree
+from miri_jax.types import Array, Layout, PyTree
 
 NUM_ROWS = 4096
 NUM_PAIRS = 4096
@@ -22,14 +21,13 @@ class Stop(NamedTuple):
       share: of the observed entries (of at most `NUM_ROWS` rows) that no loss
         sees, in (0, 1).
       patience: iterations that the loss on them may fail to fall.
-      owners: from the number of entries of a row to the column that each of
-        them belongs to, `[d]`, whose entries are held out together; None where
-        each is a column of its own.
+      layout: of a table whose columns are held out as a whole: what is left of
+        a level tells it. None where each entry is by itself.
     """
 
     share: float
     patience: int
-    owners: Callable[[int], np.ndarray] | None = None
+    layout: Layout | None = None
 
 
 class HeldOut(NamedTuple):
@@ -72,8 +70,9 @@ def hold_out(
     rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
     u = jax.random.uniform(key_entries, m[rows].shape, jnp.float32)
-    if stop.owners is not None:
-        u = u[:, stop.owners(u.shape[1])]
+    if stop.layout is not None:
+        owners = stop.layout.owners(m.shape[1])
+        u = u[:, np.searchsorted(owners, owners)]
     u = jnp.where(m[rows], u, 2)
     entries = (u < stop.share) | (u == jnp.min(u))
     return HeldOut(

@@ -243,8 +243,6 @@ def make_miri(
         num_slices,
     )
 
-    owners = None if layout is None else layout.owners
-
     def recipe(images: bool) -> Recipe:
         name = source or ("harmonic" if images else "auto")
         share = held_out
@@ -267,7 +265,7 @@ def make_miri(
             network=network(**(model or {})),
             sgd=sgd,
             memory=Memory(warm_start, kept),
-            stop=Stop(share, patience, owners) if stops else None,
+            stop=Stop(share, patience, layout) if stops else None,
             solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
             max_rows=max_rows if own else ALL_ROWS,
             num_iterations=MAX_ITERATIONS if auto else num_iterations,

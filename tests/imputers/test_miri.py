@@ -1,5 +1,7 @@
 """miri and its presets: iterations, early stopping, what they keep."""
 
+import types
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import pytest
 from miri_jax.engine import fit
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _early_stopping, make_imputer, miri
+from miri_jax.imputers._early_stopping import Stop
 from miri_jax.types import Masked
 from tests.imputers.small import (
     bits,
@@ -151,12 +154,26 @@ def test_auto_ends_when_mi_stops_falling(source, table):
 def test_held_out_entries_are_observed_and_no_targets():
     m = jax.random.bernoulli(jax.random.key(0), 0.5, (300, 4))
     held = _early_stopping.hold_out(
-        jax.random.key(1), m, jnp.arange(300), _early_stopping.Stop(0.1, 1), {}
+        jax.random.key(1), m, jnp.arange(300), Stop(0.1, 1), {}
     )
     entries = m & ~held.targets
     assert not bool((held.targets & ~m).any())
     share = float(entries.sum() / m.sum())
     assert share == pytest.approx(0.1, abs=4 * (0.09 / 600) ** 0.5)
+
+
+def test_a_level_is_held_out_as_a_whole():
+    """The other entries of a level told the one that was held out."""
+    owners = np.array([0, 1, 1, 1])
+    layout = types.SimpleNamespace(owners=lambda width: owners[:width])
+    m = jax.random.bernoulli(jax.random.key(0), 0.5, (300, 2))[:, owners]
+    held = _early_stopping.hold_out(
+        jax.random.key(1), m, jnp.arange(300), Stop(0.1, 1, layout), {}
+    )
+    entries = np.asarray(m & ~held.targets)
+    assert (entries[:, 1:] == entries[:, 1:2]).all()
+    assert 0.05 < entries[:, 1].sum() / m[:, 1].sum() < 0.15
+    assert not (entries[:, 0] == entries[:, 1]).all()
 
 
 def test_more_rows_than_an_iteration_takes():

@@ -129,8 +129,8 @@ def choose(
 def _well_known(observed: np.ndarray, aim: Aim) -> np.ndarray:
     """Rows of an aim in which what tells it most is observed, too.
 
-    As many columns of that as leave half of the rows. What the first filling
-    has put into the others is too far off to show a relation that is exact.
+    As many columns of that as leave half of the rows. What draws have filled
+    would blur a relation that is exact.
     """
     rows = aim.rows
     for other in aim.others:
@@ -164,7 +164,13 @@ def first_fillings(
             before = {*known, *order[:place]}
             by = [j for j in others[column] if j in before]
             fitted = _draw_gaps(
-                values, table, plan, plan.early, (column, by, rows), rng
+                values,
+                table,
+                plan,
+                plan.early,
+                (column, by, rows),
+                rng,
+                well_known=True,
             )
             kept[column] = fitted
         return values, kept
@@ -218,7 +224,8 @@ def sweep_all(
                 growth,
                 (column, others[column], rows),
                 rng,
-                ridge=int(ridge[column]),
+                ridge=bool(ridge[column] != TREES_ALONE),
+                well_known=bool(ridge[column] == LINE),
             )
         return values, kept
 
@@ -244,7 +251,8 @@ def _draw_gaps(
     what: tuple[int, Sequence[int], np.ndarray],
     rng: np.random.Generator,
     *,
-    ridge: int = TREES_ALONE,
+    ridge: bool = False,
+    well_known: bool = False,
 ) -> Conditional:
     """Learns a column from a filled table, and draws its gaps there.
 
@@ -255,18 +263,19 @@ def _draw_gaps(
       growth: of the trees.
       what: the column, those to tell it by, and rows to learn from.
       rng: chooses.
-      ridge: see `choose`.
+      ridge: whether by a ridge regression.
+      well_known: whether only from rows that `_well_known` gives.
     """
     column, others, rows = what
     seen = table.observed[:, column]
     learn, gaps = rows[seen[rows]], np.flatnonzero(~seen)
     if not learn.size:
         learn = np.flatnonzero(seen) if seen.any() else rows
-    if ridge == LINE:  # nothing that draws have filled may blur it
+    if well_known:
         learn = _well_known(table.observed, Aim(column, others, learn))
     if len(learn) > plan.max_rows:
         learn = rng.permutation(learn)[: plan.max_rows]
-    aim = Aim(column, others, learn, ridge != TREES_ALONE)
+    aim = Aim(column, others, learn, ridge)
     fitted = fit_conditional(values, table.layout, aim, growth, rng)
     if gaps.size:
         u, v = rng.random((2, len(gaps)))

@@ -33,9 +33,9 @@ from miri_jax.types import Layout
 FOLDS, TRIES = 3, 6
 # What a ridge regression has to gain: a share of the donors' score.
 LEAST_GAIN = 0.02
-# What it may lose where such a share of the gaps lies beyond what is observed,
-# to which donors are bound: beyond the inner 98 % of what it predicts there.
-MOST_LOSS, BEYOND = 0.05, 0.1
+# What a line may lose where such a share of the gaps lies beyond what is
+# observed, to which donors are bound: beyond the inner 98 % of its predictions.
+MOST_LOSS, BEYOND = 0.1, 0.1
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.03
 # Largest odds of being missing that a held-out cell counts with, over the mean.
@@ -241,7 +241,7 @@ def choose_ridge(
     y, every = values[rows, column], apply_features(features, values)
     weight = odds_of(every, observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS
-    score, apart = np.zeros((2, FOLDS)), np.zeros((2, FOLDS))
+    score, apart, off = np.zeros((3, 2, FOLDS))
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
         for ridge in (False, True):
@@ -260,11 +260,18 @@ def choose_ridge(
                 fair_crps(draws, y[ask]), weights=weight[ask]
             )
             apart[int(ridge), k] = np.mean(
-                [ks_distance(d, y[ask]) for d in draws]
+                [ks_distance(one, y[ask]) for one in draws]
+            )
+            mean = draws.mean(axis=0)
+            if ridge:
+                mean = predict(fitted.linear, x[ask])
+            off[int(ridge), k] = np.average(
+                np.square(mean - y[ask]), weights=weight[ask]
             )
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
-    if _lie_beyond(x, y, every[~observed]):
+    # The line by itself tells as much as donors, and goes on where they end.
+    if off[1].mean() < off[0].mean() and _lie_beyond(x, y, every[~observed]):
         least = -MOST_LOSS * base
     return bool(
         gain.mean() > least and apart[1].mean() < apart[0].mean() + MOST_APART
