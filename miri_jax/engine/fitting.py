@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from miri_jax.core.parallel import spread
 from miri_jax.exceptions import (
     DataError,
     DivergedError,
@@ -230,6 +231,8 @@ def iterate(
     while not finished(imputer, state):
         step_key = jax.random.fold_in(key, int(state.iteration))
         state, info = imputer.step(step_key, state, data)
+        if imputer.host:  # What it has made there is nobody else's yet.
+            state = spread(state, len(data.x))
         yield state, info
 
 

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from miri_jax.core.flow import merge
 from miri_jax.core.parallel import to_host
 from miri_jax.core.rows import padded, spaced
 from miri_jax.imputers._blend import Trial, compare
@@ -42,7 +41,7 @@ class BlendedState(NamedTuple):
     """See `types.State`.
 
     Attributes:
-      iteration: int32 scalar, iterations of the flow, and one more at the end.
+      iteration: int32 scalar, iterations of the flow.
       x: `[n, *dims]`, the filled table.
       done: bool scalar, whether the fit is complete.
       flow: state of the flow's imputer, without its table, which is `x`.
@@ -91,7 +90,7 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
         init=partial(_init, blend),
         step=partial(_step, blend),
         impute=partial(_impute, blend),
-        num_iterations=flow.num_iterations + 1,
+        num_iterations=flow.num_iterations,
         slowed=slowed,
         host=True,
         like=partial(_like, blend),
@@ -138,33 +137,40 @@ def _width(blend: Blend, data: Masked) -> int:
 def _step(
     blend: Blend, key: Array, state: BlendedState, data: Masked
 ) -> tuple[BlendedState, Info]:
-    """A step of the flow; once it is fitted, the trial and the chains."""
-    flow = state.flow
-    if not (flow.done or flow.iteration >= blend.flow.num_iterations):
-        flow, info = blend.flow.step(key, flow._replace(x=state.x), data)
-        # A step may give buffers away: none is in both states.
-        return state._replace(
-            iteration=jnp.array(flow.iteration),
-            x=flow.x,
-            flow=_without_table(flow),
-        ), info
-    trial = _trial(blend, key, flow, data)
+    """A step of the flow; after its last the trial and the chains."""
+    key_end = jax.random.fold_in(key, 1)  # the flow has the key itself
+    flow, info = blend.flow.step(key, state.flow._replace(x=state.x), data)
+    # A step may give buffers away: none is in both states.
     state = state._replace(
-        iteration=state.iteration + 1,
+        iteration=jnp.array(flow.iteration), x=flow.x, flow=_without_table(flow)
+    )
+    if not (flow.done or flow.iteration >= blend.flow.num_iterations):
+        return state, info
+    state = _ended(blend, key_end, state, data)
+    share = np.mean(to_host(state.by_flow), dtype=np.float32)
+    return state, {**info, "by_flow": share}
+
+
+def _ended(
+    blend: Blend, key: Array, state: BlendedState, data: Masked
+) -> BlendedState:
+    """The end of a fit: who draws which column, and a draw of all."""
+    key_trial, key_chains, key_draw = jax.random.split(key, 3)
+    trial = _trial(blend, key_trial, state.flow, data)
+    state = state._replace(
         done=jnp.bool_(True),
         gain=jnp.asarray(trial.gain, jnp.float32),
         by_flow=jnp.asarray(trial.by_flow),
     )
     if not trial.by_flow.all():
-        table, words = table_of(data, blend.layout), words_of(key)
+        table, words = table_of(data, blend.layout), words_of(key_chains)
         chains = begin(table, blend.plan, words)
         for _ in range(blend.plan.sweeps):
             chains = advance(chains, table, blend.plan, words)
         packed = pack_chains(chains._replace(filled=[]))
         state = state._replace(chains=jnp.asarray(packed))
-    x = _impute(blend, jax.random.fold_in(key, 1), state, data)
-    share = np.mean(trial.by_flow, dtype=np.float32)
-    return state._replace(x=jnp.asarray(x)), {"by_flow": share}
+    x = _impute(blend, key_draw, state, data)
+    return state._replace(x=jnp.asarray(x))
 
 
 def _trial(blend: Blend, key: Array, flow: Any, data: Masked) -> Trial:
@@ -220,7 +226,7 @@ def _impute(
     draw: Draw | None = None,
 ) -> Array:
     """A draw of the flow, and of the chains given its columns."""
-    by_flow = np.asarray(state.by_flow)
+    by_flow = to_host(state.by_flow)
     if by_flow.all():
         return blend.flow.impute(key, state.flow, data, draw)
     x_obs, m = (to_host(part).reshape(len(data.x), -1) for part in data)
@@ -233,7 +239,7 @@ def _impute(
     rows = np.flatnonzero(~m.all(axis=1))
     x = np.array(x_obs)
     if not rows.size:
-        return data.x
+        return jnp.asarray(x.reshape(data.x.shape))
     known = m
     if by_flow.any():
         filled = blend.flow.impute(key, state.flow, data, draw)
@@ -247,7 +253,7 @@ def _impute(
         chains.kept, table, seeds[rows], chain, blend.plan.sweeps, place
     )
     x[rows] = np.where(known[rows], x[rows], found)
-    return merge(data.x, jnp.asarray(x.reshape(data.x.shape)), data.m)
+    return jnp.asarray(x.reshape(data.x.shape))
 
 
 def _entries(blend: Blend, columns: np.ndarray, width: int) -> np.ndarray:

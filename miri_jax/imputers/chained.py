@@ -10,6 +10,7 @@ from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import to_host
@@ -69,7 +70,8 @@ def step(
     """One sweep of all chains; `ridge` is the share of such columns."""
     plan, layout = settings
     table = table_of(data, layout)
-    chains = advance(unpack_chains(state.chains), table, plan, words_of(key))
+    chains = unpack_chains(to_host(state.chains))
+    chains = advance(chains, table, plan, words_of(key))
     x = to_rows(table, chains.filled[0], _seeds(key, data))
     if chains.kept.chains:  # the tables are no more needed
         chains = chains._replace(filled=[])
@@ -93,7 +95,7 @@ def impute(
     Each draw of a set is by another chain, as far as there are.
     """
     plan, layout = settings
-    kept = unpack_chains(np.asarray(state.chains)).kept
+    kept = unpack_chains(to_host(state.chains)).kept
     index, count = 0, 1
     if draw is not None:
         index, count = int(draw.index), draw.count if draw.spread else 1
@@ -119,8 +121,8 @@ def _seeds(key: Array, data: Masked, index: int = 0) -> np.ndarray:
 
 
 def _merged(data: Masked, x: np.ndarray) -> Array:
-    x_obs, m = map(to_host, data)  # in NumPy: nothing is compiled
-    return np.where(m, x_obs, x.reshape(x_obs.shape))
+    x_obs, m = (to_host(part) for part in data)
+    return jnp.asarray(np.where(m, x_obs, x.reshape(x_obs.shape)))
 
 
 def _like(data: Masked) -> ChainedState:
