@@ -37,7 +37,8 @@ def path(tmp_path_factory):
 
 def _by_function(path, method, count, **how):
     dataset = from_table(read_table(str(path), bounds={"b": (0, None)}))
-    imputer, keys = make_imputer(method, **FEW[method]), engine.seed_keys(SEED)
+    layout, keys = dataset.layout(), engine.seed_keys(SEED)
+    imputer = make_imputer(method, layout=layout, **FEW[method])
     data, bounds = dataset.masked(), dataset.bounds()
     state = engine.fit(keys.fit, imputer, data)
     found = engine.draws(

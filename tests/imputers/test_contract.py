@@ -123,16 +123,22 @@ def test_filled_entries_stay_within_the_observed_range(case):
 
 
 @pytest.mark.parametrize(
-    "case",
+    "case, most",
     [
-        "gaussian",
+        ("gaussian", 0.5),
         *(
-            pytest.param(case, marks=pytest.mark.slow)
-            for case in ("miri source=gaussian", "miri", "chained")
+            pytest.param(case, most, marks=pytest.mark.slow)
+            for case, most in (
+                ("miri source=gaussian", 0.5),
+                ("miri", 0.65),
+                ("chained", 0.65),  # cells that were drawn tell others
+            )
         ),
     ],
 )
-def test_mean_of_a_set_is_closer_than_that_of_independent_draws(case, table):
+def test_mean_of_a_set_is_closer_than_that_of_independent_draws(
+    case, most, table
+):
     data, _ = table
     imputer = make_case(case)
     state, _ = fit_case(imputer, data)
@@ -154,7 +160,7 @@ def test_mean_of_a_set_is_closer_than_that_of_independent_draws(case, table):
         )
         for s in range(8)
     ]
-    assert np.std(of_set, axis=0)[gaps].mean() < 0.5 * (
+    assert np.std(of_set, axis=0)[gaps].mean() < most * (
         np.std(single, axis=0)[gaps].mean()
     )
 

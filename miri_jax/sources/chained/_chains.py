@@ -313,6 +313,8 @@ def draw_rows(
         gaps = np.flatnonzero(~observed[:, column])
         which = uniform(seeds[gaps], column, 0) * len(support)
         filled[gaps, column] = support[which.astype(int)]
+    # A row with one gap is complete after one sweep, the last.
+    several = (~observed).sum(axis=1) > 1
 
     def one(k: int) -> None:
         own = chain == k
@@ -320,26 +322,25 @@ def draw_rows(
             (column, np.flatnonzero(own & ~observed[:, column]))
             for column in kept.order
         ]
-        columns = [(column, gaps) for column, gaps in columns if gaps.size]
-        times = sweeps if len(columns) > 1 else 1
-        for sweep in range(times + 1):
+        for sweep in range(sweeps + 1):
             by = kept.chains[k] if sweep else kept.first[k]
             for column, gaps in columns:
-                if column not in by:
+                if sweep < sweeps:
+                    gaps = gaps[several[gaps]]
+                if not gaps.size or column not in by:
                     continue
-                # A row with one gap has the same last sweep after any others.
-                here, tag = seeds[gaps], times - sweep
-                last = uniform(here, column, 1, 2 * tag + 1)
-                if sweep == times:
+                here = seeds[gaps]
+                last = uniform(here, column, 1, 2 * sweep + 1)
+                if sweep == sweeps:
                     last = place[gaps, column]
                 filled[gaps, column] = draw_column(
                     by[column],
                     layout,
                     column,
                     filled[gaps],
-                    uniform(here, column, 1, 2 * tag),
+                    uniform(here, column, 1, 2 * sweep),
                     last,
-                    pooled=sweep == times,
+                    pooled=sweep == sweeps,
                 )
 
     _at_once(one, range(len(kept.chains)))
