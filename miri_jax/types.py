@@ -214,7 +214,7 @@ class Imputer(NamedTuple):
       like: of an imputer on the host, what its state for some data looks like
         without fitting: as `jax.eval_shape` gives it, with a dtype in place of
         an array whose shape is known only after a fit.
-      about: what a fit has chosen for each column of the table, in words and
+      chosen: what a fit has chosen for each column of the table, in words and
         numbers that JSON can hold; None where there is nothing to choose.
     """
 
@@ -227,4 +227,4 @@ class Imputer(NamedTuple):
     slowed: Callable[[float], "Imputer"] | None = None
     host: bool = False
     like: Callable[[Masked], Any] | None = None
-    about: Callable[[Any], list[dict[str, Any]]] | None = None
+    chosen: Callable[[Any], list[dict[str, Any]]] | None = None

@@ -209,11 +209,11 @@ def _fill(
 
 def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
     """What a fit has chosen for each column, by the column's name."""
-    if imputer.about is None:
+    if imputer.chosen is None:
         return {}
     layout = dataset.layout()
     names = dataset.columns if layout is None else layout.names
-    return {str(k): what for k, what in zip(names, imputer.about(state))}
+    return {str(k): what for k, what in zip(names, imputer.chosen(state))}
 
 
 def _leave(

@@ -94,11 +94,11 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
         slowed=slowed,
         host=True,
         like=partial(_like, blend),
-        about=_about,
+        chosen=_chosen,
     )
 
 
-def _about(state: BlendedState) -> list[dict[str, Any]]:
+def _chosen(state: BlendedState) -> list[dict[str, Any]]:
     """Who draws each column, and what the flow gains over the chains there."""
     return [
         {"by": "flow" if flow else "chained", "gain": round(float(gain), 3)}

@@ -393,7 +393,7 @@ def _of_rows_or_images(
         redraws=redraws,
         host=of(False).host,
         like=lambda data: _like(pick(data), data),
-        about=of(False).about,
+        chosen=of(False).chosen,
     )
 
 

@@ -316,7 +316,7 @@ OTHER = {
     "a folder of another run": (
         {"run/config.json": b'{"seed": 7}'},
         [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
-        "run holds a run with checkpoint.every_seconds=None, this one has 10.0;"
+        "run holds a run with checkpoint.at_end=None, this one has True;"
         " use another folder or delete that one (--workdir)",
     ),
 }
