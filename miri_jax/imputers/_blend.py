@@ -13,7 +13,7 @@ import numpy as np
 from miri_jax.sources.chained import Table, cell_scores, ks_distance, odds
 
 # Share of the chains' score that the flow has to take off.
-LEAST_GAIN = 0.05
+LEAST_GAIN = 0.02
 # Cells of a column below which distances of distributions say nothing.
 LEAST_CELLS = 50
 # How far the flow's cells may lie further from the true ones, all together.
