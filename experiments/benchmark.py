@@ -499,7 +499,7 @@ def fit_together(key: Array, imputer: Imputer, data: Masked) -> Any:
         state = jax.tree.map(choose, state, new)
         return state, jnp.all(ended(state))
 
-    key_init, key_steps = jax.vmap(jax.random.split, out_axes=1)(key)
+    key_init, key_steps = (_folded(key, k) for k in range(2))
     state = jax.jit(jax.vmap(imputer.init))(key_init, data)
     done = False
     while not done:
@@ -507,12 +507,17 @@ def fit_together(key: Array, imputer: Imputer, data: Masked) -> Any:
     return state
 
 
+def _folded(keys: Array, number: int) -> Array:
+    """Each key `[s]` folded with a number, as the engine folds one."""
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+
 def draws_together(
     key: Array, imputer: Imputer, state: Any, data: Masked, count: int
 ) -> Iterator[Array]:
     """`engine.draws` of what `fit_together` gave: `[s, n, *dims]` each."""
-    # The engine keeps another key for cells that bounds have drawn again.
-    key, _ = jax.vmap(jax.random.split, out_axes=1)(key)
+    # The engine has one key for a set, another for what bounds draw again.
+    key = _folded(_folded(key, 0), 0)
 
     @jax.jit
     def impute(key: Array, state: Any, data: Masked, k: Array) -> Array:
