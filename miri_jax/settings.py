@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from miri_jax.exceptions import ConfigError
-from miri_jax.types import Layout
 
 # What a factory may ask for that tells of the data, and so is no setting.
-OF_DATA = {"layout": Layout | None}
+OF_DATA = {"layout": "Layout"}
 
 
 class Range(NamedTuple):
@@ -153,7 +152,7 @@ def refuse_unclear(factory: Callable[..., Any]) -> None:
                 f" `def {_name(factory)}(*, {name}: float = ...)`"
             )
         hint = parameter.annotation
-        if name in OF_DATA and hint != OF_DATA[name]:
+        if name in OF_DATA and OF_DATA[name] not in str(hint):
             raise ConfigError(
                 f"{name!r} of {_name(factory)} is what the program tells of the"
                 f" data; write `{name}: types.Layout | None = None`, or take"

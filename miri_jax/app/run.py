@@ -209,11 +209,12 @@ def _fill(
 
 def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
     """What a fit has chosen for each column, by the column's name."""
-    if imputer.chosen is None:
+    found = imputer.chosen(state) if imputer.chosen is not None else []
+    if not found:
         return {}
     layout = dataset.layout()
     names = dataset.columns if layout is None else layout.names
-    return {str(k): what for k, what in zip(names, imputer.chosen(state))}
+    return {str(k): what for k, what in zip(names, found)}
 
 
 def _leave(

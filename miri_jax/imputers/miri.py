@@ -383,6 +383,7 @@ def _of_rows_or_images(
     """
     of = functools.cache(make)
     pick = lambda data: of(data.x.ndim == 4)
+    chosen = of(False).chosen
     return Imputer(
         init=lambda key, data: pick(data).init(key, data),
         step=lambda key, state, data: pick(data).step(key, state, data),
@@ -393,7 +394,8 @@ def _of_rows_or_images(
         redraws=redraws,
         host=of(False).host,
         like=lambda data: _like(pick(data), data),
-        chosen=of(False).chosen,
+        chosen=chosen
+        and (lambda state: [] if state.x.ndim == 4 else chosen(state)),
     )
 
 
