@@ -37,6 +37,7 @@ def unregistered():
     del IMPUTERS["hot_deck_miri"]
 
 
+@pytest.mark.slow
 def test_miri_from_a_hot_deck_is_nearer_than_the_hot_deck(unregistered):
     found = own_source.main(rows=600, num_iterations=6)
     assert found["miri"] < 0.8 * found["hot deck"]

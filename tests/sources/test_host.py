@@ -124,6 +124,7 @@ def test_pairs_are_drawn_ahead_without_reuse_too(table):
     assert np.isfinite(state.x).all()
 
 
+@pytest.mark.slow
 def test_images_from_a_source_on_the_host():
     key_x, key_m = jax.random.split(jax.random.key(0))
     x = jax.random.normal(key_x, (12, 8, 8, 1))
