@@ -109,6 +109,11 @@ class Column(NamedTuple):
         return codes.code_width(self.kind, len(self.levels))
 
     @property
+    def unit(self) -> float:
+        """What its numbers are whole multiples of; 0 for nothing."""
+        return unit_of(self.step, self.decimals)
+
+    @property
     def encoded_names(self) -> tuple[str, ...]:
         """Names of its numeric columns."""
         if self.width == 1:
@@ -117,6 +122,13 @@ class Column(NamedTuple):
             return tuple(f"{self.name}={level}" for level in self.levels)
         part = "bit" if self.book is None else "coordinate"
         return tuple(f"{self.name}, {part} {k}" for k in range(self.width))
+
+
+def unit_of(step: int | None, decimals: int | None) -> float:
+    """What numbers of a step, or of some decimals, are whole multiples of."""
+    if step:
+        return float(step)
+    return 0.0 if decimals is None else 0.1**decimals
 
 
 def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
@@ -255,8 +267,7 @@ def fit_column(
         text=text,
     )
     if low < high:
-        unit = step or (0.0 if decimals is None else 0.1**decimals)
-        knots = fit_scores(numbers, low, high, unit)
+        knots = fit_scores(numbers, low, high, unit_of(step, decimals))
     return Column(name, kind, None, low, high, decimals, step, knots)
 
 
@@ -450,10 +461,8 @@ def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
         if by_itself or column.low == column.high:
             least, most = -np.inf, np.inf
         else:
-            unit = column.step or 0.0
-            if column.decimals is not None:
-                unit = 0.1**column.decimals
-            least, most = column.low - unit / 2, column.high + unit / 2
+            half = column.unit / 2
+            least, most = column.low - half, column.high + half
         low += [least] * column.width
         high += [most] * column.width
     return np.array(low), np.array(high)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from miri_jax.data.columns import Column, block_of, values_of
-from miri_jax.data.transforms import Scaler, unscale
+from miri_jax.data.transforms import Scaler, scaled, unscale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +51,7 @@ class TableLayout:
     @functools.cached_property
     def units(self) -> tuple[float, ...]:
         """See `types.Layout`."""
-        return tuple(
-            float(
-                column.step
-                or (0 if column.decimals is None else 0.1**column.decimals)
-            )
-            for column in self._seen
-        )
+        return tuple(column.unit for column in self._seen)
 
     def owners(self, width: int) -> np.ndarray:
         """See `types.Layout`."""
@@ -80,13 +74,8 @@ class TableLayout:
             block_of(column, values[:, j], place[:, j])
             for j, column in enumerate(self._seen)
         ]
-        mean, deviation = self._scaler
         encoded = np.concatenate(blocks, axis=1)
-        with np.errstate(over="ignore"):
-            z = (encoded - mean) / deviation
-            far = np.isinf(z)
-            z[far] = ((encoded / 2 - mean / 2) / (deviation / 2))[far]
-        return z.astype(np.float32)
+        return scaled(encoded, np.ones(encoded.shape, bool), self._scaler)
 
     def settle(self, column: int, values: np.ndarray) -> np.ndarray:
         """See `types.Layout`."""

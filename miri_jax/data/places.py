@@ -9,11 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from miri_jax.core.hashing import STEP, mixed
 from miri_jax.data.columns import Column
-
-# Of splitmix64 (Steele, Lea and Flood, 2014).
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def hash_rows(
@@ -32,20 +29,12 @@ def hash_rows(
             continue
         # Adding 0 makes -0.0 and 0.0 one.
         cells = np.where(known[:, j], numbers[:, j] + 0.0, np.nan)
-        found = _mixed(found ^ cells.view(np.uint64))
+        found = mixed(found ^ cells.view(np.uint64))
     return found
 
 
 def place_of(rows: np.ndarray, j: int) -> np.ndarray:
     """Places `[n]` in (0, 1) in column j of rows of hashes `[n]`."""
     with np.errstate(over="ignore"):
-        mixed = _mixed(rows + np.uint64(j) * GOLDEN)
-    return ((mixed >> np.uint64(32)) + 0.5) / 2**32
-
-
-def _mixed(x: np.ndarray) -> np.ndarray:
-    """One step of splitmix64, `[n]` uint64."""
-    x = x + GOLDEN
-    x = (x ^ (x >> np.uint64(30))) * MIX[0]
-    x = (x ^ (x >> np.uint64(27))) * MIX[1]
-    return x ^ (x >> np.uint64(31))
+        word = mixed(rows + np.uint64(j) * STEP)
+    return ((word >> np.uint64(32)) + 0.5) / 2**32

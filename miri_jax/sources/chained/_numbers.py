@@ -4,19 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_STEP, _MIX_1, _MIX_2 = (
-    np.uint64(0x9E3779B97F4A7C15),
-    np.uint64(0xBF58476D1CE4E5B9),
-    np.uint64(0x94D049BB133111EB),
-)
-
-
-def mixed(words: np.ndarray) -> np.ndarray:
-    """SplitMix64's output function (Steele, Lea and Flood, 2014) of uint64."""
-    words = words + _STEP
-    words = (words ^ (words >> np.uint64(30))) * _MIX_1
-    words = (words ^ (words >> np.uint64(27))) * _MIX_2
-    return words ^ (words >> np.uint64(31))
+from miri_jax.core.hashing import STEP, mixed
 
 
 def uniform(seeds: np.ndarray, *place: int) -> np.ndarray:
@@ -43,9 +31,13 @@ def stratified(
 def seeds_of(noise: np.ndarray) -> np.ndarray:
     """A seed uint64 `[n]` for each row of noise `[n, d]` float32."""
     bits = np.ascontiguousarray(noise, np.float32).view(np.uint32)
-    bits = bits.reshape(len(noise), -1).astype(np.uint64)
-    places = mixed(np.arange(bits.shape[1], dtype=np.uint64))
-    return mixed(np.sum(mixed(bits ^ places), axis=1, dtype=np.uint64))
+    return mixed(_hashed(bits.reshape(len(noise), -1).astype(np.uint64)))
+
+
+def _hashed(words: np.ndarray) -> np.ndarray:
+    """A hash `[n]` of each row of uint64 `[n, d]`."""
+    places = mixed(np.arange(words.shape[1], dtype=np.uint64))
+    return np.sum(mixed(words ^ places), axis=1, dtype=np.uint64)
 
 
 def seeds_of_rows(
@@ -62,9 +54,8 @@ def seeds_of_rows(
     """
     # Adding 0 turns -0.0 into 0.0.
     bits = np.ascontiguousarray(x, np.float32) + np.float32(0)
-    bits = np.where(m, bits.view(np.uint32).astype(np.uint64), _STEP)
-    places = mixed(np.arange(bits.shape[1], dtype=np.uint64))
-    names = np.sum(mixed(bits ^ places), axis=1, dtype=np.uint64)
+    bits = np.where(m, bits.view(np.uint32).astype(np.uint64), STEP)
+    names = _hashed(bits)
     order = np.argsort(names, kind="stable")
     ordered = names[order]
     first = np.searchsorted(ordered, ordered, "left")
