@@ -46,6 +46,8 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from experiments import records
+from miri_jax.metrics import proper
+from miri_jax.metrics.proper import ks_distance
 
 FLAGS = flags.FLAGS
 NAMES = (
@@ -106,26 +108,13 @@ def is_number(series: pd.Series) -> bool:
 
 
 def fair_crps(draws: np.ndarray, truth: np.ndarray) -> float:
-    """Mean fair CRPS (Ferro, 2014) of draws `[m, k]`, m > 1, of `[k]`."""
-    m, ordered = len(draws), np.sort(draws, axis=0)
-    weight = (2 * np.arange(1, m + 1) - m - 1)[:, None]
-    spread = np.sum(weight * ordered, axis=0) / (m * (m - 1))
-    return float(np.mean(np.abs(draws - truth).mean(axis=0) - spread))
+    """Mean fair CRPS of draws `[m, k]`, m > 1, of `[k]`."""
+    return float(np.mean(proper.fair_crps(draws, truth)))
 
 
 def fair_brier(draws: np.ndarray, truth: np.ndarray) -> float:
     """Mean fair Brier score of drawn levels `[m, k]`, m > 1, of `[k]`."""
-    m = len(draws)
-    hit = (draws == truth).mean(axis=0)
-    pairs = sum((draws == draws[i]).sum(axis=0) - 1 for i in range(m))
-    return float(np.mean(1 - 2 * hit + pairs / (m * (m - 1))))
-
-
-def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Kolmogorov and Smirnov's distance of two samples of numbers."""
-    at = np.concatenate([a, b])
-    shares = [np.searchsorted(np.sort(x), at, "right") / len(x) for x in (a, b)]
-    return float(np.abs(shares[0] - shares[1]).max())
+    return float(np.mean(proper.fair_brier(draws, truth)))
 
 
 def tv_distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.sources.chained import Table, cell_scores, ks_distance, odds
+from miri_jax.metrics.proper import fair_brier, fair_crps, ks_distance
+from miri_jax.sources.chained import Table, odds
 
 # Share of the chains' score that the flow has to take off.
 LEAST_GAIN = 0.02
@@ -58,9 +59,9 @@ def compare(
         if not (cells.size and seen.size):
             continue
         truth = table.values[rows[cells], j]
-        weight = odds(table, j)[rows[cells]]
+        weight, levels = odds(table, j)[rows[cells]], table.layout.levels[j]
         one, other = (
-            cell_scores(draws[:, cells, j], truth, seen, table.layout.levels[j])
+            _cell_scores(draws[:, cells, j], truth, seen, levels)
             for draws in (chained, flow)
         )
         base = max(np.average(one, weights=weight), 1e-6)
@@ -69,11 +70,39 @@ def compare(
         share = weight / weight.sum()
         spread = np.sum(np.square(share * (difference - gain[j])))
         error[j] = np.sqrt(spread) + 1 / (1 + len(cells))
-        if len(cells) >= LEAST_CELLS and not table.layout.levels[j]:
+        if len(cells) >= LEAST_CELLS and not levels:
             apart[j] = ks_distance(np.ravel(flow[:, cells, j]), truth)
             apart[j] -= ks_distance(np.ravel(chained[:, cells, j]), truth)
     gain = _shrunken(gain, error)
     return Trial(gain, (gain > LEAST_GAIN) & (apart < MOST_APART))
+
+
+def _cell_scores(
+    draws: np.ndarray, truth: np.ndarray, seen: np.ndarray, levels: int
+) -> np.ndarray:
+    """How well draws `[m, k]` of cells tell their true values `[k]`.
+
+    Args:
+      draws: m > 1.
+      truth: likewise.
+      seen: `[q]`, observed values of the column, whose ranks numbers are taken
+        by, so that no far value decides.
+      levels: how many levels the column has; 0 for numbers.
+
+    Returns:
+      `[k]`, the fair CRPS of numbers, the fair Brier score of levels.
+    """
+    if levels:
+        return fair_brier(draws, truth)
+    ordered = np.sort(seen)
+    place = lambda values: (
+        (
+            np.searchsorted(ordered, values, "left")
+            + np.searchsorted(ordered, values, "right")
+        )
+        / (2 * len(ordered))
+    )
+    return fair_crps(place(draws), place(truth))
 
 
 def _shrunken(gain: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -18,12 +18,12 @@ from miri_jax.core.rows import padded, spaced
 from miri_jax.imputers._blend import Trial, compare
 from miri_jax.sources.chained import (
     Plan,
-    advance,
-    begin,
+    draw_of_set,
     drawn,
     layout_for,
     pack_chains,
     places_of,
+    run,
     seeds_of_rows,
     table_of,
     unpack_chains,
@@ -164,9 +164,7 @@ def _ended(
     )
     if not trial.by_flow.all():
         table, words = table_of(data, blend.layout), words_of(key_chains)
-        chains = begin(table, blend.plan, words)
-        for _ in range(blend.plan.sweeps):
-            chains = advance(chains, table, blend.plan, words)
+        chains = run(table, blend.plan, words)
         packed = pack_chains(chains._replace(filled=[]))
         state = state._replace(chains=jnp.asarray(packed))
     x = _impute(blend, key_draw, state, data)
@@ -194,23 +192,19 @@ def _trial(blend: Blend, key: Array, flow: Any, data: Masked) -> Trial:
     ]
     sweeps = min(TRIAL_SWEEPS, blend.plan.sweeps)
     plan = blend.plan._replace(chains=1, sweeps=sweeps, full=1)
-    words, table = words_of(key), table_of(rest, blend.layout)
-    chains = begin(table, plan, words)
-    for _ in range(plan.sweeps):
-        chains = advance(chains, table, plan, words)
-    by_chain, part = [], table_of(asked, blend.layout)
-    for one in keys:
-        seeds = seeds_of_rows(words_of(one), *asked)
-        by_chain.append(
-            drawn(
-                chains.kept,
-                part,
-                seeds,
-                np.zeros(len(seeds), int),
-                plan.sweeps,
-                places_of(part, seeds),
-            )
+    chains = run(table_of(rest, blend.layout), plan, words_of(key))
+    part = table_of(asked, blend.layout)
+    by_chain = [
+        drawn(
+            chains.kept,
+            part,
+            seeds,
+            np.zeros(len(seeds), int),
+            sweeps,
+            places_of(part, seeds),
         )
+        for seeds in (seeds_of_rows(words_of(one), *asked) for one in keys)
+    ]
     unpack = lambda draws: np.stack(
         [layout.unpack(one.reshape(len(some), -1)) for one in draws]
     )
@@ -230,12 +224,6 @@ def _impute(
     if by_flow.all():
         return blend.flow.impute(key, state.flow, data, draw)
     x_obs, m = (to_host(part).reshape(len(data.x), -1) for part in data)
-    index, count = 0, 1
-    if draw is not None:
-        index, count = int(draw.index), draw.count if draw.spread else 1
-    words = words_of(key)
-    sets = seeds_of_rows((*words, 0), x_obs, m)
-    seeds = seeds_of_rows((*words, 1 + index), x_obs, m)
     rows = np.flatnonzero(~m.all(axis=1))
     x = np.array(x_obs)
     if not rows.size:
@@ -244,19 +232,17 @@ def _impute(
     if by_flow.any():
         filled = blend.flow.impute(key, state.flow, data, draw)
         x = np.array(to_host(filled)).reshape(x.shape)
-        known = m | _entries(blend, by_flow, m.shape[1])
+        owners = layout_for(blend.layout, m.shape[1]).owners(m.shape[1])
+        known = m | by_flow[owners]
     chains = unpack_chains(to_host(state.chains))
     table = table_of(Masked(x[rows], known[rows]), blend.layout)
-    place = places_of(table, sets[rows], index if count > 1 else 0, count)
-    chain = np.full(len(rows), index % len(chains.kept.chains))
-    found = drawn(
-        chains.kept, table, seeds[rows], chain, blend.plan.sweeps, place
+    found = draw_of_set(
+        chains.kept,
+        table,
+        words_of(key),
+        Masked(x_obs[rows], m[rows]),
+        blend.plan.sweeps,
+        draw,
     )
     x[rows] = np.where(known[rows], x[rows], found)
     return jnp.asarray(x.reshape(data.x.shape))
-
-
-def _entries(blend: Blend, columns: np.ndarray, width: int) -> np.ndarray:
-    """The entries `[d]` of some columns `[c]`."""
-    layout = layout_for(blend.layout, width)
-    return columns[layout.owners(width)]

@@ -20,9 +20,8 @@ from miri_jax.sources.chained import (
     Plan,
     advance,
     begin,
-    drawn,
+    draw_of_set,
     pack_chains,
-    places_of,
     seeds_of_rows,
     table_of,
     to_rows,
@@ -96,28 +95,18 @@ def impute(
     """
     plan, layout = settings
     kept = unpack_chains(to_host(state.chains)).kept
-    index, count = 0, 1
-    if draw is not None:
-        index, count = int(draw.index), draw.count if draw.spread else 1
-    set_seeds, seeds = _seeds(key, data), _seeds(key, data, 1 + index)
-    m = to_host(data.m)
-    gaps = np.flatnonzero(~m.reshape(len(m), -1).all(1))
-    x = np.array(to_host(data.x))
+    x, m = (to_host(part).reshape(len(part), -1) for part in data)
+    filled, gaps = np.array(x), np.flatnonzero(~m.all(axis=1))
     if gaps.size:
         some = Masked(x[gaps], m[gaps])
-        chain = np.full(len(gaps), index % len(kept.chains))
-        table = table_of(some, layout)
-        place = places_of(
-            table, set_seeds[gaps], index if count > 1 else 0, count
-        )
-        found = drawn(kept, table, seeds[gaps], chain, plan.sweeps, place)
-        x[gaps] = found.reshape(x[gaps].shape)
-    return _merged(data, x)
+        table, words = table_of(some, layout), words_of(key)
+        filled[gaps] = draw_of_set(kept, table, words, some, plan.sweeps, draw)
+    return _merged(data, filled)
 
 
-def _seeds(key: Array, data: Masked, index: int = 0) -> np.ndarray:
+def _seeds(key: Array, data: Masked) -> np.ndarray:
     x, m = (to_host(part).reshape(len(part), -1) for part in data)
-    return seeds_of_rows((*words_of(key), index), x, m)
+    return seeds_of_rows((*words_of(key), 0), x, m)
 
 
 def _merged(data: Masked, x: np.ndarray) -> Array:

@@ -79,7 +79,7 @@ def test_leaves_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 3)).astype(np.float32)
     y = x[:, 0] + np.abs(x[:, 1]) + 0.1 * rng.standard_normal(300)
-    settings = {"levels": 0, "trees": 1, "leaf": 5, "share": 1.0}
+    settings = {"levels": 0, "trees": 1, "leaf": 5}
     forest = grow(x, y, **settings, rng=np.random.default_rng(1))
     seed = int(np.random.default_rng(1).integers(2**31))
     tree = DecisionTreeRegressor(min_samples_leaf=5, random_state=seed)
@@ -101,7 +101,7 @@ def test_each_tree_keeps_its_donors():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((400, 2)).astype(np.float32)
     y = 3 * x[:, 0] + 0.1 * rng.standard_normal(400)
-    forest = grow(x, y, levels=0, trees=4, leaf=5, share=1.0, rng=rng)
+    forest = grow(x, y, levels=0, trees=4, leaf=5, rng=rng)
     seeds = _seeds(400)
     u, v = uniform(seeds, 0), uniform(seeds, 1)
     for take in (draw_donors, draw_pooled):
@@ -116,7 +116,7 @@ def test_levels_are_drawn_as_often_as_they_are():
     rng = np.random.default_rng(0)
     y = np.repeat([0.0, 1, 2], [600, 380, 20])
     x = rng.standard_normal((1000, 2)).astype(np.float32)
-    forest = grow(x, y, levels=3, trees=8, leaf=5, share=1.0, rng=rng)
+    forest = grow(x, y, levels=3, trees=8, leaf=5, rng=rng)
     new = rng.standard_normal((4000, 2)).astype(np.float32)
     seeds = _seeds(4000)
     found = draw_pooled(forest, new, uniform(seeds, 0), uniform(seeds, 1))

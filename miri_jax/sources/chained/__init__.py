@@ -6,8 +6,6 @@ their own scale. Works on the host, and compiles nothing.
 
 from miri_jax.sources.chained._conditional import (
     Table,
-    cell_scores,
-    ks_distance,
     odds,
 )
 from miri_jax.sources.chained._numbers import seeds_of_rows
@@ -19,10 +17,12 @@ from miri_jax.sources.chained._source import (
     advance,
     begin,
     chained,
+    draw_of_set,
     drawn,
     layout_for,
     pack_chains,
     places_of,
+    run,
     table_of,
     to_rows,
     unpack_chains,
@@ -37,14 +37,14 @@ __all__ = [
     "Table",
     "advance",
     "begin",
-    "cell_scores",
     "chained",
+    "draw_of_set",
     "drawn",
-    "ks_distance",
     "layout_for",
     "odds",
     "pack_chains",
     "places_of",
+    "run",
     "seeds_of_rows",
     "table_of",
     "to_rows",

@@ -1,8 +1,9 @@
 """Chains of draws: each column with gaps in turn, given all others, in sweeps.
 
 Multiple imputation by chained equations (Van Buuren and Groothuis-Oudshoorn,
-2011). Every chain learns from rows drawn with replacement, so that draws of
-different chains differ by what the table leaves open, too.
+2011). Every chain grows trees of its own, so that draws of different chains
+differ by some of what the table leaves open, too; by all of it with
+`Plan.bootstrap`.
 """
 
 import os
@@ -33,8 +34,6 @@ SUPPORT = 1000
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
 TREES, WIDE = 8, 20
-
-
 # What predicts a column: nothing, so that trees alone tell it; a ridge
 # regression; one that leaves nothing but rounding.
 TREES_ALONE, RIDGE, LINE = range(3)
@@ -163,16 +162,10 @@ def first_fillings(
         for place, column in enumerate(order):
             before = {*known, *order[:place]}
             by = [j for j in others[column] if j in before]
-            fitted = _draw_gaps(
-                values,
-                table,
-                plan,
-                plan.early,
-                (column, by, rows),
-                rng,
-                well_known=True,
+            aim = Aim(column, by, rows)
+            kept[column] = _draw_gaps(
+                values, table, plan, plan.early, aim, rng, well_known=True
             )
-            kept[column] = fitted
         return values, kept
 
     done = _at_once(one, range(plan.chains))
@@ -217,15 +210,11 @@ def sweep_all(
             growth = plan.early
             if full and not complete:
                 growth = plan.growth._replace(trees=many)
+            by_ridge = bool(ridge[column] != TREES_ALONE)
+            aim = Aim(column, others[column], rows, by_ridge)
+            line = bool(ridge[column] == LINE)
             kept[column] = _draw_gaps(
-                values,
-                table,
-                plan,
-                growth,
-                (column, others[column], rows),
-                rng,
-                ridge=bool(ridge[column] != TREES_ALONE),
-                well_known=bool(ridge[column] == LINE),
+                values, table, plan, growth, aim, rng, well_known=line
             )
         return values, kept
 
@@ -248,11 +237,10 @@ def _draw_gaps(
     table: Table,
     plan: Plan,
     growth: Growth,
-    what: tuple[int, Sequence[int], np.ndarray],
+    aim: Aim,
     rng: np.random.Generator,
     *,
-    ridge: bool = False,
-    well_known: bool = False,
+    well_known: bool,
 ) -> Conditional:
     """Learns a column from a filled table, and draws its gaps there.
 
@@ -261,21 +249,20 @@ def _draw_gaps(
       table: with gaps.
       plan: how.
       growth: of the trees.
-      what: the column, those to tell it by, and rows to learn from.
+      aim: the column; its rows are those to learn from, observed or not.
       rng: chooses.
-      ridge: whether by a ridge regression.
       well_known: whether only from rows that `_well_known` gives.
     """
-    column, others, rows = what
+    column, rows = aim.column, aim.rows
     seen = table.observed[:, column]
     learn, gaps = rows[seen[rows]], np.flatnonzero(~seen)
     if not learn.size:
         learn = np.flatnonzero(seen) if seen.any() else rows
     if well_known:
-        learn = _well_known(table.observed, Aim(column, others, learn))
+        learn = _well_known(table.observed, aim._replace(rows=learn))
     if len(learn) > plan.max_rows:
         learn = rng.permutation(learn)[: plan.max_rows]
-    aim = Aim(column, others, learn, ridge)
+    aim = aim._replace(rows=learn)
     fitted = fit_conditional(values, table.layout, aim, growth, rng)
     if gaps.size:
         u, v = rng.random((2, len(gaps)))

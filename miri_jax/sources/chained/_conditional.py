@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.metrics.proper import fair_crps, ks_distance
 from miri_jax.sources.chained._features import (
     MAX_INDICATORS,
     Feature,
@@ -56,7 +57,6 @@ class Growth(NamedTuple):
 
     trees: int | None
     leaf: int
-    share: float
 
 
 class Conditional(NamedTuple):
@@ -143,7 +143,6 @@ def _fit(
         levels=layout.levels[aim.column],
         trees=1 if exact else growth.trees,
         leaf=growth.leaf,
-        share=growth.share,
         rng=rng,
     )
     return Conditional(features, linear, forest, exact)
@@ -332,55 +331,6 @@ def odds(table: Table, column: int) -> np.ndarray:
     if not parts:
         return np.ones(len(table.values))
     return odds_of(np.stack(parts, axis=1), table.observed[:, column])
-
-
-def cell_scores(
-    draws: np.ndarray, truth: np.ndarray, seen: np.ndarray, levels: int
-) -> np.ndarray:
-    """How well draws `[m, k]` of cells tell their true values `[k]`.
-
-    Args:
-      draws: m > 1.
-      truth: likewise.
-      seen: `[q]`, observed values of the column, whose ranks numbers are taken
-        by, so that no far value decides.
-      levels: how many levels the column has; 0 for numbers.
-
-    Returns:
-      `[k]`, the fair CRPS of numbers, the fair Brier score of levels.
-    """
-    m = len(draws)
-    if levels:
-        same = [np.sum(draws == one, axis=0) - 1 for one in draws]
-        hit = (draws == truth).mean(axis=0)
-        return 1 - 2 * hit + np.sum(same, axis=0) / (m * (m - 1))
-    ordered = np.sort(seen)
-    place = lambda values: (
-        (
-            np.searchsorted(ordered, values, "left")
-            + np.searchsorted(ordered, values, "right")
-        )
-        / (2 * len(ordered))
-    )
-    return fair_crps(place(draws), place(truth))
-
-
-def fair_crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Fair CRPS (Ferro, 2014) `[k]` of draws `[m, k]`."""
-    m, ordered = len(draws), np.sort(draws, axis=0)
-    weight = (2 * np.arange(1, m + 1) - m - 1)[:, None]
-    spread = np.sum(weight * ordered, axis=0) / (m * (m - 1))
-    return np.abs(draws - truth).mean(axis=0) - spread
-
-
-def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Kolmogorov and Smirnov's distance of two samples."""
-    at = np.concatenate([a, b])
-    one, other = (
-        np.searchsorted(np.sort(part), at, "right") / len(part)
-        for part in (a, b)
-    )
-    return float(np.abs(one - other).max())
 
 
 def to_plain(conditional: Conditional) -> dict:

@@ -49,7 +49,6 @@ def grow(
     levels: int,
     trees: int,
     leaf: int,
-    share: float,
     rng: np.random.Generator,
 ) -> Forest:
     """A forest that tells y from x.
@@ -61,7 +60,6 @@ def grow(
       trees: how many; a single one is grown on all rows, else each on a
         bootstrap sample of them.
       leaf: rows in a leaf at least.
-      share: of the features that a split looks at.
       rng: chooses rows and seeds.
     """
     # Here, so that those who grow none need not wait for it.
@@ -81,7 +79,6 @@ def grow(
             some = rng.integers(len(y), size=len(y))
         tree = kind(
             min_samples_leaf=leaf,
-            max_features=share,
             random_state=int(rng.integers(2**31)),
         )
         tree.fit(x[some], aim[some], check_input=False)

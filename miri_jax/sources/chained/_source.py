@@ -1,11 +1,13 @@
 """The chains as a source, and their state as arrays."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from scipy.special import ndtr
 
+from miri_jax.core.hashing import mixed
 from miri_jax.core.parallel import to_host
 from miri_jax.sources._source import Source
 from miri_jax.sources.chained._blob import pack, unpack
@@ -24,12 +26,12 @@ from miri_jax.sources.chained._chains import (
 from miri_jax.sources.chained._conditional import Growth, Table
 from miri_jax.sources.chained._features import screened, strengths
 from miri_jax.sources.chained._numbers import (
-    mixed,
     seeds_of,
+    seeds_of_rows,
     stratified,
     uniform,
 )
-from miri_jax.types import Array, Layout, Masked, PyTree
+from miri_jax.types import Array, Draw, Layout, Masked, PyTree
 
 # A number in place of a column's, for what a row draws besides its cells.
 OF_ROW, OF_SCORE, OF_PLACE = 2**32 - 1, 2**32 - 2, 2**32 - 3
@@ -40,8 +42,8 @@ PLAN = Plan(
     chains=5,
     sweeps=5,
     full=2,
-    growth=Growth(trees=None, leaf=5, share=1.0),
-    early=Growth(trees=1, leaf=5, share=1.0),
+    growth=Growth(trees=None, leaf=5),
+    early=Growth(trees=1, leaf=5),
     max_rows=8192,
     bootstrap=False,
 )
@@ -135,6 +137,14 @@ def advance(
     return Chains(sweeps + 1, filled, others, ridge, kept)
 
 
+def run(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
+    """The chains after all their sweeps."""
+    chains = begin(table, plan, words)
+    for _ in range(plan.sweeps):
+        chains = advance(chains, table, plan, words)
+    return chains
+
+
 def to_rows(table: Table, values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Filled columns `[k, c]` as imputers see them, `[k, d]` float32."""
     columns = range(values.shape[1])
@@ -180,6 +190,34 @@ def drawn(
     return to_rows(table, values, seeds)
 
 
+def draw_of_set(
+    kept: Kept,
+    table: Table,
+    words: Sequence[int],
+    names: Masked,
+    sweeps: int,
+    draw: Draw | None,
+) -> np.ndarray:
+    """Rows `[k, d]` float32 of one of a set of draws, each by another chain.
+
+    Args:
+      kept: of the fit.
+      table: the rows.
+      words: of a PRNG key.
+      names: the rows `[k, d]` that all that is random comes from.
+      sweeps: how many.
+      draw: which draw; None for no set.
+    """
+    index, count = 0, 1
+    if draw is not None:
+        index, count = int(draw.index), draw.count if draw.spread else 1
+    seeds = seeds_of_rows((*words, 1 + index), *names)
+    sets = seeds_of_rows((*words, 0), *names)
+    place = places_of(table, sets, index if count > 1 else 0, count)
+    chain = np.full(len(seeds), index % len(kept.chains))
+    return drawn(kept, table, seeds, chain, sweeps, place)
+
+
 def pack_chains(chains: Chains) -> np.ndarray:
     """Chains as one array of bytes."""
     kept = chains.kept._asdict() | {
@@ -216,9 +254,7 @@ def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
         words, everything = words_of(key), table_of(data, layout)
         some = Masked(*(part if rows is None else part[rows] for part in data))
         table = table_of(some, layout)
-        chains = begin(table, plan, words)
-        for _ in range(plan.sweeps):
-            chains = advance(chains, table, plan, words)
+        chains = run(table, plan, words)
         seeds = mixed(np.arange(len(data.x), dtype=np.uint64))
         if rows is None:
             x = to_rows(table, chains.filled[0], seeds)
