@@ -27,8 +27,8 @@ class Bank(NamedTuple):
     Attributes:
       x: `[r, *dims]`, rows of the filled table X(t-1).
       m: `[r, *dims]` bool, True = observed.
-      targets: `[r, *dims]` bool, what counts as observed in a target: m, or
-        less where entries are held out.
+      targets: `[r, *dims]` float32, what entries count as targets: 0 where
+        they are imputed or held out, else 1 or a weight, see `propensity`.
       gaps: the rows of `m` with gaps.
     """
 
@@ -45,14 +45,14 @@ class Choice(NamedTuple):
       x0: `[b, *dims]`, the rows that the masks belong to, where the source is
         the filled table itself; else None.
       x1: `[b, *dims]`, from the marginal of the filled table.
-      m1: `[b, *dims]` bool, which targets were really observed.
+      w1: `[b, *dims]` float32, what targets count; 0 where imputed.
       m0: `[c, *dims]` bool, c dividing b: masks, each of b / c pairs.
       noise: `[b, *dims]`, standard normal, for a source; None beside an x0.
     """
 
     x0: Array | None
     x1: Array
-    m1: Array
+    w1: Array
     m0: Array
     noise: Array | None
 
@@ -63,28 +63,31 @@ class Pairs(NamedTuple):
     Attributes:
       x0: `[b, *dims]`, from the joint of filled table and mask.
       x1: `[b, *dims]`, from the marginal of the filled table.
-      m1: `[b, *dims]` bool, which targets were really observed.
+      w1: `[b, *dims]` float32, what targets count; 0 where imputed.
       cond: the `Cond` of the velocity, with a leading `[b]`.
     """
 
     x0: Array
     x1: Array
-    m1: Array
+    w1: Array
     cond: Cond
 
 
 # (key, bank, how many pairs) to their rows and masks.
 Choose = Callable[[Array, Bank, int], Choice]
-# (m0, m1), [b, *dims] each, to the weights of coordinates in the loss.
+# (m0, w1), [b, *dims] each, to the weights of coordinates in the loss.
 Weight = Callable[[Array, Array], Array]
 
 
 def bank(x: Array, m: Array, targets: Array | None = None) -> Bank:
-    """A `Bank` of the rows `[r, *dims]` of a filled table and their masks."""
+    """A `Bank` of the rows `[r, *dims]` of a filled table and their masks.
+
+    Targets, bool or weights, are those observed where they are not given.
+    """
     targets = m if targets is None else targets
     chex.assert_equal_shape((x, m, targets))
-    chex.assert_type((m, targets), bool)
-    return Bank(x, m, targets, gap_rows(m))
+    chex.assert_type(m, bool)
+    return Bank(x, m, targets.astype(jnp.float32), gap_rows(m))
 
 
 def of_table(key: Array, rows: Bank, count: int) -> Choice:
@@ -96,10 +99,10 @@ def of_table(key: Array, rows: Bank, count: int) -> Choice:
       count: number b of pairs.
     """
     key0, key1, _ = jax.random.split(key, 3)
-    x1, m1 = _targets(key1, rows, count)
+    x1, w1 = _targets(key1, rows, count)
     n = len(rows.x)
     rows0 = jax.random.randint(key0, (count,), 0, n, jnp.int32)
-    return Choice(rows.x[rows0], x1, m1, rows.m[rows0], None)
+    return Choice(rows.x[rows0], x1, w1, rows.m[rows0], None)
 
 
 def of_source(
@@ -111,7 +114,7 @@ def of_source(
     without gaps teach such a flow nothing, so m0 comes from rows with gaps.
 
     With `thin`, the source rests on what is really observed of x1 alone, and a
-    random share of what m0 misses is shown: m0 becomes m1 and (m0 or U < u),
+    random share of what m0 misses is shown: m0 becomes w1 > 0 and (m0 or U < u),
     with u uniform on (0, 1) for each pair. A convolution could otherwise read a
     hidden pixel from the imputed ones beside it, which were made from it.
 
@@ -124,15 +127,15 @@ def of_source(
       thin: see above.
     """
     key0, key1, key_noise = jax.random.split(key, 3)
-    x1, m1 = _targets(key1, rows, count)
+    x1, w1 = _targets(key1, rows, count)
     most = jnp.maximum(rows.gaps.count, 1)
     rows0 = jax.random.randint(key0, (count // share,), 0, most, jnp.int32)
     m0 = rows.m[rows.gaps.order[rows0]]
     if thin:
         key_noise, key_shown = jax.random.split(key_noise)
-        m0 = m1 & (m0 | shown(key_shown, m0))
+        m0 = (w1 > 0) & (m0 | shown(key_shown, m0))
     noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
-    return Choice(None, x1, m1, m0, noise)
+    return Choice(None, x1, w1, m0, noise)
 
 
 def _targets(key: Array, rows: Bank, count: int) -> tuple[Array, Array]:
@@ -214,27 +217,27 @@ def _joined(choice: Choice, z0: Array, mean: Array | None) -> Pairs:
     x1_m = jnp.where(m0, x1, 0)
     if choice.x0 is not None:
         cond = Cond(jnp.where(m0, choice.x0, 0), x1_m, m0)
-        return Pairs(choice.x0, x1, choice.m1, cond)
-    return Pairs(merge(x1, z0, m0), x1, choice.m1, Cond(x1_m, x1_m, m0, mean))
+        return Pairs(choice.x0, x1, choice.w1, cond)
+    return Pairs(merge(x1, z0, m0), x1, choice.w1, Cond(x1_m, x1_m, m0, mean))
 
 
-def everywhere(m0: Array, m1: Array) -> Array:
+def everywhere(m0: Array, w1: Array) -> Array:
     """The paper's loss: all coordinates count alike (eq. 6)."""
     del m0
-    return jnp.ones(m1.shape, jnp.float32)
+    return jnp.ones(w1.shape, jnp.float32)
 
 
-def where_moved(m0: Array, m1: Array, *, imputed: float = 0.0) -> Array:
+def where_moved(m0: Array, w1: Array, *, imputed: float = 0.0) -> Array:
     """Only coordinates that the ODE moves count (m0 = 0).
 
     Args:
       m0: `[b, *dims]` bool.
-      m1: `[b, *dims]` bool.
-      imputed: weight in [0, 1] of targets that are themselves imputed (m1 = 0);
-        with 0 only values really observed teach, which is unbiased where the
-        drivers of missingness are always observed.
+      w1: `[b, *dims]`, what targets count.
+      imputed: weight in [0, 1] of targets that are themselves imputed (w1 = 0);
+        with 0 only values really observed teach. Where w1 does not weigh them,
+        that is unbiased where the drivers of missingness are always observed.
     """
-    return jnp.where(m1, jnp.float32(1), imputed) * (~m0)
+    return jnp.where(w1 > 0, w1, imputed) * (~m0)
 
 
 def make_batch(
@@ -250,9 +253,9 @@ def make_batch(
     Returns:
       A `FlowBatch` of b examples.
     """
-    x0, x1, m1, cond = pairs
+    x0, x1, w1, cond = pairs
     x_tau = jax.vmap(interpolate)(x0, x1, tau)
-    return FlowBatch(tau, x_tau, x1 - x0, weight(cond.m0, m1), cond)
+    return FlowBatch(tau, x_tau, x1 - x0, weight(cond.m0, w1), cond)
 
 
 def draw_batch(

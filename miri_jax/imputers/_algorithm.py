@@ -121,6 +121,7 @@ class _Programs:
         self.recipe, self.whole = recipe, compile_ is _as_is
         self.begin = of(_parts.begin)
         self.bank = of(_parts.bank_of)
+        self.weighed = of(_parts.weighed)
         self.choose = compile_(recipe.pairs, static_argnums=2)
         self.start = of(_parts.started)
         self.fit_batches = of(
@@ -219,9 +220,11 @@ def _init(programs: _Programs, key: Array, data: Masked) -> MIRIState:
         order=order,
         kept=kept,
         start=start,
+        propensity=(),
         held_out=held_out,
         mi=jnp.float32(jnp.inf),
     )
+    state = programs.weighed(state, data)
     # The flow before its first step is the one to beat.
     return _validated(programs, state, data)
 
@@ -292,7 +295,7 @@ def _finish(
     rows = programs.rows_to_move(state, data)
     params = programs.final_params(state)
     x = programs.moved(key, state, params, state.x, data, rows)
-    return state._replace(x=x)
+    return programs.weighed(state._replace(x=x), data)
 
 
 def _validated(
@@ -301,7 +304,9 @@ def _validated(
     """Compares the averaged weights with the best so far, if that is wanted."""
     if programs.recipe.stop is None:
         return state
-    choice, tau = programs.choose_held_out(state.held_out, state.x, data.m)
+    choice, tau = programs.choose_held_out(
+        state.held_out, state.x, data.m, state.propensity
+    )
     started = programs.started(choice, state.start)
     return programs.judge(state, started, tau)
 

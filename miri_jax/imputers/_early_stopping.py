@@ -8,6 +8,7 @@ import numpy as np
 
 from miri_jax.core import flow
 from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
+from miri_jax.core.propensity import Propensity, inverse_weights
 from miri_jax.types import Array, Layout, PyTree
 
 NUM_ROWS = 4096
@@ -85,7 +86,9 @@ def hold_out(
     )
 
 
-def choose(held_out: HeldOut, x: Array, m: Array) -> tuple[Choice, Array]:
+def choose(
+    held_out: HeldOut, x: Array, m: Array, propensity: Propensity | tuple = ()
+) -> tuple[Choice, Array]:
     """What a velocity is asked for to compare parameters, and when.
 
     The held-out entries of a row from what else is known of it, under masks of
@@ -96,6 +99,7 @@ def choose(held_out: HeldOut, x: Array, m: Array) -> tuple[Choice, Array]:
       held_out: the entries.
       x: `[n, *dims]`, the filled table.
       m: `[n, *dims]` bool, True = observed.
+      propensity: what weighs the entries; () where they count alike.
 
     Returns:
       `NUM_PAIRS` pairs whose source is still to be drawn, and times.
@@ -107,7 +111,10 @@ def choose(held_out: HeldOut, x: Array, m: Array) -> tuple[Choice, Array]:
     masks = jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m), jnp.int32)
     noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
     tau = jax.random.uniform(key_tau, (NUM_PAIRS,), x.dtype)
-    return Choice(None, x1, entries, m[masks] & ~entries, noise), tau
+    w1 = entries.astype(jnp.float32)
+    if propensity:
+        w1 *= inverse_weights(propensity, x1)
+    return Choice(None, x1, w1, m[masks] & ~entries, noise), tau
 
 
 def judge(

@@ -9,6 +9,7 @@ import optax
 
 from miri_jax.core import flow, pairs, train
 from miri_jax.core.parallel import split_examples
+from miri_jax.core.propensity import inverse_weights
 from miri_jax.core.rows import (
     GapRows,
     gap_rows,
@@ -96,7 +97,17 @@ def bank_of(recipe: Recipe, state: MIRIState, data: Masked) -> pairs.Bank:
     rows = turn(recipe, state)
     targets = data.m if recipe.stop is None else state.held_out.targets
     take = lambda a: a if rows is None else split_examples(a[rows])
-    return pairs.bank(take(state.x), take(data.m), take(targets))
+    x, m, targets = take(state.x), take(data.m), take(targets)
+    if state.propensity:
+        targets = targets * inverse_weights(state.propensity, x)
+    return pairs.bank(x, m, targets)
+
+
+def weighed(recipe: Recipe, state: MIRIState, data: Masked) -> MIRIState:
+    """The state with the propensities of its table, where they are wanted."""
+    if recipe.propensity is None:
+        return state
+    return state._replace(propensity=recipe.propensity(state.x, data.m))
 
 
 def started(recipe: Recipe, choice: pairs.Choice, start: PyTree) -> pairs.Pairs:

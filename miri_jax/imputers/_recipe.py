@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from miri_jax.core import pairs, train
+from miri_jax.core import pairs, propensity, train
 from miri_jax.core.ode import Velocity
 from miri_jax.imputers import _early_stopping
 from miri_jax.models import VelocityMLP, VelocityUNet
@@ -81,6 +81,9 @@ class Recipe(NamedTuple):
         source on the host as many ahead. Of images it is not looked at.
       weight: of coordinates in the loss of eq. 6: `pairs.everywhere` or
         `pairs.where_moved`.
+      propensity: learns from a filled table and its mask how likely entries are
+        observed, anew in each iteration, by which targets are weighted; None
+        for alike.
       network: the velocity.
       sgd: how it learns.
       memory: what lives on.
@@ -96,6 +99,7 @@ class Recipe(NamedTuple):
     pairs: pairs.Choose
     reuse: int
     weight: pairs.Weight
+    propensity: propensity.Fit | None
     network: MakeNetwork
     sgd: SGD
     memory: Memory
@@ -120,6 +124,8 @@ class MIRIState(NamedTuple):
       kept: velocity parameters of every iteration, stacked `[T, ...]`, where
         they are kept; else ().
       start: of the source.
+      propensity: of entries to be observed, where targets are weighted by it;
+        else ().
       held_out: where the fit may stop early; else ().
       mi: scalar, MI(X, M) in nats when it was last looked at; at first inf.
     """
@@ -132,5 +138,6 @@ class MIRIState(NamedTuple):
     order: Any
     kept: PyTree
     start: PyTree
+    propensity: Any
     held_out: Any
     mi: Array

@@ -7,9 +7,8 @@ in three things, each of which may be had without the others:
   exponential moving average of its weights;
 - the flow starts from a source that samples q(x_mis | x_obs), which is all that
   Proposition 2 asks of an imputation to start from;
-- targets that are themselves imputed have no weight in the loss. That is exact
-  where entries are missing completely at random, or depend on columns that are
-  always observed; elsewhere it is biased (`imputed_weight`).
+- targets that are themselves imputed have no weight in the loss, and those that
+  are observed the inverse of their chance to be, given the other columns.
 
 `IMAGES` is `FAST` for images. `make_miri` turns the words of a config into a
 recipe, `_algorithm.miri` a recipe into an imputer.
@@ -25,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax import sources
-from miri_jax.core import ode, pairs
+from miri_jax.core import ode, pairs, propensity
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers._algorithm import miri
 from miri_jax.imputers._blended import blended
@@ -111,6 +110,7 @@ PAPER = Recipe(
     pairs=pairs.of_table,
     reuse=1,
     weight=pairs.everywhere,
+    propensity=None,
     network=network(**PAPER_NETWORK),
     sgd=SGD(lambda shape: 1000, 512, 2e-3, ema_decay=0.0),
     memory=Memory(network=False, velocities=True),
@@ -125,6 +125,7 @@ FAST = Recipe(
     pairs=sharing,
     reuse=4,
     weight=pairs.where_moved,
+    propensity=propensity.fitted(),
     network=network(),
     sgd=SGD(auto_steps, 512, 4e-3, ema_decay=0.995),
     memory=Memory(network=True, velocities=False),
@@ -135,7 +136,11 @@ FAST = Recipe(
     chunk=4096,
 )
 IMAGES = FAST._replace(
-    source=sources.harmonic(), pairs=pairs.thinned(), reuse=1, stop=None
+    source=sources.harmonic(),
+    pairs=pairs.thinned(),
+    reuse=1,
+    propensity=None,
+    stop=None,
 )
 
 
@@ -153,6 +158,7 @@ def make_miri(
     ]
     | None = None,
     imputed_weight: Annotated[float, Range(0, 1)] | None = 0.0,
+    propensity_weights: bool = True,
     ema_decay: Annotated[float, Range(0, 1)] = 0.995,
     initial: Initial = "normal",
     solver: Literal["euler", "heun"] = "heun",
@@ -195,11 +201,15 @@ def make_miri(
         "auto" for tables, "harmonic" for images.
       imputed_weight: weight in [0, 1] in the loss of targets that are
         themselves imputed, the loss then being over the coordinates the ODE
-        moves; None for the paper's loss over all coordinates. With 0, which
-        learns only from values really observed, a fit is unbiased where gaps
-        are completely at random or depend on columns that are always observed;
+        moves; None for the paper's loss over all coordinates. With 0 only
+        values really observed teach.
+      propensity_weights: weigh observed targets by the inverse of their chance
+        to be observed given the other columns, see `core.propensity`, learnt
+        anew in each iteration. Without, a fit is unbiased where gaps are
+        completely at random or depend on columns that are always observed;
         where a driver of the gaps has gaps too, means and correlations of what
-        it hides are biased.
+        it hides are biased. Of tables, with a source of its own and a number as
+        `imputed_weight`.
       ema_decay: of the average of weights that draws come from; 0 for none.
       initial: X(0), see `sources.first_filling`; other sources have their own.
       solver: "euler" (Algorithm 2) or "heun".
@@ -255,6 +265,8 @@ def make_miri(
             choose = sharing
         kept = not own if keep_velocities is None else keep_velocities
         stops = share and own and not thinned
+        weighted = propensity_weights and own and not images
+        weighted &= imputed_weight is not None
         return Recipe(
             source=_source(
                 name, initial, gaussian_rounds, shrinkage, chunk, layout
@@ -262,6 +274,7 @@ def make_miri(
             pairs=choose if own else pairs.of_table,
             reuse=1 if images else pair_reuse,
             weight=_weight(imputed_weight),
+            propensity=propensity.fitted(layout) if weighted else None,
             network=network(**(model or {})),
             sgd=sgd,
             memory=Memory(warm_start, kept),
@@ -323,6 +336,7 @@ def make_miri_paper(
         warm_start=False,
         source="previous",
         imputed_weight=None,
+        propensity_weights=False,
         ema_decay=0.0,
         initial=initial,
         solver=solver,

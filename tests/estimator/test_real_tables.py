@@ -234,3 +234,28 @@ def test_codes_come_back_as_codes_that_occur(method):
     cells = gaps["code"] & ~gaps["z"]
     right = (one["code"] == truth["code"])[cells].mean()
     assert right > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bent", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_dropout_hides_keeps_mean_and_correlations(method, bent):
+    """Large values left early; the flow learnt from those who stayed."""
+    rng, n = np.random.default_rng(5), 6000
+    x = [rng.standard_normal(n)]
+    stays, seen = np.ones(n, bool), [np.ones(n, bool)]
+    for _ in range(3):
+        leaves = 1 / (1 + np.exp(1 - 1.2 * x[-1]))
+        stays = stays & (rng.random(n) > leaves)
+        seen.append(stays)
+        middle = 0.9 * np.abs(x[-1]) - 0.7 if bent else 0.7 * x[-1]
+        x.append(middle + 0.7 * rng.standard_normal(n))
+    truth = pd.DataFrame(dict(zip("abcd", x)))
+    frame = truth.where(np.stack(seen, axis=1))
+    draws, scale = _draws(method, frame, 5), truth["d"].std()
+    mean = np.mean([one["d"].mean() for one in draws])
+    assert abs(mean - truth["d"].mean()) < 0.06 * scale
+    found = np.mean([one.corr()["d"] for one in draws], axis=0)
+    # Of those with large values, who alone tell of a bend, few have stayed.
+    apart = 0.15 if bent else 0.05
+    np.testing.assert_allclose(found, truth.corr()["d"], atol=apart)

@@ -40,8 +40,8 @@ OF_ROW, OF_SCORE, OF_PLACE = 2**32 - 1, 2**32 - 2, 2**32 - 3
 MAX_OTHERS = 40
 PLAN = Plan(
     chains=5,
-    sweeps=5,
-    full=2,
+    sweeps=3,
+    full=1,
     growth=Growth(trees=None, leaf=5),
     early=Growth(trees=1, leaf=5),
     max_rows=8192,
