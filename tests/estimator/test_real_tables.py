@@ -257,5 +257,5 @@ def test_what_dropout_hides_keeps_mean_and_correlations(method, bent):
     assert abs(mean - truth["d"].mean()) < 0.06 * scale
     found = np.mean([one.corr()["d"] for one in draws], axis=0)
     # Of those with large values, who alone tell of a bend, few have stayed.
-    apart = 0.15 if bent else 0.05
+    apart = 0.15 if bent else 0.07
     np.testing.assert_allclose(found, truth.corr()["d"], atol=apart)
