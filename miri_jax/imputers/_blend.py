@@ -1,9 +1,10 @@
-"""Which columns the flow draws, and which the chained equations.
+"""Which columns a flow keeps, and which chained equations draw once more.
 
-Both see the table without some observed cells and fill them several times. A
+Both ways the table is filled without some observed cells, several times. A
 proper score says which fills them better, column by column: the velocity's loss
 could not, as it is not zero between two draws of one distribution. Cells count
-by the odds that cells like them are missing.
+by the odds that cells like them are missing. Some hundred cells tell little, so
+that the flow keeps a column only where there is next to no doubt.
 """
 
 from typing import NamedTuple
@@ -13,8 +14,9 @@ import numpy as np
 from miri_jax.metrics.proper import fair_brier, fair_crps, ks_distance
 from miri_jax.sources.chained import Table, odds
 
-# Share of the chains' score that the flow has to take off.
-LEAST_GAIN = 0.02
+# Share of the chains' score that the flow has to take off, and errors that this
+# has to be above 0, of the column or of the table's mean.
+LEAST_GAIN, SURE = 0.02, 2.5
 # Cells of a column below which distances of distributions say nothing.
 LEAST_CELLS = 50
 # How far the flow's cells may lie further from the true ones, all together.
@@ -27,7 +29,7 @@ class Trial(NamedTuple):
     Attributes:
       gain: `[c]`, the share of the chains' score that the flow takes off, as
         far as it is to be believed; 0 where nothing was held out.
-      by_flow: `[c]` bool, the columns that the flow draws.
+      by_flow: `[c]` bool, the columns that the flow keeps.
     """
 
     gain: np.ndarray
@@ -47,8 +49,8 @@ def compare(
       table: `[n, c]`, as observed.
       held: `[n, c]` bool, the cells that neither has seen.
       rows: `[r]`, numbers of the rows that were drawn.
-      chained: `[m, r, c]`, draws by chained equations.
-      flow: `[m, r, c]`, draws by the flow.
+      chained: `[m, r, c]`, draws after a sweep of chained equations.
+      flow: `[m, r, c]`, draws by the flow alone.
     """
     count = table.values.shape[1]
     gain, error = np.zeros(count), np.full(count, np.inf)
@@ -73,8 +75,9 @@ def compare(
         if len(cells) >= LEAST_CELLS and not levels:
             apart[j] = ks_distance(np.ravel(flow[:, cells, j]), truth)
             apart[j] -= ks_distance(np.ravel(chained[:, cells, j]), truth)
-    gain = _shrunken(gain, error)
-    return Trial(gain, (gain > LEAST_GAIN) & (apart < MOST_APART))
+    sure, (gain, mean, of_mean) = gain > SURE * error, _shrunken(gain, error)
+    sure |= mean > SURE * of_mean
+    return Trial(gain, sure & (gain > LEAST_GAIN) & (apart < MOST_APART))
 
 
 def _cell_scores(
@@ -105,15 +108,20 @@ def _cell_scores(
     return fair_crps(place(draws), place(truth))
 
 
-def _shrunken(gain: np.ndarray, error: np.ndarray) -> np.ndarray:
+def _shrunken(
+    gain: np.ndarray, error: np.ndarray
+) -> tuple[np.ndarray, float, float]:
     """Gains `[c]` drawn towards their mean, as far as their errors say.
 
     Empirical Bayes with the moments of DerSimonian and Laird (1986): where
     columns differ by no more than their errors, all have the mean.
+
+    Returns:
+      The gains, their mean and its error.
     """
     known = np.isfinite(error)
     if not known.any():
-        return np.zeros(len(gain))
+        return np.zeros(len(gain)), 0.0, np.inf
     weight = np.where(known, 1 / np.square(np.where(known, error, 1)), 0)
     total = weight.sum()
     mean = np.sum(weight * gain) / total
@@ -124,4 +132,4 @@ def _shrunken(gain: np.ndarray, error: np.ndarray) -> np.ndarray:
     mean = np.sum(weight * gain) / weight.sum()
     error = np.where(known, error, 1)
     trust = np.where(known, between / (between + np.square(error)), 0)
-    return mean + trust * (gain - mean)
+    return mean + trust * (gain - mean), mean, weight.sum() ** -0.5

@@ -1,9 +1,11 @@
-"""A flow where it helps, chained equations elsewhere: `miri` on tables.
+"""A flow, after which chained equations have the last word: `miri` on tables.
 
-The flow is fitted first, from the conditional Gaussian. Then a trial on the
-observed cells that it has not seen says which columns it draws better than
-chained equations, see `_blend`. A draw is one of the flow, of which the other
-columns are drawn again by the chains, given its own.
+The flow is fitted first, from the conditional Gaussian. Its draws are what
+chains begin with, for one sweep: each column is drawn once more given all
+others, by trees that learn from what the flow has filled. The flow knows how
+columns go together and the trees what occurs in each, heaps, codes and bounds;
+either by itself is worse. Where a trial on observed cells that neither has seen
+shows that a column is drawn better without that sweep, the flow keeps it.
 """
 
 from functools import partial
@@ -17,12 +19,13 @@ from miri_jax.core.parallel import to_host
 from miri_jax.core.rows import padded, spaced
 from miri_jax.imputers._blend import Trial, compare
 from miri_jax.sources.chained import (
+    Chains,
     Plan,
+    Table,
     draw_of_set,
-    drawn,
+    flat,
     layout_for,
     pack_chains,
-    places_of,
     run,
     seeds_of_rows,
     table_of,
@@ -31,10 +34,8 @@ from miri_jax.sources.chained import (
 )
 from miri_jax.types import Array, Draw, Imputer, Info, Layout, Masked
 
-# Rows that a trial draws, and how often.
-TRIAL_ROWS, TRIES = 4096, 8
-# Sweeps of a trial's single chain.
-TRIAL_SWEEPS = 3
+# Rows that chains learn from and a trial looks at, and how often it draws.
+ROWS, TRIES = 16384, 4
 
 
 class BlendedState(NamedTuple):
@@ -46,7 +47,7 @@ class BlendedState(NamedTuple):
       done: bool scalar, whether the fit is complete.
       flow: state of the flow's imputer, without its table, which is `x`.
       chains: uint8, see `sources.chained.pack_chains`; one byte where the
-        flow draws all columns, and before the end.
+        flow keeps all columns, and before the end.
       gain: `[c]` float32 and
       by_flow: `[c]` bool, see `_blend.Trial`.
     """
@@ -75,7 +76,7 @@ class Blend(NamedTuple):
 
 
 def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
-    """The imputer that draws each column by the better of two.
+    """The imputer that draws by a flow, and most columns once more.
 
     Args:
       flow: the imputer of a flow, whose state has `held_out`.
@@ -99,9 +100,12 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
 
 
 def _chosen(state: BlendedState) -> list[dict[str, Any]]:
-    """Who draws each column, and what the flow gains over the chains there."""
+    """Who draws each column last, and what the flow alone would gain there."""
     return [
-        {"by": "flow" if flow else "chained", "gain": round(float(gain), 3)}
+        {
+            "by": "flow" if flow else "flow and chained",
+            "gain_of_flow_alone": round(float(gain), 3),
+        }
         for flow, gain in zip(np.asarray(state.by_flow), state.gain)
     ]
 
@@ -154,62 +158,93 @@ def _step(
 def _ended(
     blend: Blend, key: Array, state: BlendedState, data: Masked
 ) -> BlendedState:
-    """The end of a fit: who draws which column, and a draw of all."""
+    """The end of a fit: the chains, who draws which column, a draw of all."""
     key_trial, key_chains, key_draw = jax.random.split(key, 3)
-    trial = _trial(blend, key_trial, state.flow, data)
+    some = data
+    if len(data.x) > ROWS:
+        rows = spaced(len(data.x), ROWS)
+        some = Masked(*(part[rows] for part in data))
+    trial = _trial(blend, key_trial, state.flow, data, some)
     state = state._replace(
         done=jnp.bool_(True),
         gain=jnp.asarray(trial.gain, jnp.float32),
         by_flow=jnp.asarray(trial.by_flow),
     )
     if not trial.by_flow.all():
-        table, words = table_of(data, blend.layout), words_of(key_chains)
-        chains = run(table, blend.plan, words)
-        packed = pack_chains(chains._replace(filled=[]))
-        state = state._replace(chains=jnp.asarray(packed))
+        chains = _chains(blend, key_chains, state.flow, some)
+        state = state._replace(chains=jnp.asarray(pack_chains(chains)))
     x = _impute(blend, key_draw, state, data)
     return state._replace(x=jnp.asarray(x))
 
 
-def _trial(blend: Blend, key: Array, flow: Any, data: Masked) -> Trial:
-    """Fills observed cells that the flow has not seen, both ways."""
-    x, m = (to_host(part).reshape(len(data.x), -1) for part in data)
-    targets = to_host(flow.held_out.targets).reshape(m.shape)
-    layout = layout_for(blend.layout, m.shape[1])
-    held = layout.observed(m) & ~layout.observed(targets)
-    rest = Masked(np.where(targets, x, 0), targets)
-    some = np.flatnonzero(held.any(axis=1))
-    some = some[spaced(len(some), TRIAL_ROWS)] if some.size else some
-    if not some.size:
-        return Trial(np.zeros(held.shape[1]), np.ones(held.shape[1], bool))
-    asked = Masked(*(part[some] for part in rest))
-    shape = (len(some), *data.x.shape[1:])
-    shown = padded(Masked(*(jnp.asarray(p.reshape(shape)) for p in asked)))
+def _chains(blend: Blend, key: Array, flow: Any, data: Masked) -> Chains:
+    """Chains of one sweep, each after a draw of the flow."""
+    table = table_of(data, blend.layout)
+    starts = [
+        _columns(blend, table, _of_flow(blend, one, flow, data))
+        for one in jax.random.split(key, blend.plan.chains)
+    ]
+    chains = run(table, starts, blend.plan, words_of(key))
+    return chains._replace(filled=[])
+
+
+def _of_flow(
+    blend: Blend,
+    key: Array,
+    flow: Any,
+    data: Masked,
+    draw: Draw | None = None,
+) -> np.ndarray:
+    """A draw of the flow `[n, *dims]`, on the host."""
+    found = blend.flow.impute(key, flow, padded(data), draw)
+    return to_host(found)[: len(data.x)]
+
+
+def _columns(blend: Blend, table: Table, x: np.ndarray) -> np.ndarray:
+    """Rows `[n, *dims]` as columns `[n, c]`; observed ones are the table's."""
+    found = table.layout.unpack(x.reshape(len(x), -1))
+    return np.where(table.observed, table.values, found)
+
+
+def _trial(
+    blend: Blend, key: Array, flow: Any, data: Masked, some: Masked
+) -> Trial:
+    """Fills observed cells that the flow has not seen, with a sweep and without.
+
+    Args:
+      blend: what is blended.
+      key: PRNG key.
+      flow: state of the flow.
+      data: the table.
+      some: those of its rows that chains learn from.
+    """
+    targets = flow.held_out.targets
+    if some is not data:
+        targets = targets[spaced(len(data.x), ROWS)]
+    whole = table_of(some, blend.layout)
+    rest = Masked(jnp.where(targets, some.x, 0), targets)
+    table = table_of(rest, blend.layout)
+    held = whole.observed & ~table.observed
+    if not held.any():
+        return Trial(np.zeros(held.shape[1]), np.zeros(held.shape[1], bool))
     keys = jax.random.split(key, TRIES)
     by_flow = [
-        to_host(blend.flow.impute(one, flow, shown))[: len(some)]
-        for one in keys
+        _columns(blend, table, _of_flow(blend, one, flow, rest)) for one in keys
     ]
-    sweeps = min(TRIAL_SWEEPS, blend.plan.sweeps)
-    plan = blend.plan._replace(chains=1, sweeps=sweeps, full=1)
-    chains = run(table_of(rest, blend.layout), plan, words_of(key))
-    part = table_of(asked, blend.layout)
-    by_chain = [
-        drawn(
-            chains.kept,
-            part,
-            seeds,
-            np.zeros(len(seeds), int),
-            sweeps,
-            places_of(part, seeds),
+    plan = blend.plan._replace(chains=1)
+    kept = run(table, by_flow[:1], plan, words_of(key)).kept
+    rows = np.flatnonzero(held.any(axis=1))
+    names = Masked(*(part[rows] for part in flat(rest)))
+    part = Table(table.values[rows], table.observed[rows], table.layout)
+    swept = []
+    for one, start in zip(keys, by_flow):
+        seeds = seeds_of_rows(words_of(one), *names)
+        drawn = draw_of_set(
+            kept, part, start[rows], seeds, seeds, plan.sweeps, None
         )
-        for seeds in (seeds_of_rows(words_of(one), *asked) for one in keys)
-    ]
-    unpack = lambda draws: np.stack(
-        [layout.unpack(one.reshape(len(some), -1)) for one in draws]
-    )
-    whole = table_of(Masked(x, m), blend.layout)
-    return compare(whole, held, some, unpack(by_chain), unpack(by_flow))
+        swept.append(_columns(blend, part, drawn))
+    alone = np.stack([one[rows] for one in by_flow])
+    return compare(whole, held, rows, np.stack(swept), alone)
 
 
 def _impute(
@@ -219,30 +254,28 @@ def _impute(
     data: Masked,
     draw: Draw | None = None,
 ) -> Array:
-    """A draw of the flow, and of the chains given its columns."""
+    """A draw of the flow, whose other columns are drawn once more."""
     by_flow = to_host(state.by_flow)
     if by_flow.all():
         return blend.flow.impute(key, state.flow, data, draw)
-    x_obs, m = (to_host(part).reshape(len(data.x), -1) for part in data)
+    x_obs, m = flat(data)
     rows = np.flatnonzero(~m.all(axis=1))
-    x = np.array(x_obs)
     if not rows.size:
-        return jnp.asarray(x.reshape(data.x.shape))
-    known = m
-    if by_flow.any():
-        filled = blend.flow.impute(key, state.flow, data, draw)
-        x = np.array(to_host(filled)).reshape(x.shape)
-        owners = layout_for(blend.layout, m.shape[1]).owners(m.shape[1])
-        known = m | by_flow[owners]
+        return jnp.asarray(data.x)
+    found = blend.flow.impute(key, state.flow, data, draw)
+    x = np.array(to_host(found)).reshape(x_obs.shape)
+    owners = layout_for(blend.layout, m.shape[1]).owners(m.shape[1])
+    known = (m | by_flow[owners])[rows]
+    table = table_of(Masked(x[rows], known), blend.layout)
+    start = table.layout.unpack(x[rows])
+    names = Masked(x_obs[rows], m[rows])
+    number = 0 if draw is None else int(draw.index)
+    words = words_of(key)
+    seeds = seeds_of_rows((*words, 1 + number), *names)
+    sets = seeds_of_rows((*words, 0), *names)
     chains = unpack_chains(to_host(state.chains))
-    table = table_of(Masked(x[rows], known[rows]), blend.layout)
-    found = draw_of_set(
-        chains.kept,
-        table,
-        words_of(key),
-        Masked(x_obs[rows], m[rows]),
-        blend.plan.sweeps,
-        draw,
+    swept = draw_of_set(
+        chains.kept, table, start, seeds, sets, blend.plan.sweeps, draw
     )
-    x[rows] = np.where(known[rows], x[rows], found)
+    x[rows] = np.where(known, x[rows], swept)
     return jnp.asarray(x.reshape(data.x.shape))

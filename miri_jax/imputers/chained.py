@@ -1,28 +1,31 @@
 """Chained equations: each column in turn given all others, by trees.
 
 What R's mice does with its method cart, with three differences: a column of
-numbers may have a ridge regression under its trees, the last sweeps draw from
-several trees each, and draws of any rows come from what the fit keeps. It is an
+numbers may have a ridge regression under its trees, which are several, and
+chains begin with draws that are good already, so that one sweep is enough.
+Draws of any rows come from what the fit keeps. It is an
 imputer by itself and a source of `miri`, see `sources.chained`.
 """
 
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import to_host
-from miri_jax.settings import Range
 from miri_jax.sources.chained import (
     PLAN,
     Plan,
     advance,
-    begin,
+    begin_normal,
     draw_of_set,
+    flat,
+    of_set,
     pack_chains,
     seeds_of_rows,
+    start_of,
     table_of,
     to_rows,
     unpack_chains,
@@ -53,10 +56,9 @@ class ChainedSettings(NamedTuple):
 
 
 def init(settings: ChainedSettings, key: Array, data: Masked) -> ChainedState:
-    """Each column drawn given those before it, see `first_fillings`."""
+    """What chains begin with: draws of a conditional normal distribution."""
     plan, layout = settings
-    table, words = table_of(data, layout), words_of(key)
-    chains = begin(table, plan, words)
+    table, chains = begin_normal(data, layout, plan, words_of(key))
     x = to_rows(table, chains.filled[0], _seeds(key, data))
     return ChainedState(
         np.zeros((), np.int32), _merged(data, x), pack_chains(chains)
@@ -94,19 +96,25 @@ def impute(
     Each draw of a set is by another chain, as far as there are.
     """
     plan, layout = settings
-    kept = unpack_chains(to_host(state.chains)).kept
-    x, m = (to_host(part).reshape(len(part), -1) for part in data)
+    chains, words = unpack_chains(to_host(state.chains)), words_of(key)
+    x, m = flat(data)
     filled, gaps = np.array(x), np.flatnonzero(~m.all(axis=1))
     if gaps.size:
         some = Masked(x[gaps], m[gaps])
-        table, words = table_of(some, layout), words_of(key)
-        filled[gaps] = draw_of_set(kept, table, words, some, plan.sweeps, draw)
+        table, sets = table_of(some, layout), seeds_of_rows((*words, 0), *some)
+        number = 0 if draw is None else int(draw.index)
+        seeds = seeds_of_rows((*words, 1 + number), *some)
+        index, count = of_set(draw)
+        of = sets if count > 1 else seeds
+        start = start_of(chains.normal, table, *some, of, index, count)
+        filled[gaps] = draw_of_set(
+            chains.kept, table, start, seeds, sets, plan.sweeps, draw
+        )
     return _merged(data, filled)
 
 
 def _seeds(key: Array, data: Masked) -> np.ndarray:
-    x, m = (to_host(part).reshape(len(part), -1) for part in data)
-    return seeds_of_rows((*words_of(key), 0), x, m)
+    return seeds_of_rows((*words_of(key), 0), *flat(data))
 
 
 def _merged(data: Masked, x: np.ndarray) -> Array:
@@ -128,7 +136,6 @@ def make_chained(
     chains: int = PLAN.chains,
     trees: int | None = PLAN.growth.trees,
     min_leaf: int = PLAN.growth.leaf,
-    full_sweeps: Annotated[int, Range(1)] = PLAN.full,
     max_rows: int = PLAN.max_rows,
     bootstrap: bool = PLAN.bootstrap,
     layout: Layout | None = None,
@@ -145,11 +152,9 @@ def make_chained(
       num_iterations: sweeps of the fit, and of a draw.
       chains: how many run side by side; draw k of a set is by chain k, and
         beyond their number by the first again with other noise.
-      trees: of each column in the last sweeps, each grown on a bootstrap
-        sample of the rows; earlier sweeps have one tree, grown on all. None:
-        8, of tables with more than 20 columns fewer.
+      trees: of each column, each grown on a bootstrap sample of the rows, or
+        one on all. None: 8, of tables with more than 20 columns fewer.
       min_leaf: rows in a leaf of theirs.
-      full_sweeps: how many the last sweeps are.
       max_rows: rows that a column is learned from at most.
       bootstrap: whether each chain learns from rows drawn with replacement, all
         its trees from the same. Between draws, what the table leaves open then
@@ -160,9 +165,7 @@ def make_chained(
     plan = Plan(
         chains,
         num_iterations,
-        full_sweeps,
         PLAN.growth._replace(trees=trees, leaf=min_leaf),
-        PLAN.early,
         max_rows,
         bootstrap,
     )

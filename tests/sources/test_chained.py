@@ -13,7 +13,6 @@ from miri_jax.sources.chained._chains import (
     TREES_ALONE,
     _well_known,
     choose,
-    first_fillings,
 )
 from miri_jax.sources.chained._conditional import Aim, is_line
 from miri_jax.sources.chained._features import screened, strengths
@@ -24,7 +23,10 @@ from miri_jax.sources.chained._forest import (
     leaves_of,
 )
 from miri_jax.sources.chained._linear import STRENGTHS, fit_linear, predict
+from miri_jax.sources.chained._normal import Normal, draw_normal, fit_normal
 from miri_jax.sources.chained._numbers import seeds_of, stratified, uniform
+from miri_jax.sources.chained._source import begin_normal
+from miri_jax.types import Masked
 
 
 def _seeds(n):
@@ -181,27 +183,68 @@ def test_screening_finds_what_tells_a_column():
         )
 
 
-def test_a_first_filling_agrees_where_columns_determine_each_other():
+def test_chains_begin_with_what_agrees():
     """Both of a pair were drawn by themselves, and chains never left that."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal(800)
-    observed = rng.random((800, 2)) > 0.4
-    table = _numbers(np.stack([x, 2 * x + 1], axis=1), observed)
-    filled, _ = first_fillings(table, [[1], [0]], PLAN, (1, 2))
-    assert len(filled) == PLAN.chains
-    both = ~observed.any(axis=1)
-    for values in filled:
-        np.testing.assert_array_equal(values[observed], table.values[observed])
+    x = rng.standard_normal(800).astype(np.float32)
+    m = rng.random((800, 3)) > 0.4
+    x = np.stack([x, 2 * x + 1, rng.standard_normal(800)], axis=1)
+    data = Masked(np.where(m, x, np.nan).astype(np.float32), m)
+    table, chains = begin_normal(data, None, PLAN, (1, 2))
+    assert len(chains.filled) == PLAN.chains
+    both = ~m[:, :2].any(axis=1)
+    for values in chains.filled:
+        np.testing.assert_array_equal(values[m], table.values[m])
         apart = values[both, 1] - (2 * values[both, 0] + 1)
-        # As far as a leaf of five rows reaches, in the tails too; the deviation
-        # is 2.
-        assert np.sqrt(np.mean(np.square(apart))) < 0.4
-    assert not np.array_equal(filled[0], filled[1])
+        assert np.sqrt(np.mean(np.square(apart))) < 0.25  # of 2
+    assert not np.array_equal(*chains.filled[:2])
+
+
+def _normal(n=4000):
+    rng = np.random.default_rng(3)
+    root = np.array([[1, 0, 0], [0.9, 0.5, 0], [-0.6, 0.6, 0.8]])
+    mean = np.array([1.0, -2, 0])
+    return rng, Normal(mean, root @ root.T), mean + rng.normal(
+        size=(n, 3)
+    ) @ root.T
+
+
+def test_moments_of_a_normal_table_are_found():
+    """Where the second column is observed tells on the first, always seen."""
+    rng, truth, x = _normal()
+    m = rng.random(x.shape) > 0.5
+    m[:, 0], m[:, 1] = True, x[:, 0] + rng.normal(size=len(x)) > 1
+    found = fit_normal(np.where(m, x, np.nan), m, rng)
+    assert abs(x[m[:, 1], 1].mean() - truth.mean[1]) > 0.4  # of those observed
+    np.testing.assert_allclose(found.mean, truth.mean, atol=0.08)
+    np.testing.assert_allclose(found.cov, truth.cov, atol=0.12)
+
+
+def test_draws_have_the_conditional_moments():
+    rng, (mean, cov), x = _normal()
+    m = np.array([True, False, True]) + np.zeros(x.shape, bool)
+    noise = rng.standard_normal(x.shape)
+    drawn = draw_normal(Normal(mean, cov), noise, np.where(m, x, np.nan), m)
+    np.testing.assert_array_equal(drawn[m], x[m])
+    seen = [0, 2]
+    weights = np.linalg.solve(cov[np.ix_(seen, seen)], cov[seen, 1])
+    left = drawn[:, 1] - mean[1] - (x[:, seen] - mean[seen]) @ weights
+    variance = cov[1, 1] - cov[1, seen] @ weights
+    assert abs(left.mean()) < 4 * np.sqrt(variance / len(x))
+    assert left.var() == pytest.approx(variance, rel=0.1)
+    assert np.abs(np.corrcoef(left, x[:, 0])[0, 1]) < 0.06
+    # A row by itself, and one of which nothing is known.
+    alone = draw_normal(Normal(mean, cov), noise[:1], x[:1], m[:1])
+    np.testing.assert_allclose(alone, drawn[:1], atol=1e-6)
+    nothing = draw_normal(Normal(mean, cov), noise, x * np.nan, m & False)
+    np.testing.assert_allclose(np.cov(nothing.T), cov, atol=0.12)
 
 
 def _chosen(columns, observed=None):
-    table = _numbers(np.stack(columns, axis=1), observed)
-    count = len(columns)
+    values, count = np.stack(columns, axis=1), len(columns)
+    if observed is None:  # of a column without gaps nothing is compared
+        observed = np.arange(len(values))[:, None] % 50 + np.arange(count) > 0
+    table = _numbers(values, observed)
     others = [[k for k in range(count) if k != j] for j in range(count)]
     return choose(table, table.values, others, PLAN, (0, 1))
 

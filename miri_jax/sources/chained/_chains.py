@@ -29,8 +29,9 @@ from miri_jax.sources.chained._conditional import (
 from miri_jax.sources.chained._numbers import uniform
 from miri_jax.types import Layout
 
-# Observed values of a column that the first filling of new rows comes from.
-SUPPORT = 1000
+# How trees are grown where models of a column are compared, of columns without
+# gaps, and before the last sweep.
+SINGLE = Growth(trees=1, leaf=5)
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
 TREES, WIDE = 8, 20
@@ -44,20 +45,16 @@ class Plan(NamedTuple):
 
     Attributes:
       chains: how many.
-      sweeps: of the fit; the last `full` of them with `growth`, those before
-        with single trees, which find the way faster.
-      full: see above.
+      sweeps: of the fit, and of a draw; those before the last with single
+        trees.
       growth: of the trees.
-      early: of the trees of earlier sweeps.
       max_rows: rows that a column is learned from at most.
       bootstrap: whether chains learn from rows drawn with replacement.
     """
 
     chains: int
     sweeps: int
-    full: int
     growth: Growth
-    early: Growth
     max_rows: int
     bootstrap: bool
 
@@ -67,36 +64,21 @@ class Kept(NamedTuple):
 
     Attributes:
       order: columns in the order that they are drawn in.
-      support: of each column `[q]` observed values, evenly spaced in rank.
       chains: of each chain the conditional of each column given all others.
-      first: of each chain the conditionals of the first filling: of columns
-        with gaps, each given those before it and those without gaps.
     """
 
     order: tuple[int, ...]
-    support: tuple[np.ndarray, ...]
     chains: tuple[dict[int, Conditional], ...]
-    first: tuple[dict[int, Conditional], ...]
 
 
 def order_of(observed: np.ndarray) -> tuple[int, ...]:
     """Columns by their number of gaps, those without any last.
 
-    So every column is told by what is best known when the first table is made.
+    So every column is told by what is best known.
     """
     gaps = (~observed).sum(axis=0)
     with_gaps = sorted(np.flatnonzero(gaps).tolist(), key=lambda j: gaps[j])
     return (*with_gaps, *np.flatnonzero(gaps == 0).tolist())
-
-
-def support_of(table: Table) -> tuple[np.ndarray, ...]:
-    """Of each column observed values, evenly spaced in rank."""
-    found = []
-    for values, seen in zip(table.values.T, table.observed.T):
-        ordered = np.sort(values[seen]) if seen.any() else np.zeros(1)
-        some = np.linspace(0, len(ordered) - 1, min(len(ordered), SUPPORT))
-        found.append(ordered[some.round().astype(int)])
-    return tuple(found)
 
 
 def choose(
@@ -118,7 +100,9 @@ def choose(
         known = aim._replace(rows=_well_known(table.observed, aim))
         if is_line(filled, table.layout, known, rng):
             return LINE
-        if choose_ridge(filled, seen, table.layout, aim, plan.early, rng):
+        if seen.all():  # it is only ever drawn for new rows
+            return TREES_ALONE
+        if choose_ridge(filled, seen, table.layout, aim, SINGLE, rng):
             return RIDGE
         return TREES_ALONE
 
@@ -138,38 +122,6 @@ def _well_known(observed: np.ndarray, aim: Aim) -> np.ndarray:
             break
         rows = some
     return rows
-
-
-def first_fillings(
-    table: Table,
-    others: Sequence[Sequence[int]],
-    plan: Plan,
-    words: Sequence[int],
-) -> tuple[list[np.ndarray], tuple[dict[int, Conditional], ...]]:
-    """Filled tables `[n, c]` to begin with, and what filled them.
-
-    Each column is drawn given the columns before it and those without gaps, so
-    that columns which determine each other begin with what agrees: a chain
-    would not leave what does not.
-    """
-    order = order_of(table.observed)
-    known = [j for j in order if table.observed[:, j].all()]
-    order = [j for j in order if j not in known]
-
-    def one(k: int) -> tuple[np.ndarray, dict[int, Conditional]]:
-        rng, values = _generator(words, k, 0), table.values.copy()
-        rows, kept = _rows_of(table, plan, words, k), {}
-        for place, column in enumerate(order):
-            before = {*known, *order[:place]}
-            by = [j for j in others[column] if j in before]
-            aim = Aim(column, by, rows)
-            kept[column] = _draw_gaps(
-                values, table, plan, plan.early, aim, rng, well_known=True
-            )
-        return values, kept
-
-    done = _at_once(one, range(plan.chains))
-    return [values for values, _ in done], tuple(kept for _, kept in done)
 
 
 def sweep_all(
@@ -198,7 +150,6 @@ def sweep_all(
     """
     last, width = sweep == plan.sweeps - 1, table.values.shape[1]
     many = plan.growth.trees or max(TREES * WIDE // max(width, WIDE), 1)
-    full = sweep >= plan.sweeps - plan.full
 
     def one(k: int) -> tuple[np.ndarray, dict[int, Conditional]]:
         rng, values = _generator(words, k, 2 + sweep), filled[k].copy()
@@ -207,8 +158,8 @@ def sweep_all(
             complete = table.observed[:, column].all()
             if complete and not last:
                 continue
-            growth = plan.early
-            if full and not complete:
+            growth = SINGLE
+            if last and not complete:
                 growth = plan.growth._replace(trees=many)
             by_ridge = bool(ridge[column] != TREES_ALONE)
             aim = Aim(column, others[column], rows, by_ridge)
@@ -287,7 +238,7 @@ def draw_rows(
     Args:
       kept: of the fit.
       layout: of the columns.
-      values: `[k, c]` float64, read where observed only.
+      values: `[k, c]` float64, filled: what chains begin with.
       observed: `[k, c]` bool.
       seeds: `[k]` uint64: all that is random comes from it.
       chain: `[k]`, which chain draws the row.
@@ -296,10 +247,6 @@ def draw_rows(
         each cell has in the last sweep.
     """
     filled = np.array(values)
-    for column, support in enumerate(kept.support):
-        gaps = np.flatnonzero(~observed[:, column])
-        which = uniform(seeds[gaps], column, 0) * len(support)
-        filled[gaps, column] = support[which.astype(int)]
     # A row with one gap is complete after one sweep, the last.
     several = (~observed).sum(axis=1) > 1
 
@@ -309,25 +256,25 @@ def draw_rows(
             (column, np.flatnonzero(own & ~observed[:, column]))
             for column in kept.order
         ]
-        for sweep in range(sweeps + 1):
-            by = kept.chains[k] if sweep else kept.first[k]
+        for sweep in range(sweeps):
+            last = sweep == sweeps - 1
             for column, gaps in columns:
-                if sweep < sweeps:
+                if not last:
                     gaps = gaps[several[gaps]]
-                if not gaps.size or column not in by:
+                if not gaps.size:
                     continue
                 here = seeds[gaps]
-                last = uniform(here, column, 1, 2 * sweep + 1)
-                if sweep == sweeps:
-                    last = place[gaps, column]
+                where = uniform(here, column, 1, 2 * sweep + 1)
+                if last:
+                    where = place[gaps, column]
                 filled[gaps, column] = draw_column(
-                    by[column],
+                    kept.chains[k][column],
                     layout,
                     column,
                     filled[gaps],
                     uniform(here, column, 1, 2 * sweep),
-                    last,
-                    pooled=sweep == sweeps,
+                    where,
+                    pooled=last,
                 )
 
     _at_once(one, range(len(kept.chains)))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.metrics.logistic import ridge_path
 from miri_jax.metrics.proper import fair_crps, ks_distance
 from miri_jax.sources.chained._features import (
     MAX_INDICATORS,
@@ -41,6 +42,8 @@ MOST_LOSS, BEYOND = 0.1, 0.1
 MOST_APART = 0.03
 # Largest odds of being missing that a held-out cell counts with, over the mean.
 MOST_ODDS = 10.0
+# Penalties on the way to the odds, the last of which counts.
+PENALTIES = (100.0, 10.0)
 # A relation is exact where rounding explains what a regression leaves: such a
 # share of it, or all but for a column whose units are such a share of its
 # deviation.
@@ -297,15 +300,13 @@ def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The odds `[n]` that a cell is missing given the rest of its row."""
     if observed.all():
         return np.ones(len(x))
-    # Here, so that those who need no odds need not wait for it.
-    from sklearn.linear_model import LogisticRegression
-
     scale = x.std(axis=0, dtype=np.float64)
     z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
     z = np.clip(z, -5, 5)
-    model = LogisticRegression(C=0.1, max_iter=100)
-    share = model.fit(z, ~observed).predict_proba(z)[:, 1]
-    odds = share / np.maximum(1 - share, 1e-6)
+    rate = np.clip(np.mean(~observed), 1e-6, 1 - 1e-6)
+    known = np.log(rate / (1 - rate))
+    logits = ridge_path(z, ~observed, known, PENALTIES)(z)[-1] + known
+    odds = np.exp(np.minimum(logits, 30))
     return np.minimum(odds, MOST_ODDS * odds[observed].mean())
 
 

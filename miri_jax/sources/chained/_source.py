@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from miri_jax.core.hashing import mixed
 from miri_jax.core.parallel import to_host
@@ -16,15 +16,18 @@ from miri_jax.sources.chained._chains import (
     Plan,
     choose,
     draw_rows,
-    first_fillings,
     from_plain_all,
     order_of,
-    support_of,
     sweep_all,
     to_plain_all,
 )
 from miri_jax.sources.chained._conditional import Growth, Table
 from miri_jax.sources.chained._features import screened, strengths
+from miri_jax.sources.chained._normal import (
+    Normal,
+    draw_normal,
+    fit_normal,
+)
 from miri_jax.sources.chained._numbers import (
     seeds_of,
     seeds_of_rows,
@@ -34,16 +37,14 @@ from miri_jax.sources.chained._numbers import (
 from miri_jax.types import Array, Draw, Layout, Masked, PyTree
 
 # A number in place of a column's, for what a row draws besides its cells.
-OF_ROW, OF_SCORE, OF_PLACE = 2**32 - 1, 2**32 - 2, 2**32 - 3
+OF_ROW, OF_SCORE, OF_PLACE, OF_START = (2**32 - k for k in range(1, 5))
 
 # Columns that tell one at most.
 MAX_OTHERS = 40
 PLAN = Plan(
     chains=5,
-    sweeps=3,
-    full=1,
+    sweeps=2,
     growth=Growth(trees=None, leaf=5),
-    early=Growth(trees=1, leaf=5),
     max_rows=8192,
     bootstrap=False,
 )
@@ -88,6 +89,7 @@ class Chains(NamedTuple):
       others: of each column those that tell it, see `screened`.
       ridge: `[c]` int8, see `choose`.
       kept: what draws need; its conditionals are those of the last sweep.
+      normal: what chains begin with; None where that comes from elsewhere.
     """
 
     sweeps: int
@@ -95,6 +97,7 @@ class Chains(NamedTuple):
     others: list[list[int]]
     ridge: np.ndarray
     kept: Kept
+    normal: Normal | None
 
 
 def layout_for(layout: Layout | None, width: int) -> Layout:
@@ -114,35 +117,101 @@ def words_of(key: Array) -> tuple[int, ...]:
     return tuple(int(word) for word in np.ravel(jax.random.key_data(key)))
 
 
-def begin(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
-    """The chains before their first sweep."""
+def begin(
+    table: Table,
+    starts: Sequence[np.ndarray],
+    plan: Plan,
+    words: tuple[int, ...],
+    normal: Normal | None = None,
+) -> Chains:
+    """The chains before their first sweep.
+
+    Args:
+      table: with gaps.
+      starts: of each chain the table `[n, c]` that it begins with, read in the
+        gaps only.
+      plan: how.
+      words: of the seed.
+      normal: what the starts were drawn from, if from that.
+    """
     strength = strengths(table.values, table.observed, table.layout.levels)
     others = screened(strength, MAX_OTHERS)
-    filled, first = first_fillings(table, others, plan, words)
-    ridge = np.zeros(table.values.shape[1], np.int8)
-    order = order_of(table.observed)
-    kept = Kept(order, support_of(table), (), first)
-    return Chains(0, filled, others, ridge, kept)
+    filled = [np.where(table.observed, table.values, one) for one in starts]
+    ridge = choose(table, filled[0], others, plan, words)
+    kept = Kept(order_of(table.observed), ())
+    return Chains(0, filled, others, ridge, kept, normal)
 
 
 def advance(
     chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
 ) -> Chains:
     """The chains after one sweep more."""
-    sweeps, filled, others, ridge, kept = chains
-    if not sweeps:
-        ridge = choose(table, filled[0], others, plan, words)
+    sweeps, filled, others, ridge, kept, normal = chains
     filled, by = sweep_all(table, filled, others, ridge, plan, sweeps, words)
     kept = kept._replace(chains=by if sweeps == plan.sweeps - 1 else ())
-    return Chains(sweeps + 1, filled, others, ridge, kept)
+    return Chains(sweeps + 1, filled, others, ridge, kept, normal)
 
 
-def run(table: Table, plan: Plan, words: tuple[int, ...]) -> Chains:
-    """The chains after all their sweeps."""
-    chains = begin(table, plan, words)
+def run(
+    table: Table,
+    starts: Sequence[np.ndarray],
+    plan: Plan,
+    words: tuple[int, ...],
+    normal: Normal | None = None,
+) -> Chains:
+    """The chains after all their sweeps, see `begin`."""
+    chains = begin(table, starts, plan, words, normal)
     for _ in range(plan.sweeps):
         chains = advance(chains, table, plan, words)
     return chains
+
+
+def begin_normal(
+    data: Masked, layout: Layout | None, plan: Plan, words: tuple[int, ...]
+) -> tuple[Table, Chains]:
+    """A table `[n, *dims]`, and chains that begin with conditional draws."""
+    x, m = flat(data)
+    rng = np.random.Generator(np.random.SFC64([*words, 0]))
+    normal, table = fit_normal(x, m, rng), table_of(data, layout)
+    starts = [
+        start_of(normal, table, x, m, seeds_of_rows((*words, k), x, m))
+        for k in range(plan.chains)
+    ]
+    return table, begin(table, starts, plan, words, normal)
+
+
+def start_of(
+    normal: Normal,
+    table: Table,
+    x: np.ndarray,
+    m: np.ndarray,
+    seeds: np.ndarray,
+    index: int = 0,
+    count: int = 1,
+) -> np.ndarray:
+    """Columns `[k, c]` drawn from what is observed, to begin with.
+
+    Args:
+      normal: over the rows as imputers see them.
+      table: of those rows.
+      x: `[k, d]` and
+      m: `[k, d]` bool, the rows.
+      seeds: `[k]`, the same for all draws of a set.
+      index: which draw of it.
+      count: how many there are.
+    """
+    places = [
+        stratified(seeds, index, count, OF_START, j) for j in range(m.shape[1])
+    ]
+    noise = ndtri(np.clip(np.stack(places, axis=1), 1e-9, 1 - 1e-9))
+    drawn = draw_normal(normal, noise, x, m).astype(np.float32)
+    return table.layout.unpack(drawn)
+
+
+def flat(data: Masked) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and masks `[n, d]` on the host."""
+    x, m = (to_host(part) for part in data)
+    return x.reshape(len(x), -1), m.reshape(len(m), -1)
 
 
 def to_rows(table: Table, values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -168,19 +237,34 @@ def places_of(
     return np.stack(found, axis=1)
 
 
-def drawn(
+def draw_of_set(
     kept: Kept,
     table: Table,
+    start: np.ndarray,
     seeds: np.ndarray,
-    chain: np.ndarray,
+    sets: np.ndarray,
     sweeps: int,
-    place: np.ndarray,
+    draw: Draw | None,
 ) -> np.ndarray:
-    """Rows `[k, d]` float32 drawn by kept chains, see `draw_rows`."""
+    """Rows `[k, d]` float32 of one of a set of draws, each by another chain.
+
+    Args:
+      kept: of the fit.
+      table: the rows.
+      start: `[k, c]`, what the chain begins with.
+      seeds: `[k]`, of this draw.
+      sets: `[k]`, the same for all draws of the set.
+      sweeps: how many.
+      draw: which draw; None for no set.
+    """
+    index, count = of_set(draw)
+    place = places_of(table, sets, index if count > 1 else 0, count)
+    number = 0 if draw is None else int(draw.index)
+    chain = np.full(len(seeds), number % len(kept.chains))
     values = draw_rows(
         kept,
         table.layout,
-        table.values,
+        start,
         table.observed,
         seeds,
         chain,
@@ -190,54 +274,30 @@ def drawn(
     return to_rows(table, values, seeds)
 
 
-def draw_of_set(
-    kept: Kept,
-    table: Table,
-    words: Sequence[int],
-    names: Masked,
-    sweeps: int,
-    draw: Draw | None,
-) -> np.ndarray:
-    """Rows `[k, d]` float32 of one of a set of draws, each by another chain.
-
-    Args:
-      kept: of the fit.
-      table: the rows.
-      words: of a PRNG key.
-      names: the rows `[k, d]` that all that is random comes from.
-      sweeps: how many.
-      draw: which draw; None for no set.
-    """
-    index, count = 0, 1
-    if draw is not None:
-        index, count = int(draw.index), draw.count if draw.spread else 1
-    seeds = seeds_of_rows((*words, 1 + index), *names)
-    sets = seeds_of_rows((*words, 0), *names)
-    place = places_of(table, sets, index if count > 1 else 0, count)
-    chain = np.full(len(seeds), index % len(kept.chains))
-    return drawn(kept, table, seeds, chain, sweeps, place)
+def of_set(draw: Draw | None) -> tuple[int, int]:
+    """Which of how many draws that are spread out over each other."""
+    if draw is None or not draw.spread:
+        return 0, 1
+    return int(draw.index), draw.count
 
 
 def pack_chains(chains: Chains) -> np.ndarray:
     """Chains as one array of bytes."""
-    kept = chains.kept._asdict() | {
+    kept = {
+        "order": chains.kept.order,
         "chains": to_plain_all(chains.kept.chains),
-        "first": to_plain_all(chains.kept.first),
     }
-    return pack(chains._asdict() | {"kept": kept})
+    normal = chains.normal and chains.normal._asdict()
+    return pack(chains._asdict() | {"kept": kept, "normal": normal})
 
 
 def unpack_chains(blob: np.ndarray) -> Chains:
     """The inverse of `pack_chains`."""
     content: dict[str, Any] = unpack(blob)
-    kept = content["kept"]
-    kept = Kept(
-        tuple(kept["order"]),
-        tuple(kept["support"]),
-        from_plain_all(kept["chains"]),
-        from_plain_all(kept["first"]),
-    )
-    return Chains(**(content | {"kept": kept}))
+    kept, normal = content["kept"], content["normal"]
+    kept = Kept(tuple(kept["order"]), from_plain_all(kept["chains"]))
+    normal = normal and Normal(**normal)
+    return Chains(**(content | {"kept": kept, "normal": normal}))
 
 
 def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
@@ -251,32 +311,51 @@ def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
     def fit(
         key: Array, data: Masked, rows: Array | None
     ) -> tuple[PyTree, Array]:
-        words, everything = words_of(key), table_of(data, layout)
+        words = words_of(key)
         some = Masked(*(part if rows is None else part[rows] for part in data))
-        table = table_of(some, layout)
-        chains = run(table, plan, words)
-        seeds = mixed(np.arange(len(data.x), dtype=np.uint64))
-        if rows is None:
-            x = to_rows(table, chains.filled[0], seeds)
-        else:
-            chain = np.zeros(len(seeds), np.int64)
-            place = places_of(everything, seeds)
-            x = drawn(chains.kept, everything, seeds, chain, plan.sweeps, place)
+        table, chains = begin_normal(some, layout, plan, words)
+        for _ in range(plan.sweeps):
+            chains = advance(chains, table, plan, words)
         start = pack_chains(chains._replace(filled=[]))
-        return start, x.reshape(data.x.shape)
+        if rows is None:
+            seeds = mixed(np.arange(len(table.values), dtype=np.uint64))
+            x = to_rows(table, chains.filled[0], seeds)
+            return start, x.reshape(data.x.shape)
+        noise = seeds_of_rows(words, *flat(data))
+        return start, _drawn(chains, data, noise).reshape(data.x.shape)
 
     def draw(
         start: PyTree, noise: Array, x: Array, m: Array
     ) -> tuple[Array, None]:
-        kept = unpack_chains(start).kept
-        seeds = seeds_of(noise)
-        chain = uniform(seeds, OF_ROW, 0) * len(kept.chains)
-        table = table_of(Masked(x, m), layout)
+        data, seeds = Masked(x, m), seeds_of(noise)
         # Where noise is spread out over draws, so are the donors.
-        place = ndtr(table.layout.observed(noise.reshape(len(x), -1)))
-        place = np.clip(place, 0, 1 - 1e-9)
-        chain = chain.astype(int)
-        found = drawn(kept, table, seeds, chain, plan.sweeps, place)
+        place = ndtr(noise.reshape(len(x), -1))
+        found = _drawn(unpack_chains(start), data, seeds, place)
         return found.reshape(x.shape), None
+
+    def _drawn(
+        chains: Chains,
+        data: Masked,
+        seeds: np.ndarray,
+        place: np.ndarray | None = None,
+    ) -> np.ndarray:
+        table, kept = table_of(data, layout), chains.kept
+        values = start_of(chains.normal, table, *flat(data), seeds)
+        if place is None:
+            place = places_of(table, seeds)
+        else:
+            place = np.clip(table.layout.observed(place), 0, 1 - 1e-9)
+        chain = (uniform(seeds, OF_ROW, 0) * len(kept.chains)).astype(int)
+        values = draw_rows(
+            kept,
+            table.layout,
+            values,
+            table.observed,
+            seeds,
+            chain,
+            plan.sweeps,
+            place,
+        )
+        return to_rows(table, values, seeds)
 
     return Source(fit, draw, near=True, host=True, like=np.dtype(np.uint8))
