@@ -29,6 +29,7 @@ What is measured, smaller is better (`scores`):
 
 import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -64,6 +65,13 @@ R_SCRIPT = pathlib.Path(__file__).with_name("mice.R")
 MIN_GAPS = 5  # in a column that is scored
 HOT_DECKS = 20
 KEYS = ("name", "mechanism", "rate", "rows", "seed", "method", "draws")
+CSV_WORKER = pathlib.Path(__file__).with_name("csv_worker.py")
+# The variables that name the python of a package's environment.
+PYTHONS = {
+    "miceforest": "MICEFOREST_PYTHON",
+    "hyperimpute": "HYPERIMPUTE_PYTHON",
+    "missforest": "HYPERIMPUTE_PYTHON",
+}
 CART = "r-cart"  # what the others are compared with
 
 
@@ -251,7 +259,8 @@ def fill(
     """Fills a CSV through the command that people type.
 
     Args:
-      method: of miri-impute, "r-" and one of mice's, or "hot" (`hot_deck`).
+      method: of miri-impute, "r-" and one of mice's, "py-" and a package of
+        csv_worker.py, or "hot" (`hot_deck`).
       path: of the CSV; files are written beside it.
       draws: how many tables to fill.
       seed: of the method.
@@ -272,6 +281,13 @@ def fill(
     if method.startswith("r-"):
         words = ["Rscript", str(R_SCRIPT), str(path), str(out)]
         words += [method.removeprefix("r-"), str(draws), "5", str(seed)]
+    elif method.startswith("py-"):
+        package = method.removeprefix("py-")
+        python = os.environ.get(PYTHONS.get(package, ""))
+        if python is None:
+            raise ValueError(f"{method}: see experiments/csv_worker.py")
+        words = [python, str(CSV_WORKER), package, str(path), str(out)]
+        words += [str(draws), str(seed)]
     else:
         words = [sys.executable, "-m", "miri_jax.app.impute", str(path)]
         words += [f"{out}.csv", "--method", method]

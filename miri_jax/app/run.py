@@ -270,10 +270,12 @@ def _leave(
 def _told(chosen: dict[str, Any]) -> str:
     """Who draws which columns, in a line."""
     by_flow = [name for name, what in chosen.items() if what["by"] == "flow"]
-    if not by_flow or len(by_flow) == len(chosen):
-        return f"drawn by: {'flow' if by_flow else 'chained equations'}"
+    if not by_flow:
+        return "drawn by the flow, then once more by chained equations"
     names = ", ".join(by_flow[:9]) + (", ..." if len(by_flow) > 9 else "")
-    return f"drawn by the flow: {names}; by chained equations: the others"
+    if len(by_flow) == len(chosen):
+        names = "all columns"
+    return f"drawn by the flow alone: {names}"
 
 
 def start_devices(config: ConfigDict) -> None:

@@ -103,7 +103,7 @@ def _chosen(state: BlendedState) -> list[dict[str, Any]]:
     """Who draws each column last, and what the flow alone would gain there."""
     return [
         {
-            "by": "flow" if flow else "flow and chained",
+            "by": "flow" if flow else "flow, chained",
             "gain_of_flow_alone": round(float(gain), 3),
         }
         for flow, gain in zip(np.asarray(state.by_flow), state.gain)
