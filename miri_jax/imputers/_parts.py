@@ -57,10 +57,10 @@ def adam(
 
 
 def apply_fn(recipe: Recipe, shape: tuple[int, ...]) -> flow.ApplyFn:
-    """The velocity of one example of a fit to a table of `shape`."""
-    network = recipe.network(shape, recipe.source.near)
+    """The velocity of one example of a table of `shape`."""
 
     def velocity(params: PyTree, x_tau: Array, cond: Cond, tau: Array) -> Array:
+        network = recipe.network(shape, recipe.source.near, params)
         v = network.apply({"params": params}, x_tau, cond, tau)
         if cond.mean is None:
             return v

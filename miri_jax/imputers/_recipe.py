@@ -24,9 +24,13 @@ class MakeNetwork(Protocol):
     """Makes the velocity's network."""
 
     def __call__(
-        self, shape: tuple[int, ...], zero_output: bool
+        self, shape: tuple[int, ...], zero_output: bool, params: PyTree = None
     ) -> VelocityMLP | VelocityUNet:
-        """For a table of `shape` (n, d), or images (n, h, w, c)."""
+        """For a table of `shape` (n, d), or images (n, h, w, c).
+
+        Where a fit has `params` already, its own network: the rows that are
+        drawn may be more than those it was learnt from.
+        """
 
 
 class Solve(Protocol):

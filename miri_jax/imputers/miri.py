@@ -43,7 +43,7 @@ from miri_jax.settings import Range
 from miri_jax.sources import Source
 from miri_jax.sources.chained import PLAN, chained
 from miri_jax.sources.plain import Initial
-from miri_jax.types import Array, Imputer, Info, Layout, Masked
+from miri_jax.types import Array, Imputer, Info, Layout, Masked, PyTree
 
 MAX_ITERATIONS = 20
 # Iterations between two looks at MI with `num_iterations="auto"`.
@@ -77,10 +77,15 @@ def network(**model: Any) -> MakeNetwork:
         table, or of images of `VelocityUNet`.
     """
 
-    def make(shape: tuple[int, ...], zero_output: bool) -> Any:
+    def make(
+        shape: tuple[int, ...], zero_output: bool, params: PyTree = None
+    ) -> Any:
         fields: dict[str, Any] = dict(zero_output=zero_output)
         if len(shape) == 2:
-            fields |= dict(depth=1, residual=True, width=auto_width(shape))
+            width = auto_width(shape)
+            if params is not None:
+                width = params["Dense_0"]["kernel"].shape[-1]
+            fields |= dict(depth=1, residual=True, width=width)
         return velocity_network(shape, {**fields, **model})
 
     return make

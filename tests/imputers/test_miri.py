@@ -218,3 +218,17 @@ def test_the_words_defaults_are_the_recipes(method, recipe, words, table):
         for imputer in (by_recipe, by_words)
     )
     chex.assert_trees_all_equal(one, other)
+
+
+def test_few_rows_teach_to_draw_many():
+    """The network had the width that the drawn rows would be learnt with."""
+    few, _, _ = normal_with_gaps(300, 0.3)
+    many, _, _ = normal_with_gaps(12000, 0.3)
+    assert miri.auto_width(few.x.shape) < miri.auto_width(many.x.shape)
+    settings = small_settings("miri", source="gaussian")
+    settings.pop("model", None)
+    imputer = make_imputer("miri", **settings)
+    state, _ = fit_case(imputer, few)
+    x = np.asarray(imputer.impute(jax.random.key(1), state, many))
+    assert np.isfinite(x).all()
+    np.testing.assert_array_equal(x[many.m], np.asarray(many.x)[many.m])
