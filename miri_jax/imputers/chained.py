@@ -2,7 +2,7 @@
 
 What R's mice does with its method cart, with three differences: a column of
 numbers may have a ridge regression under its trees, which are several, and
-chains begin with draws that are good already, so that one sweep is enough.
+chains begin with draws that are good already, so that two sweeps are enough.
 Draws of any rows come from what the fit keeps. It is an
 imputer by itself and a source of `miri`, see `sources.chained`.
 """
