@@ -88,7 +88,12 @@ def summary(rows: Sequence[dict], others: Sequence[dict]) -> str:
     function = other[other["method"] == "miri"]
     rivals = other[~other["method"].isin(["miri", "gaussian", "miri_paper"])]
     best = rivals.groupby(cell)[[*SCORES]].min().reset_index()
-    found = own.merge(function.drop(columns="method"), "left", cell, suffixes=("", " function"))
+    found = own.merge(
+        function.drop(columns="method"),
+        "left",
+        cell,
+        suffixes=("", " function"),
+    )
     found = found.merge(best, "left", cell, suffixes=("", " others"))
     return found.round(4).to_string(index=False)
 

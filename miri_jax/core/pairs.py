@@ -114,8 +114,8 @@ def of_source(
     without gaps teach such a flow nothing, so m0 comes from rows with gaps.
 
     With `thin`, the source rests on what is really observed of x1 alone, and a
-    random share of what m0 misses is shown: m0 becomes w1 > 0 and (m0 or U < u),
-    with u uniform on (0, 1) for each pair. A convolution could otherwise read a
+    random share of what m0 misses is shown: m0 becomes w1 > 0 and (m0 or
+    U < u), with u uniform on (0, 1) for each pair. A convolution could otherwise read a
     hidden pixel from the imputed ones beside it, which were made from it.
 
     Args:

@@ -5,7 +5,7 @@ chains begin with, for two sweeps: each column is drawn once more given all
 others, by trees that learn from what the flow has filled. The flow knows how
 columns go together and the trees what occurs in each, heaps, codes and bounds;
 either by itself is worse. Where a trial on observed cells that neither has seen
-shows that a column is drawn better without that sweep, the flow keeps it.
+shows that a column is drawn better without, the flow keeps it.
 """
 
 from functools import partial
@@ -209,7 +209,7 @@ def _columns(blend: Blend, table: Table, x: np.ndarray) -> np.ndarray:
 def _trial(
     blend: Blend, key: Array, flow: Any, data: Masked, some: Masked
 ) -> Trial:
-    """Fills observed cells that the flow has not seen, with a sweep and without.
+    """Fills observed cells that the flow has not seen, with sweeps and without.
 
     Args:
       blend: what is blended.

@@ -204,9 +204,11 @@ def _normal(n=4000):
     rng = np.random.default_rng(3)
     root = np.array([[1, 0, 0], [0.9, 0.5, 0], [-0.6, 0.6, 0.8]])
     mean = np.array([1.0, -2, 0])
-    return rng, Normal(mean, root @ root.T), mean + rng.normal(
-        size=(n, 3)
-    ) @ root.T
+    return (
+        rng,
+        Normal(mean, root @ root.T),
+        mean + rng.normal(size=(n, 3)) @ root.T,
+    )
 
 
 def test_moments_of_a_normal_table_are_found():

@@ -116,9 +116,9 @@ def _drawn(
 
 
 def _solved(cov: np.ndarray, m: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """y with (M S M + 1 - M) y = `right`, row by row, by conjugate gradients."""
+    """Solves (M S M + 1 - M) y = `right` row by row, by conjugate gradients."""
     diagonal = np.where(m, np.diag(cov), 1.0)
-    y, r = np.zeros_like(right), right
+    y, r = np.zeros_like(right), right.copy()
     step = z = r / diagonal
     size = np.sum(r * z, axis=1)
     small = SMALL**2 * np.maximum(size, 1e-300)
