@@ -115,8 +115,9 @@ def of_source(
 
     With `thin`, the source rests on what is really observed of x1 alone, and a
     random share of what m0 misses is shown: m0 becomes w1 > 0 and (m0 or
-    U < u), with u uniform on (0, 1) for each pair. A convolution could otherwise read a
-    hidden pixel from the imputed ones beside it, which were made from it.
+    U < u), with u uniform on (0, 1) for each pair. A convolution could
+    otherwise read a hidden pixel from the imputed ones beside it, which were
+    made from it.
 
     Args:
       key: PRNG key.

@@ -28,7 +28,7 @@ PENALTIES, MAX_FEATURES = (300.0, 30.0, 3.0, 0.3), 64
 RIDGE = 1e-2
 # Entries of the matrices of the rows that are regressed at a time.
 CELLS = 2**22
-MAX_REGRESSED = 256
+MAX_REGRESSED = 96
 
 
 class Estimate(NamedTuple):

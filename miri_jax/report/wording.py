@@ -122,8 +122,8 @@ def verdict(found: Sequence[Prediction]) -> str:
         " certain. An analysis of complete rows only may be biased. Imputation"
         " uses what these columns tell (MAR); where they have gaps in the same"
         " rows, as after a dropout, it has less to go by. Gaps that depend on"
-        " the lost values themselves (MNAR) cannot be seen in any data, so ask how"
-        " the data came about."
+        " the lost values themselves (MNAR) cannot be seen in any data, so ask"
+        " how the data came about."
     )
 
 
