@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 # Newton steps at each penalty, from the solution at the one before.
-STEPS = 3
+STEPS = 2
 # The least weight of a row in a step: of rows that are told for sure the
 # curvature is next to nothing, and the step would go anywhere.
 LEAST_WEIGHT = 1e-3
