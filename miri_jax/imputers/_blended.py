@@ -1,7 +1,7 @@
 """A flow, after which chained equations have the last word: `miri` on tables.
 
 The flow is fitted first, from the conditional Gaussian. Its draws are what
-chains begin with, for two sweeps: each column is drawn once more given all
+chains begin with, for one sweep: each column is drawn once more given all
 others, by trees that learn from what the flow has filled. The flow knows how
 columns go together and the trees what occurs in each, heaps, codes and bounds;
 either by itself is worse. Where a trial on observed cells that neither has seen

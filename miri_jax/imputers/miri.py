@@ -297,7 +297,7 @@ def make_miri(
             flow = _ended_by_mutual_information(flow)
         if source not in (None, "auto") or images or found.stop is None:
             return flow
-        return blended(flow, PLAN, layout)
+        return blended(flow, PLAN._replace(sweeps=1), layout)
 
     return _of_rows_or_images(imputer, redraws=source != "previous")
 

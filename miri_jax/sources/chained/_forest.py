@@ -14,9 +14,6 @@ from miri_jax.sources.chained._features import coordinates
 
 # Levels beyond which trees are grown on coordinates of theirs.
 MAX_CLASSES = 32
-# Of several trees each split looks at such a share of the columns, as in a
-# forest (Breiman, 2001), but at `MIN_SEEN` at least.
-SHARE, MIN_SEEN = 0.6, 3
 # Donors that `draw_pooled` takes one of.
 POOL = 40
 
@@ -75,16 +72,13 @@ def grow(
         kind = DecisionTreeClassifier
     else:
         aim = coordinates(x, y.astype(int), levels)
-    grown, seen = [], x.shape[1]
-    if trees > 1:
-        seen = min(max(round(SHARE * seen), MIN_SEEN), seen)
+    grown = []
     for _ in range(trees):
         some = slice(None)
         if trees > 1:
             some = rng.integers(len(y), size=len(y))
         tree = kind(
             min_samples_leaf=leaf,
-            max_features=seen,
             random_state=int(rng.integers(2**31)),
         )
         tree.fit(x[some], aim[some], check_input=False)
