@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.columns import Column, block_of, nearest, values_of
 from miri_jax.data.transforms import Scaler, scaled, unscale
 
 
@@ -80,7 +80,7 @@ class TableLayout:
     def settle(self, column: int, values: np.ndarray) -> np.ndarray:
         """See `types.Layout`."""
         one = self._seen[column]
-        return values_of(one, block_of(one, values))
+        return values_of(one, block_of(one, nearest(one, values)))
 
     def _blocks(self, encoded: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(encoded, self._starts[1:-1], axis=1)

@@ -139,6 +139,22 @@ def fit_atoms(values: np.ndarray, counts: np.ndarray) -> Knots:
     )
 
 
+def all_atoms(knots: Knots) -> bool:
+    """Whether there are no other values than those at the points."""
+    shares, values = knots.shares, knots.values
+    return (
+        (shares[0], shares[-1]) == (0.0, 1.0)
+        and values[::2] == values[1::2]
+        and shares[1:-1:2] == shares[2::2]
+    )
+
+
+def nearest_of(choices: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Of ascending choices the nearest to each value `[n]`."""
+    middles = (choices[1:] + choices[:-1]) / 2
+    return choices[np.searchsorted(middles, values)]
+
+
 def fit_knots(
     numbers: np.ndarray, low: float = -np.inf, high: float = np.inf
 ) -> Knots:

@@ -259,3 +259,25 @@ def test_what_dropout_hides_keeps_mean_and_correlations(method, bent):
     # Of those with large values, who alone tell of a bend, few have stayed.
     apart = 0.15 if bent else 0.07
     np.testing.assert_allclose(found, truth.corr()["d"], atol=apart)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_codes_that_determine_each_other_keep_their_share(method):
+    """Rounded up by a hair, a code became the next one: all years the last."""
+    rng, n = np.random.default_rng(2), 1500
+    year = rng.integers(2, size=n)
+    truth = pd.DataFrame(
+        {
+            "year": np.round(year - 0.50256, 5),
+            "code": np.where(year > 0, 0.49744, -0.50256),
+            "season": np.round(0.33 * rng.integers(4, size=n) - 0.51, 5),
+            "z": year + rng.standard_normal(n),
+        }
+    )
+    frame, gaps = _with_gaps(truth, 0.6, seed=3)
+    frame, gaps = (part[frame.notna().any(axis=1)] for part in (frame, gaps))
+    for one in _draws(method, frame, 2):
+        hidden = gaps["year"] & gaps["code"]
+        share = (one["year"] > 0)[hidden].mean()
+        assert share == pytest.approx(0.5, abs=0.08)
+        assert (one["year"] == one["code"])[gaps["year"]].mean() > 0.99

@@ -35,6 +35,8 @@ SINGLE = Growth(trees=1, leaf=5)
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
 TREES, WIDE = 8, 20
+# Rows, and their share, that tell whether a column is a line.
+KNOWN_ROWS, KNOWN_SHARE = 60, 0.1
 # What predicts a column: nothing, so that trees alone tell it; a ridge
 # regression; one that leaves nothing but rounding.
 TREES_ALONE, RIDGE, LINE = range(3)
@@ -112,13 +114,14 @@ def choose(
 def _well_known(observed: np.ndarray, aim: Aim) -> np.ndarray:
     """Rows of an aim in which what tells it most is observed, too.
 
-    As many columns of that as leave half of the rows. What draws have filled
-    would blur a relation that is exact.
+    As many columns of that as leave enough rows for a relation that is exact,
+    which what draws have filled would blur.
     """
     rows = aim.rows
+    enough = max(KNOWN_SHARE * len(rows), KNOWN_ROWS, 3 * len(aim.others))
     for other in aim.others:
         some = rows[observed[rows, other]]
-        if 2 * len(some) < len(aim.rows):
+        if len(some) < enough:
             break
         rows = some
     return rows
