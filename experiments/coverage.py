@@ -21,7 +21,7 @@ from scipy.special import expit
 
 from experiments import records
 from miri_jax.estimator import MIRIImputer
-from miri_jax.pooling import Pooled, pool
+from miri_jax.pooling import Pooled, with_imputations
 
 FLAGS = flags.FLAGS
 TRUTH = np.array([1.0, 1.0, -0.5, 1.0])
@@ -60,7 +60,7 @@ def analyse(table: pd.DataFrame, gaps: pd.DataFrame, seed: int) -> Pooled:
     rows = len(table) - len(TRUTH)
     if FLAGS.method in ("complete", "rows"):
         used = table if FLAGS.method == "complete" else gaps.dropna()
-        return pool(*(np.stack([part] * 2) for part in regress(used)), rows)
+        return with_imputations([used] * 2, regress, rows)
     imputer = MIRIImputer(
         FLAGS.method,
         n_imputations=FLAGS.draws,
@@ -68,8 +68,7 @@ def analyse(table: pd.DataFrame, gaps: pd.DataFrame, seed: int) -> Pooled:
         random_state=seed,
     )
     found = imputer.fit(gaps).imputations(gaps)
-    estimates, variances = zip(*map(regress, found))
-    return pool(np.stack(estimates), np.stack(variances), rows)
+    return with_imputations(found, regress, rows)
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,8 @@
 """miri_jax: missing data imputation by mutual information reducing iterations.
 
     miri_jax.MIRIImputer, miri_jax.pool                          # people
+    miri_jax.with_imputations, d1, d2, d3,
+        pool_correlations, pool_r_squared
     miri_jax.make_imputer, fit, draw, IMPUTERS, register         # scripts
     miri_jax.miri, PAPER, FAST, IMAGES, sources, core            # research
 
@@ -17,6 +19,12 @@ __version__ = "0.1.0"
 _PLACES = {
     "MIRIImputer": "estimator",
     "pool": "pooling",
+    "with_imputations": "pooling",
+    "d1": "pooling",
+    "d2": "pooling",
+    "d3": "pooling",
+    "pool_correlations": "pooling",
+    "pool_r_squared": "pooling",
     "make_imputer": "imputers",
     "fit": "engine",
     "draw": "engine",

@@ -182,3 +182,13 @@ def test_the_tutorial_runs(tmp_path):
         assert float(low) < float(estimate) < float(high)
         assert 0 < float(missing) < 1
     assert (tmp_path / "model" / "model.json").exists()
+
+
+def test_the_page_on_pooling_runs(tmp_path):
+    """As printed, but for the method."""
+    script = "".join(_scripts("docs/pooling.md"))
+    script = script.replace("Imputer(n", "Imputer('gaussian', n")
+    assert "'gaussian'" in script
+    told = _run(script, tmp_path)
+    assert {"Intercept", "TEMP", "DEWP", "fmi"} <= {*told.split()}
+    assert len(re.findall(r"JointTest\(statistic=\S+ df=3", told)) == 3
