@@ -36,11 +36,9 @@ from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.numbers import digits, mean_of, rounded
 from miri_jax.data.scores import (
     Knots,
-    all_atoms,
     fit_atoms,
     fit_scores,
     from_scores,
-    nearest_of,
     to_scores,
 )
 from miri_jax.exceptions import DataError
@@ -369,21 +367,6 @@ def values_of(column: Column, block: np.ndarray) -> np.ndarray:
     if column.step is not None:
         values = np.round(values / column.step) * column.step
     return np.clip(values, column.low, column.high)
-
-
-def nearest(column: Column, values: np.ndarray) -> np.ndarray:
-    """The numbers `[n]` nearest to some that a column's scores tell apart.
-
-    What lies between two values that occur often, if by a rounding, would have
-    the score of the upper one.
-    """
-    if column.knots is not None and all_atoms(column.knots):
-        values = nearest_of(np.unique(column.knots.values), values)
-    if column.decimals is not None:
-        values = rounded(values, column.decimals)
-    if column.step is not None:
-        values = np.round(values / column.step) * column.step
-    return values
 
 
 def encode(

@@ -6,7 +6,9 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, nearest, values_of
+from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.numbers import rounded
+from miri_jax.data.scores import all_atoms, nearest_of
 from miri_jax.data.transforms import Scaler, scaled, unscale
 
 
@@ -80,7 +82,7 @@ class TableLayout:
     def settle(self, column: int, values: np.ndarray) -> np.ndarray:
         """See `types.Layout`."""
         one = self._seen[column]
-        return values_of(one, block_of(one, nearest(one, values)))
+        return values_of(one, block_of(one, _nearest(one, values)))
 
     def _blocks(self, encoded: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(encoded, self._starts[1:-1], axis=1)
@@ -93,3 +95,18 @@ def layout_of(columns: Sequence[Column], scaler: Scaler) -> TableLayout:
         tuple(scaler.mean.tolist()),
         tuple(scaler.deviation.tolist()),
     )
+
+
+def _nearest(column: Column, values: np.ndarray) -> np.ndarray:
+    """The numbers `[n]` nearest to some that a column's scores tell apart.
+
+    What lies between two values that occur often, if by a rounding, would have
+    the score of the upper one.
+    """
+    if column.knots is not None and all_atoms(column.knots):
+        values = nearest_of(np.unique(column.knots.values), values)
+    if column.decimals is not None:
+        values = rounded(values, column.decimals)
+    if column.step is not None:
+        values = np.round(values / column.step) * column.step
+    return values
