@@ -36,7 +36,6 @@ def measure(cell: Cell) -> dict:
     truth, m = dataset.truth, dataset.m
     names = [f"column {j + 1}" for j in range(truth.shape[1])]
     gaps = pd.DataFrame(np.where(m, truth, np.nan), columns=names)
-    # An empty line is none: its row is not filled, nor in the benchmark scored.
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "in.csv"
         gaps.to_csv(path, index=False)

@@ -33,7 +33,7 @@ from miri_jax.data.cells import (
     to_numbers,
 )
 from miri_jax.data.codes import LEVEL_KINDS
-from miri_jax.data.numbers import digits, mean_of, rounded
+from miri_jax.data.numbers import digits, mean_of, on_grid
 from miri_jax.data.scores import (
     Knots,
     fit_atoms,
@@ -362,10 +362,7 @@ def values_of(column: Column, block: np.ndarray) -> np.ndarray:
     if column.levels is not None:
         return np.clip(np.round(values), 0, len(column.levels) - 1)
     values = np.clip(values, column.low, column.high)
-    if column.decimals is not None:
-        values = rounded(values, column.decimals)
-    if column.step is not None:
-        values = np.round(values / column.step) * column.step
+    values = on_grid(values, column.decimals, column.step)
     return np.clip(values, column.low, column.high)
 
 

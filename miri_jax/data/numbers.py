@@ -15,6 +15,17 @@ def rounded(values: np.ndarray, decimals: int) -> np.ndarray:
     return np.where(np.isfinite(rounded), rounded, values) + 0.0
 
 
+def on_grid(
+    values: np.ndarray, decimals: int | None, step: int | None
+) -> np.ndarray:
+    """Numbers with some decimals, and multiples of a step; None for any."""
+    if decimals is not None:
+        values = rounded(values, decimals)
+    if step is not None:
+        values = np.round(values / step) * step
+    return values
+
+
 def mean_of(draws: Sequence[np.ndarray]) -> np.ndarray:
     """The mean of arrays whose sum may be beyond float64."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -22,12 +22,14 @@ from miri_jax.sources.chained import (
     Chains,
     Plan,
     Table,
+    begin,
     draw_of_set,
     flat,
     layout_for,
     pack_chains,
     run,
     seeds_of_rows,
+    seeds_of_set,
     table_of,
     unpack_chains,
     words_of,
@@ -134,8 +136,8 @@ def _like(blend: Blend, data: Masked) -> BlendedState:
 
 
 def _width(blend: Blend, data: Masked) -> int:
-    flat = int(np.prod(data.x.shape[1:]))
-    return len(layout_for(blend.layout, flat).levels)
+    entries = int(np.prod(data.x.shape[1:]))
+    return len(layout_for(blend.layout, entries).levels)
 
 
 def _step(
@@ -160,11 +162,10 @@ def _ended(
 ) -> BlendedState:
     """The end of a fit: the chains, who draws which column, a draw of all."""
     key_trial, key_chains, key_draw = jax.random.split(key, 3)
-    some = data
-    if len(data.x) > ROWS:
-        rows = spaced(len(data.x), ROWS)
-        some = Masked(*(part[rows] for part in data))
-    trial = _trial(blend, key_trial, state.flow, data, some)
+    rows = spaced(len(data.x), ROWS)
+    some = Masked(*(part[rows] for part in data))
+    targets = state.flow.held_out.targets[rows]
+    trial = _trial(blend, key_trial, state.flow, some, targets)
     state = state._replace(
         done=jnp.bool_(True),
         gain=jnp.asarray(trial.gain, jnp.float32),
@@ -181,33 +182,28 @@ def _chains(blend: Blend, key: Array, flow: Any, data: Masked) -> Chains:
     """Chains, each after a draw of the flow."""
     table = table_of(data, blend.layout)
     starts = [
-        _columns(blend, table, _of_flow(blend, one, flow, data))
+        _columns(table, _of_flow(blend, one, flow, data))
         for one in jax.random.split(key, blend.plan.chains)
     ]
-    chains = run(table, starts, blend.plan, words_of(key))
+    plan, words = blend.plan, words_of(key)
+    chains = run(begin(table, starts, plan, words), table, plan, words)
     return chains._replace(filled=[])
 
 
-def _of_flow(
-    blend: Blend,
-    key: Array,
-    flow: Any,
-    data: Masked,
-    draw: Draw | None = None,
-) -> np.ndarray:
+def _of_flow(blend: Blend, key: Array, flow: Any, data: Masked) -> np.ndarray:
     """A draw of the flow `[n, *dims]`, on the host."""
-    found = blend.flow.impute(key, flow, padded(data), draw)
+    found = blend.flow.impute(key, flow, padded(data))
     return to_host(found)[: len(data.x)]
 
 
-def _columns(blend: Blend, table: Table, x: np.ndarray) -> np.ndarray:
+def _columns(table: Table, x: np.ndarray) -> np.ndarray:
     """Rows `[n, *dims]` as columns `[n, c]`; observed ones are the table's."""
     found = table.layout.unpack(x.reshape(len(x), -1))
     return np.where(table.observed, table.values, found)
 
 
 def _trial(
-    blend: Blend, key: Array, flow: Any, data: Masked, some: Masked
+    blend: Blend, key: Array, flow: Any, data: Masked, targets: Array
 ) -> Trial:
     """Fills observed cells that the flow has not seen, with sweeps and without.
 
@@ -215,24 +211,22 @@ def _trial(
       blend: what is blended.
       key: PRNG key.
       flow: state of the flow.
-      data: the table.
-      some: those of its rows that chains learn from.
+      data: the rows that chains learn from.
+      targets: their observed entries but those that are held out.
     """
-    targets = flow.held_out.targets
-    if some is not data:
-        targets = targets[spaced(len(data.x), ROWS)]
-    whole = table_of(some, blend.layout)
-    rest = Masked(jnp.where(targets, some.x, 0), targets)
+    whole = table_of(data, blend.layout)
+    rest = Masked(jnp.where(targets, data.x, 0), targets)
     table = table_of(rest, blend.layout)
     held = whole.observed & ~table.observed
     if not held.any():
         return Trial(np.zeros(held.shape[1]), np.zeros(held.shape[1], bool))
     keys = jax.random.split(key, TRIES)
     by_flow = [
-        _columns(blend, table, _of_flow(blend, one, flow, rest)) for one in keys
+        _columns(table, _of_flow(blend, one, flow, rest)) for one in keys
     ]
-    plan = blend.plan._replace(chains=1)
-    kept = run(table, by_flow[:1], plan, words_of(key)).kept
+    plan, words = blend.plan._replace(chains=1), words_of(key)
+    begun = begin(table, by_flow[:1], plan, words)
+    kept = run(begun, table, plan, words).kept
     rows = np.flatnonzero(held.any(axis=1))
     names = Masked(*(part[rows] for part in flat(rest)))
     part = Table(table.values[rows], table.observed[rows], table.layout)
@@ -242,7 +236,7 @@ def _trial(
         drawn = draw_of_set(
             kept, part, start[rows], seeds, seeds, plan.sweeps, None
         )
-        swept.append(_columns(blend, part, drawn))
+        swept.append(_columns(part, drawn))
     alone = np.stack([one[rows] for one in by_flow])
     return compare(whole, held, rows, np.stack(swept), alone)
 
@@ -269,10 +263,7 @@ def _impute(
     table = table_of(Masked(x[rows], known), blend.layout)
     start = table.layout.unpack(x[rows])
     names = Masked(x_obs[rows], m[rows])
-    number = 0 if draw is None else int(draw.index)
-    words = words_of(key)
-    seeds = seeds_of_rows((*words, 1 + number), *names)
-    sets = seeds_of_rows((*words, 0), *names)
+    seeds, sets = seeds_of_set(words_of(key), names, draw)
     chains = unpack_chains(to_host(state.chains))
     swept = draw_of_set(
         chains.kept, table, start, seeds, sets, blend.plan.sweeps, draw

@@ -3,8 +3,8 @@
 What R's mice does with its method cart, with three differences: a column of
 numbers may have a ridge regression under its trees, which are several, and
 chains begin with draws that are good already, so that two sweeps are enough.
-Draws of any rows come from what the fit keeps. It is an
-imputer by itself and a source of `miri`, see `sources.chained`.
+Draws of any rows come from what the fit keeps. It is an imputer by itself and a
+source of `miri`, see `sources.chained`.
 """
 
 from functools import partial
@@ -25,6 +25,7 @@ from miri_jax.sources.chained import (
     of_set,
     pack_chains,
     seeds_of_rows,
+    seeds_of_set,
     start_of,
     table_of,
     to_rows,
@@ -101,9 +102,8 @@ def impute(
     filled, gaps = np.array(x), np.flatnonzero(~m.all(axis=1))
     if gaps.size:
         some = Masked(x[gaps], m[gaps])
-        table, sets = table_of(some, layout), seeds_of_rows((*words, 0), *some)
-        number = 0 if draw is None else int(draw.index)
-        seeds = seeds_of_rows((*words, 1 + number), *some)
+        table = table_of(some, layout)
+        seeds, sets = seeds_of_set(words, some, draw)
         index, count = of_set(draw)
         of = sets if count > 1 else seeds
         start = start_of(chains.normal, table, *some, of, index, count)
@@ -152,8 +152,9 @@ def make_chained(
       num_iterations: sweeps of the fit, and of a draw.
       chains: how many run side by side; draw k of a set is by chain k, and
         beyond their number by the first again with other noise.
-      trees: of each column, each grown on a bootstrap sample of the rows, or
-        one on all. None: 8, of tables with more than 20 columns fewer.
+      trees: of each column in the last sweep, each grown on a bootstrap sample
+        of the rows; a single one, as in earlier sweeps, on all. None: 8, of
+        tables with more than 20 columns fewer.
       min_leaf: rows in a leaf of theirs.
       max_rows: rows that a column is learned from at most.
       bootstrap: whether each chain learns from rows drawn with replacement, all

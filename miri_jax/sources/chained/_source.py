@@ -107,7 +107,7 @@ def layout_for(layout: Layout | None, width: int) -> Layout:
 
 def table_of(data: Masked, layout: Layout | None) -> Table:
     """Rows `[n, *dims]` as a table of columns, on the host."""
-    x, m = (to_host(part).reshape(len(part), -1) for part in data)
+    x, m = flat(data)
     layout = layout_for(layout, x.shape[1])
     return Table(layout.unpack(x), layout.observed(m), layout)
 
@@ -153,14 +153,9 @@ def advance(
 
 
 def run(
-    table: Table,
-    starts: Sequence[np.ndarray],
-    plan: Plan,
-    words: tuple[int, ...],
-    normal: Normal | None = None,
+    chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
 ) -> Chains:
-    """The chains after all their sweeps, see `begin`."""
-    chains = begin(table, starts, plan, words, normal)
+    """Chains that have begun, after all their sweeps."""
     for _ in range(plan.sweeps):
         chains = advance(chains, table, plan, words)
     return chains
@@ -200,10 +195,8 @@ def start_of(
       index: which draw of it.
       count: how many there are.
     """
-    places = [
-        stratified(seeds, index, count, OF_START, j) for j in range(m.shape[1])
-    ]
-    noise = ndtri(np.clip(np.stack(places, axis=1), 1e-9, 1 - 1e-9))
+    places = places_of(seeds, m.shape[1], index, count, OF_START)
+    noise = ndtri(np.clip(places, 1e-9, 1 - 1e-9))
     drawn = draw_normal(normal, noise, x, m).astype(np.float32)
     return table.layout.unpack(drawn)
 
@@ -222,18 +215,22 @@ def to_rows(table: Table, values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 
 
 def places_of(
-    table: Table, seeds: np.ndarray, index: int = 0, count: int = 1
+    seeds: np.ndarray,
+    width: int,
+    index: int = 0,
+    count: int = 1,
+    what: int = OF_PLACE,
 ) -> np.ndarray:
-    """`[k, c]` in [0, 1): the places of one of a set of draws, spread out.
+    """`[k, width]` in [0, 1): places of one of a set of draws, spread out.
 
     Args:
-      table: the rows.
       seeds: `[k]`, the same for all draws of the set.
+      width: how many a row has.
       index: which draw.
       count: how many there are.
+      what: they are for.
     """
-    columns = range(table.values.shape[1])
-    found = [stratified(seeds, index, count, OF_PLACE, j) for j in columns]
+    found = [stratified(seeds, index, count, what, j) for j in range(width)]
     return np.stack(found, axis=1)
 
 
@@ -252,15 +249,13 @@ def draw_of_set(
       kept: of the fit.
       table: the rows.
       start: `[k, c]`, what the chain begins with.
-      seeds: `[k]`, of this draw.
-      sets: `[k]`, the same for all draws of the set.
+      seeds: `[k]`, of this draw, and
+      sets: `[k]`, of all draws of the set, see `seeds_of_set`.
       sweeps: how many.
       draw: which draw; None for no set.
     """
-    index, count = of_set(draw)
-    place = places_of(table, sets, index if count > 1 else 0, count)
-    number = 0 if draw is None else int(draw.index)
-    chain = np.full(len(seeds), number % len(kept.chains))
+    place = places_of(sets, table.values.shape[1], *of_set(draw))
+    chain = np.full(len(seeds), number_of(draw) % len(kept.chains))
     values = draw_rows(
         kept,
         table.layout,
@@ -272,6 +267,25 @@ def draw_of_set(
         place,
     )
     return to_rows(table, values, seeds)
+
+
+def seeds_of_set(
+    words: Sequence[int], names: Masked, draw: Draw | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seeds `[k]` of a draw of rows, and those that all of its set have.
+
+    Args:
+      words: of a PRNG key.
+      names: the rows `[k, d]` that all that is random comes from.
+      draw: which draw; None for no set.
+    """
+    own = seeds_of_rows((*words, 1 + number_of(draw)), *names)
+    return own, seeds_of_rows((*words, 0), *names)
+
+
+def number_of(draw: Draw | None) -> int:
+    """The number of a draw in its set."""
+    return 0 if draw is None else int(draw.index)
 
 
 def of_set(draw: Draw | None) -> tuple[int, int]:
@@ -314,8 +328,7 @@ def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
         words = words_of(key)
         some = Masked(*(part if rows is None else part[rows] for part in data))
         table, chains = begin_normal(some, layout, plan, words)
-        for _ in range(plan.sweeps):
-            chains = advance(chains, table, plan, words)
+        chains = run(chains, table, plan, words)
         start = pack_chains(chains._replace(filled=[]))
         if rows is None:
             seeds = mixed(np.arange(len(table.values), dtype=np.uint64))
@@ -342,7 +355,7 @@ def chained(plan: Plan = PLAN, layout: Layout | None = None) -> Source:
         table, kept = table_of(data, layout), chains.kept
         values = start_of(chains.normal, table, *flat(data), seeds)
         if place is None:
-            place = places_of(table, seeds)
+            place = places_of(seeds, table.values.shape[1])
         else:
             place = np.clip(table.layout.observed(place), 0, 1 - 1e-9)
         chain = (uniform(seeds, OF_ROW, 0) * len(kept.chains)).astype(int)
