@@ -27,6 +27,7 @@ from miri_jax.sources.chained import (
     flat,
     layout_for,
     pack_chains,
+    reaching_beyond,
     run,
     seeds_of_rows,
     seeds_of_set,
@@ -227,6 +228,7 @@ def _trial(
     plan, words = blend.plan._replace(chains=1), words_of(key)
     begun = begin(table, by_flow[:1], plan, words)
     kept = run(begun, table, plan, words).kept
+    beyond = reaching_beyond(begun, table, plan, words)
     rows = np.flatnonzero(held.any(axis=1))
     names = Masked(*(part[rows] for part in flat(rest)))
     part = Table(table.values[rows], table.observed[rows], table.layout)
@@ -238,7 +240,8 @@ def _trial(
         )
         swept.append(_columns(part, drawn))
     alone = np.stack([one[rows] for one in by_flow])
-    return compare(whole, held, rows, np.stack(swept), alone)
+    trial = compare(whole, held, rows, np.stack(swept), alone)
+    return trial._replace(by_flow=trial.by_flow & ~beyond)
 
 
 def _impute(

@@ -280,6 +280,32 @@ def choose_ridge(
     )
 
 
+def reaches_beyond(
+    values: np.ndarray,
+    observed: np.ndarray,
+    layout: Layout,
+    aim: Aim,
+    rng: np.random.Generator,
+) -> bool:
+    """Whether the gaps of a column lie where none of its cells is observed.
+
+    Held-out cells then say nothing about them, and a line goes on.
+
+    Args:
+      values: `[n, c]`, a filled table.
+      observed: `[n]` bool, the rows that the column is observed in.
+      layout: of the table.
+      aim: the column, and rows to learn from.
+      rng: chooses folds of levels' means.
+    """
+    column, others, rows, _ = aim
+    if layout.levels[column] or len(rows) < 10 * FOLDS:
+        return False
+    features, x = fit_features(values, layout.levels, column, others, rows, rng)
+    gaps = apply_features(features, values[~observed])
+    return _lie_beyond(x, values[rows, column], gaps)
+
+
 def _lie_beyond(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> bool:
     """Whether a line would go on where donors end.
 

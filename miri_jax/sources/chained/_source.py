@@ -21,7 +21,12 @@ from miri_jax.sources.chained._chains import (
     sweep_all,
     to_plain_all,
 )
-from miri_jax.sources.chained._conditional import Growth, Table
+from miri_jax.sources.chained._conditional import (
+    Aim,
+    Growth,
+    Table,
+    reaches_beyond,
+)
 from miri_jax.sources.chained._features import screened, strengths
 from miri_jax.sources.chained._normal import (
     Normal,
@@ -159,6 +164,21 @@ def run(
     for _ in range(plan.sweeps):
         chains = advance(chains, table, plan, words)
     return chains
+
+
+def reaching_beyond(
+    chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
+) -> np.ndarray:
+    """Of each column `[c]` whether its gaps lie beyond what is observed."""
+    rng = np.random.Generator(np.random.SFC64([*words, 0, 1]))
+
+    def one(column: int) -> bool:
+        seen = table.observed[:, column]
+        rows = rng.permutation(np.flatnonzero(seen))[: plan.max_rows]
+        aim = Aim(column, chains.others[column], rows)
+        return reaches_beyond(chains.filled[0], seen, table.layout, aim, rng)
+
+    return np.array([one(j) for j in range(table.values.shape[1])])
 
 
 def begin_normal(
