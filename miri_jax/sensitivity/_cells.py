@@ -35,13 +35,13 @@ class Changed(NamedTuple):
     Attributes:
       values: m times `[n]`.
       cells: how many filled cells the changes are about, in all tables.
-      cut: how many of them were set to a bound.
+      cut: how many of them were set to the lower and to the upper bound.
       notes: sentences on what could not be done.
     """
 
     values: list[np.ndarray]
     cells: int = 0
-    cut: int = 0
+    cut: tuple[int, int] = (0, 0)
     notes: tuple[str, ...] = ()
 
 
@@ -74,8 +74,8 @@ def change_cells(
     for k, change in enumerate(changes):
         words = (seed, filled.number, k)
         made = _odds(filled.column, found.values, change, rows[k], words)
-        found = Changed(
-            made.values, found.cells + made.cells, 0, found.notes + made.notes
+        found = made._replace(
+            cells=found.cells + made.cells, notes=found.notes + made.notes
         )
     return found
 
@@ -88,7 +88,7 @@ def _numbers(
 ) -> Changed:
     """Scales and shifts, c y + d, within what is possible."""
     column = filled.column._replace(knots=None)
-    made, cells, cut = [], 0, 0
+    made, cells, below, above = [], 0, 0, 0
     for k, values in enumerate(filled.values):
         factor, added = np.ones(len(values)), np.zeros(len(values))
         for change, where in zip(changes, rows):
@@ -105,11 +105,13 @@ def _numbers(
             inside = values_of(column, moved[:, None])
         else:
             inside = np.clip(moved, column.low, column.high)
-        cells, cut = cells + len(moved), cut + int((inside != moved).sum())
+        cells += len(moved)
+        below += int((moved < inside).sum())
+        above += int((moved > inside).sum())
         new = values.copy()
         new[at] = inside
         made.append(new)
-    return Changed(made, cells, cut)
+    return Changed(made, cells, (below, above))
 
 
 def _odds(
@@ -132,7 +134,7 @@ def _odds(
             f"is {level!r}, so that its odds are the same whatever they are"
             " multiplied by"
         )
-        return Changed(list(values), len(cells), 0, (note,))
+        return Changed(list(values), len(cells), notes=(note,))
     q = factor * p / (1 - p + factor * p)
     made = []
     for k, (x, at) in enumerate(zip(values, rows)):
@@ -220,9 +222,8 @@ def _check(column: Column, change: Change) -> None:
         )
     if column.levels is not None and change.what != "odds":
         raise DataError(
-            f"column {name!r} is {kind}, which nothing can"
-            f" {change.what}; multiply the odds of a level, or call it real or"
-            " integer",
+            f"column {name!r} is {kind}, which is no number to {change.what};"
+            " multiply the odds of a level, or call it real or integer",
             about=("odds", "real", "integer"),
         )
     if kind == "datetime":

@@ -97,7 +97,8 @@ def odds(
         if not change.amount > 0:
             raise DataError(
                 f"odds are to be multiplied by {change.amount:g}; give a number"
-                " above 0"
+                " above 0",
+                about=("odds",),
             )
     return tuple(change._replace(level=level) for change in found)
 
@@ -172,7 +173,9 @@ def _number(what: str, amount: Any) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):
-        raise DataError(f"{what} by {amount!r}: give a finite number")
+        raise DataError(
+            f"{what} by {amount!r}: give a finite number", about=(what,)
+        )
     return number
 
 
@@ -191,7 +194,8 @@ def _parse(
         name, _, rest = form.partition("=")
         raise DataError(
             f"{what} {text!r} cannot be read; write {form} or"
-            f" {name}[COLUMN=LEVEL]={rest}, as {example}"
+            f" {name}[COLUMN=LEVEL]={rest}, as {example}",
+            about=(what,),
         )
     (change,) = makers[what](amount)
     readings = [(target, change)]
@@ -210,7 +214,8 @@ def _parse(
     first = readings[min(1, len(readings) - 1)][0]
     raise DataError(
         f"{what} {text!r} names {first!r}, which is not a column"
-        f"{did_you_mean(first, map(str, names)) or _there_are(names)}"
+        f"{did_you_mean(first, map(str, names)) or _there_are(names)}",
+        about=(what,),
     )
 
 

@@ -138,7 +138,11 @@ def prepare(
 def change_all(
     filled: Mapping[Hashable, Filled], changes: Changes, **how: Any
 ) -> dict[Hashable, Changed]:
-    """`change_cells` of each column; groups are those before any change."""
+    """`change_cells` of each column; groups are those before any change.
+
+    Raises:
+      DataError: as `change_cells`.
+    """
     return {
         name: change_cells(filled[name], some, filled, **how)
         for name, some in changes.items()
@@ -156,13 +160,13 @@ def put_back(
     for k, (frame, back) in enumerate(zip(ready.frames, ready.backs)):
         made = {}
         for name, changed in found.items():
-            column, j, gaps, _ = ready.filled[name]
-            new, series = changed.values[k], frame.iloc[:, j]
+            column, j, _, old = ready.filled[name]
+            new, at = changed.values[k], changed.values[k] != old[k]
             if column.levels is None and not rounding:
                 made[j] = pd.Series(new, frame.index)
-            elif gaps.any():
-                cells = cols.cells_of(column, new[gaps])
-                made[j] = put_cells(series, gaps, column, cells)
+            elif at.any():
+                cells = cols.cells_of(column, new[at])
+                made[j] = put_cells(frame.iloc[:, j], at, column, cells)
         series = [made.get(j, frame.iloc[:, j]) for j in range(frame.shape[1])]
         filled = pd.DataFrame(dict(enumerate(series)), index=frame.index)
         filled.columns = frame.columns
@@ -337,11 +341,12 @@ def _read(
 
 def _limits_told(column: Column, changed: Changed) -> list[str]:
     """What could not be done as it was said."""
-    lines = list(changed.notes)
-    if changed.cut:
-        lines.append(
-            f"{changed.cut} of {changed.cells} changed cells of"
-            f" {str(column.name)!r} would lie beyond {column.low:g} to"
-            f" {column.high:g} and were set to the nearer of these"
-        )
+    lines, name = list(changed.notes), str(column.name)
+    sides = ("below", column.low), ("above", column.high)
+    for (side, bound), count in zip(sides, changed.cut):
+        if count:
+            lines.append(
+                f"{count} of {changed.cells} changed cells of {name!r} would"
+                f" lie {side} {bound:g} and were set to it"
+            )
     return lines

@@ -200,7 +200,7 @@ def tipping_point(
         )
         shape = np.shape(pooled.estimate)
         row = [np.broadcast_to(x, shape).ravel()[at] for x in numbers]
-        rows.append([*row, changed.cut / max(changed.cells, 1)])
+        rows.append([*row, sum(changed.cut) / max(changed.cells, 1)])
     columns = np.array(rows).T
     what = steps[0][0].what
     return TippingPoint(what, axes, grid, *columns, null, level, term)
