@@ -204,17 +204,20 @@ def _parse(
             (name, change._replace(level=level))
             for name, level in _cuts(target, "=")
         ]
+    unknown = readings[min(1, len(readings) - 1)][0]
     for name, reading in readings:
         if name in names:
             return name, reading
         for column, rest in _cuts(name, "["):
-            for by, group in _cuts(rest.removesuffix("]"), "="):
-                if column in names and by in names and rest.endswith("]"):
+            if column not in names or not rest.endswith("]"):
+                continue
+            for by, group in _cuts(rest[:-1], "="):
+                if by in names:
                     return column, reading._replace(by=by, group=group)
-    first = readings[min(1, len(readings) - 1)][0]
+                unknown = by
     raise DataError(
-        f"{what} {text!r} names {first!r}, which is not a column"
-        f"{did_you_mean(first, map(str, names)) or _there_are(names)}",
+        f"{what} {text!r} names {unknown!r}, which is not a column"
+        f"{did_you_mean(unknown, map(str, names)) or _there_are(names)}",
         about=(what,),
     )
 

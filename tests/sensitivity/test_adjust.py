@@ -5,15 +5,18 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from miri_jax.data.tables import fill_table
 from miri_jax.exceptions import DataError
 from miri_jax.sensitivity import (
     Change,
     adjust,
+    adjust_draws,
     odds,
     parse_changes,
     scale,
     shift,
 )
+from tests.report.making import make_dataset, make_draws
 
 ROWS = 400
 
@@ -211,6 +214,32 @@ def test_what_cannot_be_multiplied_is_said():
     pd.testing.assert_frame_equal(made[0], frame)
 
 
+def test_encoded_draws_take_values_that_no_observed_cell_has():
+    """Their scores tell apart what was observed only."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "dose": rng.choice([10, 20, 25], 200) * 1.0,
+            "size": pd.Categorical(
+                rng.choice(["S", "M", "L"], 200), ["S", "M", "L"], ordered=True
+            ),
+        }
+    ).mask(rng.random((200, 2)) < 0.2)
+    gaps = frame.isna()
+    dataset = make_dataset(frame, gaps)
+    draws = make_draws(dataset, 2)
+    changes = {"dose": shift(-3), "size": odds(1e9, "L")}
+    table, after, done, limits = adjust_draws(dataset.table, draws, changes)
+    assert len(done) == 2 and not limits
+    for x, y in zip(draws, after):
+        old, new = fill_table(dataset.table, x), fill_table(table, y)
+        assert (new["dose"] - old["dose"] == -3 * gaps["dose"]).all()
+        assert (new["size"][gaps["size"]] == "L").all()
+        known = ~gaps["size"]
+        assert new["size"][known].equals(frame["size"][known])
+        assert (y[:, 1] == x[:, 1])[known].all()
+
+
 NAMES = ["weight", "arm", "a=b", "w[arm=x]", "smoker", "no: 1"]
 
 
@@ -328,6 +357,10 @@ def test_text_is_read_by_the_columns_that_there_are(given, name, change):
         ),
         (lambda: parse_changes(NAMES, ["wight=2"]), "did you mean weight?"),
         (lambda: parse_changes(NAMES, ["weight"]), "write NAME=NUMBER or"),
+        (
+            lambda: parse_changes(NAMES, ["weight[amr=x]=1"]),
+            "names 'amr', which is not a column; did you mean arm?",
+        ),
     ],
 )
 def test_what_is_refused_is_said_in_one_line(call, line):
