@@ -26,7 +26,7 @@ def picture(found: Any, ax: Axes | None = None) -> Axes:
         ax = Figure(figsize=(6, 4), layout="constrained").subplots()
     draw = _line if len(found.axes) == 1 else _map
     draw(found, ax)
-    ax.set_xlabel(f"{found.what} of {_plain(found.axes[0])}")
+    ax.set_xlabel(_plain(found.axes[0]))
     return ax
 
 
@@ -61,7 +61,7 @@ def _map(found: Any, ax: Axes) -> None:
             apart = (end - found.null).reshape(shape).T
             if apart.min() <= 0 < apart.max():
                 ax.contour(x, y, apart, [0.0], colors=TIPS, linewidths=2)
-    ax.set_ylabel(f"{found.what} of {_plain(found.axes[1])}")
+    ax.set_ylabel(_plain(found.axes[1]))
 
 
 def _estimate(found: Any) -> str:

@@ -219,6 +219,7 @@ def adjust_draws(
         sentence(name, change)
         for name, some in changes.items()
         for change in some
+        if found[name].cells
     ]
     limits = [
         line
@@ -342,6 +343,8 @@ def _read(
 def _limits_told(column: Column, changed: Changed) -> list[str]:
     """What could not be done as it was said."""
     lines, name = list(changed.notes), str(column.name)
+    if not changed.cells:
+        lines.append(f"no cell of {name!r} that was to be changed was filled")
     sides = ("below", column.low), ("above", column.high)
     for (side, bound), count in zip(sides, changed.cut):
         if count:

@@ -20,8 +20,8 @@ class TippingPoint(NamedTuple):
     """A pooled estimate over a grid of changes.
 
     Attributes:
-      what: "shift", "scale" or "odds".
-      axes: what the one or two columns of `deltas` are called.
+      axes: what the one or two columns of `deltas` are called, such as "shift
+        of weight[arm=treated]".
       deltas: `[g, 1 or 2]`.
       estimate: `[g]`, pooled.
       error: `[g]`, its standard errors.
@@ -35,7 +35,6 @@ class TippingPoint(NamedTuple):
       term: the estimate's name, or None.
     """
 
-    what: str
     axes: tuple[str, ...]
     deltas: np.ndarray
     estimate: np.ndarray
@@ -124,10 +123,7 @@ class TippingPoint(NamedTuple):
                 " throughout."
             )
         places = ", ".join(f"{x:.4g}" for x in tips)
-        return (
-            f"The conclusion on {what} tips at a {self.what} of {name} by"
-            f" {places}."
-        )
+        return f"The conclusion on {what} tips at a {name} by {places}."
 
 
 def tipping_point(
@@ -182,7 +178,7 @@ def tipping_point(
       DataError: as `adjust` and `pool`, on more than two groups, and where it
         is not clear which estimate is meant.
     """
-    axes, grid = _grid(column, deltas, by)
+    grid = _grid(deltas, by)
     tables = list(tables)
     how = dict(rounding=rounding)
     steps = [_changes(change, row, by, list(deltas)) for row in grid]
@@ -201,15 +197,12 @@ def tipping_point(
         shape = np.shape(pooled.estimate)
         row = [np.broadcast_to(x, shape).ravel()[at] for x in numbers]
         rows.append([*row, sum(changed.cut) / max(changed.cells, 1)])
-    columns = np.array(rows).T
-    what = steps[0][0].what
-    return TippingPoint(what, axes, grid, *columns, null, level, term)
+    axes = _axes(column, by, steps[0])
+    return TippingPoint(axes, grid, *np.array(rows).T, null, level, term)
 
 
-def _grid(
-    column: Hashable, deltas: Any, by: Hashable | None
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the axes, and all points `[g, 1 or 2]`."""
+def _grid(deltas: Any, by: Hashable | None) -> np.ndarray:
+    """All points `[g, 1 or 2]`."""
     if isinstance(deltas, Mapping) != (by is not None):
         raise DataError(
             "deltas of groups need both a column and amounts by its levels, as"
@@ -228,12 +221,16 @@ def _grid(
         raise DataError(
             f"deltas are {deltas!r}; give one or more finite numbers"
         )
-    names = [
-        str(column) if by is None else f"{column}[{by}={group}]"
-        for group in groups
-    ]
-    points = itertools.product(*(np.unique(x) for x in sides))
-    return tuple(names), np.array(list(points))
+    return np.array([*itertools.product(*map(np.unique, sides))])
+
+
+def _axes(
+    column: Hashable, by: Hashable | None, step: Sequence[Change]
+) -> tuple[str, ...]:
+    """What is changed, of each group."""
+    if by is None:
+        return (f"{step[0].what} of {column}",)
+    return tuple(f"{x.what} of {column}[{by}={x.group}]" for x in step)
 
 
 def _changes(

@@ -204,6 +204,18 @@ def test_cells_of_other_imputers_stay_where_nothing_is_to_change():
     assert (made["k"][:20] == [5, 3.7] * 10).all()
 
 
+def test_where_nothing_was_filled_nothing_is_said_to_be_done():
+    frame = pd.DataFrame({"a": [1.5, 2.0, None], "b": [1.0, 2.5, 3.0]})
+    dataset = make_dataset(frame, frame.isna())
+    made = adjust_draws(dataset.table, [dataset.values], {"b": shift(1)})
+    line = "no cell of 'b' that was to be changed was filled"
+    assert made.done == () and made.limits == (line,)
+    full = frame.fillna(2.0)
+    with pytest.warns(UserWarning, match=line):
+        (same,) = adjust([full], frame.isna(), {"b": shift(1)})
+    pd.testing.assert_frame_equal(same, full)
+
+
 def test_what_cannot_be_multiplied_is_said():
     frame = pd.DataFrame({"s": ["y", "n"] * 20})
     gaps = np.zeros(frame.shape, bool)

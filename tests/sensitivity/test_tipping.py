@@ -90,7 +90,8 @@ def test_two_arms_make_a_grid_with_a_curve():
     deltas = {"treated": np.linspace(-9, 9, 4), "control": [0.0, -3.0, 3.0]}
     how = dict(by="arm", term="treated")
     found = tipping_point(TABLES, MISSING, _difference, "weight", deltas, **how)
-    assert found.axes == ("weight[arm=treated]", "weight[arm=control]")
+    names = [f"shift of weight[arm={x}]" for x in deltas]
+    assert [*found.axes] == names == [*found.to_frame()][:2]
     assert found.deltas.shape == (12, 2)
     one = {"treated": found.deltas[4:5, 0], "control": found.deltas[4:5, 1]}
     alone = tipping_point(TABLES, MISSING, _difference, "weight", one, **how)
@@ -129,7 +130,8 @@ def test_scales_odds_and_bounds_over_a_grid():
         null=-40.0,
         level=0.9,
     )
-    assert found.what == "scale" and found.cut[1] == 0 < found.cut[0] < 1
+    assert found.axes == ("scale of weight",)
+    assert found.cut[1] == 0 < found.cut[0] < 1
     assert "90% interval lies above -40" in found.verdict()
 
     def smokers(table):
