@@ -3,6 +3,7 @@
     miri_jax.MIRIImputer, miri_jax.pool                          # people
     miri_jax.with_imputations, d1, d2, d3,
         pool_correlations, pool_r_squared
+    miri_jax.adjust, shift, scale, odds, tipping_point
     miri_jax.make_imputer, fit, draw, IMPUTERS, register         # scripts
     miri_jax.miri, PAPER, FAST, IMAGES, sources, core            # research
 
@@ -25,6 +26,11 @@ _PLACES = {
     "d3": "pooling",
     "pool_correlations": "pooling",
     "pool_r_squared": "pooling",
+    "adjust": "sensitivity",
+    "shift": "sensitivity",
+    "scale": "sensitivity",
+    "odds": "sensitivity",
+    "tipping_point": "sensitivity",
     "make_imputer": "imputers",
     "fit": "engine",
     "draw": "engine",

@@ -16,7 +16,7 @@ STOREYS = (
     ("settings", "pooling", "endings"),
     ("core", "models", "metrics"),
     ("data", "sources", "runtime"),
-    ("engine", "imputers", "report"),
+    ("engine", "imputers", "report", "sensitivity"),
     ("estimator",),
     ("app",),
     ("configs", "main"),

@@ -19,12 +19,15 @@ from miri_jax.settings import did_you_mean
 
 # Kinds of columns that a flag gives; an ordinal one is given by its order.
 KIND_FLAGS = ("real", "integer", "datetime", "boolean", "categorical", "id")
+# Kinds of changes of filled cells, by the flag that gives each.
+CHANGE_FLAGS = {"shift": "--delta", "scale": "--scale", "odds": "--odds"}
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
     "workdir": "--workdir",
     "parts": "miri-impute IN.parquet OUT.parquet --stream",
     "learning_rate": "--config.imputer.learning_rate",
     "distributed": "--config.distributed",
+    **{name: f"--config.changes.{name}" for name in CHANGE_FLAGS},
     **{
         name: f"--config.data.{name}"
         for name in (

@@ -163,6 +163,10 @@ def table_config(method: str = "") -> ConfigDict:
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),
     }
+    # What is done to filled cells afterwards, see `miri_jax.sensitivity`: as
+    # ("weight=-2", "weight[arm=treated]=-1"), ("income=1.1",) and
+    # ("smoker=yes:1.5",).
+    config.changes = {"shift": (), "scale": (), "odds": ()}
     # Where the filled table goes; by default imputed.ENDING in the workdir.
     # With several draws, NAME_1.ENDING, NAME_2.ENDING and so on.
     config.output = config_dict.placeholder(str)

@@ -10,7 +10,7 @@ import shutil
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.command_line import KIND_FLAGS
+from miri_jax.app.command_line import CHANGE_FLAGS, KIND_FLAGS
 from miri_jax.app.config import table_config
 from miri_jax.app.run import check_output, method_settings, run
 from miri_jax.data import parse_settings
@@ -86,6 +86,8 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.empty_value = given.empty_value
     if given.na is not None:
         config.data.na_values += tuple(given.na.split(","))
+    for what in CHANGE_FLAGS:
+        config.changes[what] = tuple(getattr(given, what))
     for kind in KIND_FLAGS:
         names = getattr(given, kind)
         if names:

@@ -13,7 +13,13 @@ import pathlib
 from typing import Never
 
 from miri_jax import __version__
-from miri_jax.app.command_line import KIND_FLAGS, call, fail, own_process
+from miri_jax.app.command_line import (
+    CHANGE_FLAGS,
+    KIND_FLAGS,
+    call,
+    fail,
+    own_process,
+)
 from miri_jax.endings import (
     ENDINGS,
     ending_of,
@@ -32,6 +38,13 @@ FLAGS = {
     "na_values": "--na",
     "empty_value": "--empty-value",
     **{kind: f"--{kind}" for kind in KIND_FLAGS},
+    **CHANGE_FLAGS,
+}
+# What each flag of CHANGE_FLAGS takes, and its help.
+_CHANGES = {
+    "shift": ("NAME=NUMBER", "add a number to filled cells of a column"),
+    "scale": ("NAME=FACTOR", "multiply filled cells of a column"),
+    "odds": ("NAME=LEVEL:FACTOR", "multiply the odds of a level"),
 }
 
 
@@ -84,6 +97,16 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         help="what to fill a column with that has no observed value",
     )
+    for what, (form, does) in _CHANGES.items():
+        add(
+            CHANGE_FLAGS[what],
+            dest=what,
+            action="append",
+            default=[],
+            metavar=form,
+            help=f"{does} once it is filled, as NAME[COLUMN=LEVEL]=... for one"
+            " group; may be repeated",
+        )
     add(
         "--set",
         action="append",
@@ -130,6 +153,11 @@ def _check(given: argparse.Namespace) -> None:
                 )
         if given.draws != 1:
             raise ConfigError(f"--stream gives one draw, not {given.draws}")
+        for what, flag in CHANGE_FLAGS.items():
+            if getattr(given, what):
+                raise ConfigError(
+                    f"--stream cannot change filled cells; leave out {flag}"
+                )
     if given.draws < 1:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     refuse_itself(given.input, given.output, given.draws)

@@ -1,5 +1,6 @@
 """`run`: one fit from its config to its result files, resumable at any time."""
 
+import dataclasses
 import itertools
 import math
 import os
@@ -83,6 +84,7 @@ class _Filled(NamedTuple):
       trace: the lines of metrics.jsonl.
       notes: sentences about what went wrong on the way.
       chosen: of each column what the fit has chosen for it, where it has.
+      changes: sentences on what was done to filled cells afterwards.
     """
 
     state: Any
@@ -90,6 +92,7 @@ class _Filled(NamedTuple):
     trace: list[dict[str, Any]]
     notes: list[str]
     chosen: dict[str, Any]
+    changes: tuple[str, ...] = ()
 
 
 def _run(
@@ -126,6 +129,7 @@ def _run(
             resumed=ready.resumed,
         )
         filled = _fill(config, folder, ready, keys, watch, clock)
+    dataset, filled = _changed(config, dataset, filled)
     with clock("evaluate"):
         final = dataset.score(key_score, filled.draws)
     if processes.writes():
@@ -141,6 +145,7 @@ def _prepare(
     What does not fit the data is refused before a file is written.
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
+    _changed(config, dataset, _Filled(None, [dataset.values], [], [], {}))
     imputer = from_settings(
         config.method, method_settings(config), dataset.layout()
     )
@@ -207,6 +212,31 @@ def _fill(
     return _Filled(states[0], draws, watch.trace, watch.notes, chosen)
 
 
+def _changed(
+    config: ConfigDict, dataset: Dataset, filled: _Filled
+) -> tuple[Dataset, _Filled]:
+    """Filled cells changed as `config.changes` says.
+
+    Raises:
+      DataError: on a change that does not fit the table.
+    """
+    given = config.get("changes", ConfigDict()).to_dict()
+    if not any(given.values()):
+        return dataset, filled
+    # Not above: most runs change nothing.
+    from miri_jax.sensitivity import adjust_draws, parse_changes
+
+    table = dataset.table
+    names = [column.name for column in table.columns]
+    changes = parse_changes(
+        names, given["shift"], given["scale"], given["odds"]
+    )
+    made = adjust_draws(table, filled.draws, changes, seed=config.seed)
+    dataset = dataclasses.replace(dataset, table=made.table)
+    told = (*made.done, *made.limits)
+    return dataset, filled._replace(draws=made.draws, changes=told)
+
+
 def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
     """What a fit has chosen for each column, by the column's name."""
     found = imputer.chosen(state) if imputer.chosen is not None else []
@@ -240,6 +270,10 @@ def _leave(
         notes.append(full)
         say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
+    if filled.changes:
+        summary["changes"] = list(filled.changes)
+        for line in filled.changes:
+            say(line)
     if filled.chosen:
         summary["columns_by"] = filled.chosen
         say(_told(filled.chosen))

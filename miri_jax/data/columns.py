@@ -404,7 +404,11 @@ def decode(column: Column, block: np.ndarray) -> np.ndarray:
       `[n]`: float64 of real, integer and datetime (in seconds) columns, objects
       of the others.
     """
-    values = values_of(column, block)
+    return cells_of(column, values_of(column, block))
+
+
+def cells_of(column: Column, values: np.ndarray) -> np.ndarray:
+    """What the values `[n]` of `values_of` stand for, see `decode`."""
     if column.levels is None:
         return values
     levels = np.empty(len(column.levels), object)

@@ -25,21 +25,24 @@ def is_frame(table: Any) -> bool:
 
 
 def from_frame(
-    table: Any, missing_values: Sequence[Any] = ()
+    table: Any,
+    missing_values: Sequence[Any] = (),
+    gaps: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Back]:
     """A frame in pandas, and the way back.
 
     Args:
       table: `[n, c]`, see `is_frame`.
       missing_values: see `tables.missing_cells`.
+      gaps: `[n, c]` bool, the cells that will change; None for the missing.
     """
     if isinstance(table, pd.DataFrame):
         return table, lambda filled: filled
     outer = nw.from_native(table, eager_only=True)
     frame = outer.to_pandas()
-    return frame, lambda filled: _to_native(
-        filled, missing_cells(frame, missing_values), outer
-    )
+    if gaps is None:
+        gaps = missing_cells(frame, missing_values)
+    return frame, lambda filled: _to_native(filled, gaps, outer)
 
 
 def from_array(array: np.ndarray) -> tuple[pd.DataFrame, Back]:

@@ -275,28 +275,45 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     filled = {}
     for j, (column, block) in enumerate(split(table.columns, values)):
         series, gaps = table.frame.iloc[:, j], table.missing[:, j]
-        if not gaps.any() or column.kind == "id":
-            filled[j] = series
-            continue
-        new = cols.decode(column, block[gaps])
-        style = table.styles[j]
-        if column.kind == "datetime":
-            zone = getattr(getattr(series, "dt", None), "tz", None)
-            new = _place_times(times(new, zone), series[~gaps], style)
-        elif cells.holds(series[~gaps], decimal.Decimal):
-            new = _as_decimals(new, series[~gaps])
-        elif style is not None:
-            new = np.array([format(x, style) for x in new], object)
-        elif column.kind == "integer" or (
-            column.kind == "real"
-            and pd.api.types.is_integer_dtype(series.dtype)
-            and column.decimals == 0
-        ):
-            new = cells.whole(new, series.dtype)
-        filled[j] = _put(series, gaps, new)
+        if gaps.any() and column.kind != "id":
+            new = cols.decode(column, block[gaps])
+            series = put_cells(series, gaps, column, new, table.styles[j])
+        filled[j] = series
     out = pd.DataFrame(filled, index=table.frame.index)
     out.columns = table.frame.columns
     return out
+
+
+def put_cells(
+    series: pd.Series,
+    gaps: np.ndarray,
+    column: Column,
+    new: np.ndarray,
+    style: str | None = None,
+) -> pd.Series:
+    """A column with new cells in its gaps, see `fill_table`.
+
+    Args:
+      series: `[n]`, what is no gap stays.
+      gaps: `[n]` bool.
+      column: how it is taken.
+      new: what `columns.decode` gives for the gaps.
+      style: see `Table`.
+    """
+    if column.kind == "datetime":
+        zone = getattr(getattr(series, "dt", None), "tz", None)
+        new = _place_times(times(new, zone), series[~gaps], style)
+    elif cells.holds(series[~gaps], decimal.Decimal):
+        new = _as_decimals(new, series[~gaps])
+    elif style is not None:
+        new = np.array([format(x, style) for x in new], object)
+    elif column.kind == "integer" or (
+        column.kind == "real"
+        and pd.api.types.is_integer_dtype(series.dtype)
+        and column.decimals == 0
+    ):
+        new = cells.whole(new, series.dtype)
+    return _put(series, gaps, new)
 
 
 def missing_cells(

@@ -23,12 +23,12 @@ from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.bar import Bar
+from miri_jax.estimator.checks import check_frame, check_settings
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import from_settings
+from miri_jax.sensitivity import Changes, adjust_draws
 from miri_jax.types import Array, Imputer, Layout, Masked
 
-UNSEEN = ("error", "missing")
-STATISTICS = ("draw", "mean")
 # Settings that are mappings by column.
 BY_COLUMN = ("kinds", "bounds", "orders")
 # What else is random besides fits and draws, see `engine.Keys.other`.
@@ -125,7 +125,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
           NonFiniteError: if the fit diverges.
         """
         del y
-        self._check_settings()
+        check_settings(self, lambda: self._make().redraws)
         frame, _ = self._frame(X, reset=True)
         table = tables.make_table(
             frame,
@@ -148,7 +148,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.states_ = tuple(map(self._settled, self._fits(data)))
         return self
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: Any, *, changes: Changes | None = None) -> Any:
         """Fills the gaps of any rows, also of ones never seen.
 
         A row gets the same numbers each time, alone or among others, in any
@@ -157,16 +157,23 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Args:
           X: `[n, c]`, the columns those of the fit.
+          changes: of filled cells, see `sensitivity.adjust`.
 
         Returns:
           A table as X came, by `statistic` a draw or the mean of several.
 
         Raises:
           DataError: naming the column at fault and the remedy.
+          ConfigError: if a mean of draws is to be changed.
         """
+        if changes and self.statistic == "mean":
+            raise ConfigError(
+                "statistic='mean' gives means of draws, and changes are of"
+                " draws; use statistic='draw', or imputations"
+            )
         count = self.n_imputations if self.statistic == "mean" else 1
         frame, back = self._frame(X)
-        table, found = self._draws(frame, count)
+        table, found = self._draws(frame, count, changes=changes)
         if self.statistic == "draw":
             return back(tables.fill_table(table, found[0]))
         blocks = zip(*(tables.split(self.columns_, x) for x in found))
@@ -194,7 +201,13 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             table, found = self._draws(frame, 1, part=k)
             yield back(tables.fill_table(table, found[0]))
 
-    def imputations(self, X: Any, n: int | None = None) -> list[Any]:
+    def imputations(
+        self,
+        X: Any,
+        n: int | None = None,
+        *,
+        changes: Changes | None = None,
+    ) -> list[Any]:
         """Several independent imputations of the same rows.
 
         Analyse each, and pool the answers with `pooling.pool`; do not average
@@ -205,6 +218,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Args:
           X: `[n, c]`, the columns those of the fit.
           n: how many; None for `n_imputations`.
+          changes: of filled cells, see `sensitivity.adjust`.
 
         Returns:
           That many tables, each as X came.
@@ -217,7 +231,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not isinstance(count, int | np.integer) or count < 1:
             raise ConfigError(f"n is {count!r}; ask for 1 imputation or more")
         frame, back = self._frame(X)
-        table, found = self._draws(frame, count, independent=True)
+        table, found = self._draws(
+            frame, count, independent=True, changes=changes
+        )
         return [back(tables.fill_table(table, x)) for x in found]
 
     def sample(self, n: int = 1) -> Any:
@@ -305,25 +321,6 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _check_settings(self) -> None:
-        for name, known in (("statistic", STATISTICS), ("unseen", UNSEEN)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(
-                    f"{name} is {value!r}; use one of {', '.join(known)}"
-                )
-        count = self.n_imputations
-        if not isinstance(count, int | np.integer) or count < 1:
-            raise ConfigError(
-                f"n_imputations is {count!r}; use a whole number from 1 on"
-            )
-        if self.bootstrap and not self._make().redraws:
-            raise ConfigError(
-                f"{self.method!r} fills the rows of its fit only, so that fits"
-                " to resampled rows do not give imputations of the table; use"
-                " bootstrap=False or another method"
-            )
-
     def _fits(self, data: Masked) -> Iterator[Any]:
         """Final states: of the table, and of what further draws rest on."""
         imputer, several = self._imputer, self.n_imputations
@@ -392,14 +389,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 frame.columns = self._names()
             return frame, back
         frame, back = frames.from_frame(X, self.missing_values)
-        if not len(frame) or not frame.shape[1]:
-            raise DataError(
-                f"the table has {len(frame)} row(s) and {frame.shape[1]}"
-                " column(s); give at least one of each"
-            )
-        if not frame.columns.is_unique:
-            twice = frame.columns[frame.columns.duplicated()][0]
-            raise DataError(f"two columns are named {twice!r}; rename one")
+        check_frame(frame)
         named = reset or hasattr(self, "feature_names_in_")
         if reset:
             self._framed = True
@@ -421,8 +411,12 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         independent: bool = False,
         part: int = 0,
+        changes: Changes | None = None,
     ) -> tuple[tables.Table, list[np.ndarray]]:
-        """Encoded draws `[n, d]` of some rows, raw scale, as they will come."""
+        """Encoded draws `[n, d]` of some rows, raw scale, as they will come.
+
+        The table comes with them: changed columns are encoded in another way.
+        """
         table = tables.encode_rows(
             frame,
             tables.missing_cells(frame, self.missing_values),
@@ -430,12 +424,20 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             keep_unseen=self.unseen == "missing",
         )
         data = standardise(table.values, table.m, self._scaler)
+        if changes:  # what does not fit the table is refused first
+            adjust_draws(table, [table.values], changes)
         if table.m.all():
             return table, [table.values] * count
         found = []
         for x in self._imputed(data, count, independent, part):
             x = np.where(table.m, table.values, unscale(x, self._scaler))
             found.append(tables.settle_table(table, x))
+        if changes:
+            table, found, _, limits = adjust_draws(
+                table, found, changes, seed=self._seed
+            )
+            for line in limits:
+                warnings.warn(line, stacklevel=3)
         return table, found
 
     def _imputed(

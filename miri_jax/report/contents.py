@@ -135,12 +135,19 @@ def _contents_of_file(
         **_facts_of_table(dataset, part, views, notes),
         **_facts_of_gaps(views, found),
         "complete_rows": wording.complete_rows(dataset.gaps()),
-        "warnings": warnings_of(views, found),
+        "warnings": [
+            *map(_sentence, summary.get("changes", ())),
+            *warnings_of(views, found),
+        ],
         "little": wording.little_verdict(little_of_file(part, views)),
         "draws": len(draws),
         "truth_known": False,
     }
     return Contents("file.html", pictures, facts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _part_of(

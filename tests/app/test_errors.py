@@ -87,10 +87,50 @@ WORDS = {
         ["in.csv", "o.csv", "--set", "model.activation=sillu"],
         "use one of silu, relu",
     ),
+    "delta's column": (
+        ["in.csv", "o.csv", "--delta", "agee=2"],
+        "which is not a column; did you mean age? (--delta)",
+    ),
+    "delta": (
+        ["in.csv", "o.csv", "--delta", "age"],
+        "write NAME=NUMBER or NAME[COLUMN=LEVEL]=NUMBER, as weight=-2",
+    ),
+    "an infinite delta": (
+        ["in.csv", "o.csv", "--delta", "age=inf"],
+        "give a finite number (--delta)",
+    ),
+    "delta of levels": (
+        ["in.csv", "o.csv", "--delta", "sex=1"],
+        "is no number to shift; multiply the odds of a level, or call it real"
+        " or integer (--odds, --real, --integer)",
+    ),
+    "delta of times": (["in.csv", "o.csv", "--scale", "day=2"], "as days"),
+    "delta's group": (
+        ["in.csv", "o.csv", "--delta", "age[size=huge]=1"],
+        "column 'size' has no level 'huge'; there are L, M, S",
+    ),
+    "delta's group of times": (
+        ["in.csv", "o.csv", "--delta", "age[day=2024-01-05]=1"],
+        "makes no groups",
+    ),
+    "odds of numbers": (
+        ["in.csv", "o.csv", "--odds", "age=31:2"],
+        "has no odds; shift or scale it",
+    ),
+    "odds of no level": (["in.csv", "o.csv", "--odds", "sex:2"], "say whose"),
+    "odds of another level": (
+        ["in.csv", "o.csv", "--odds", "sex=x:2"],
+        "has no level 'x'",
+    ),
+    "odds of 0": (["in.csv", "o.csv", "--odds", "sex=f:0"], "number above 0"),
     "a result that is there": (["in.csv", "there.csv"], "or --force"),
     "parts of text": (
         ["in.csv", "o.parquet", "--stream"],
         "takes Parquet files; in.csv is another kind",
+    ),
+    "parts to be changed": (
+        ["in.parquet", "o.parquet", "--stream", "--delta", "age=2"],
+        "--stream cannot change filled cells; leave out --delta",
     ),
 }
 
