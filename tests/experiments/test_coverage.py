@@ -1,0 +1,131 @@
+"""Truths are true, gaps are as said, and lines of a cell add up."""
+
+import json
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from experiments import coverage, records
+from experiments.simulated import DESIGNS, MECHANISMS, holes, simulated_truth
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known_flags():
+    if "first_seed" not in flags.FLAGS:
+        coverage.define_flags()
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["coverage"])
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_truths_are_what_many_rows_give(name):
+    found = simulated_truth(name, rows=50_000, repeats=8, seed=7)
+    assert set(found) == set(DESIGNS[name].truth)
+    for what, (value, error) in found.items():
+        # t of 7 degrees of freedom: 6 errors are one in 2000.
+        assert value == pytest.approx(DESIGNS[name].truth[what], abs=6 * error)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_gaps_are_as_many_and_where_they_are_said_to_be(name, mechanism):
+    design, rng = DESIGNS[name], np.random.default_rng(0)
+    table = design.draw(rng, 20_000)
+    gone = holes(table, design, mechanism, rng).isna()
+    visits, blocks = gone[list(design.visits)], design.blocks
+    if mechanism == "mcar":
+        assert gone.mean().to_numpy() == pytest.approx(0.3, abs=0.015)
+        return
+    assert not gone["a"].any()
+    if mechanism == "dropout":
+        assert (visits.astype(int).diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+        assert 0.3 < visits.iloc[:, -1].mean() < 0.45
+        return
+    some = gone.drop(columns="a")
+    assert some.mean().to_numpy() == pytest.approx(0.3, abs=0.015)
+    for name in some:
+        assert abs(table["a"][gone[name]].mean()) > 0.4
+    if mechanism == "blocks":
+        for block in blocks:
+            assert gone[list(block)].nunique(axis=1).eq(1).all()
+
+
+def test_intervals_of_complete_tables_cover():
+    found = coverage.measure(
+        DESIGNS["nonlinear"], "mcar", 200, "complete", 5, range(100)
+    )
+    for share in found["covered"].values():
+        assert share == pytest.approx(0.95, abs=5 * np.sqrt(0.05 * 0.95 / 100))
+    assert found["width"] == found["complete"]
+
+
+def test_correlations_are_judged_on_fishers_scale():
+    table = DESIGNS["normal"].draw(np.random.default_rng(0), 60)
+    one = coverage.pooled([table] * 2, DESIGNS["normal"]).loc["cor v1,v3"]
+    z = np.arctanh(table["v1"].corr(table["v3"]))
+    assert one["estimate"] == pytest.approx(z)
+    assert one["high"] - z == pytest.approx(1.96 / np.sqrt(57), rel=1e-3)
+
+
+def test_methods_are_measured_and_a_second_start_measures_nothing(tmp_path):
+    out = tmp_path / "coverage.jsonl"
+    methods = ["complete", "cases", "chained:chains=2:bootstrap=True"]
+    with flagsaver.flagsaver(
+        designs=["normal"],
+        mechanisms=["mcar"],
+        rows=["60"],
+        methods=methods,
+        draws=2,
+        tables=3,
+        part=2,
+        first_seed=5,
+        out=str(out),
+    ):
+        coverage.main([])
+        lines = records.read(out)
+        coverage.main([])
+        assert records.read(out) == lines
+    assert [line["method"] for line in lines] == np.repeat(methods, 2).tolist()
+    assert [line["tables"] for line in lines] == [2, 1] * 3
+    found = coverage.cells(lines)
+    assert (found["tables"] == 3).all() and len(found) == 3 * 9
+    assert found["coverage"].between(0, 1).all()
+    assert (found.loc["complete", "width"] == 1).all()
+    assert (found.loc[methods[2], "width"] > 1).mean() > 0.5
+    assert coverage.summary(found)["cells"].tolist() == [9] * 3
+
+
+def _line(seed, tables, **means):
+    means = dict.fromkeys(coverage.MEANS, 1.0) | means
+    return {
+        **dict(zip(coverage.KEYS, ("normal", "mar", 9, "x", 4, seed))),
+        "tables": tables,
+        "failed": {},
+        **{key: {"mean": value} for key, value in means.items()},
+    }
+
+
+def test_lines_of_a_cell_are_taken_together():
+    # Errors of 3 tables: 1, -1, 3; within 1; between 2.
+    lines = [
+        _line(1, 2, covered=1.0, error=0.0, square=1.0, between=2.0),
+        _line(3, 1, covered=0.0, error=3.0, square=9.0, between=2.0),
+    ]
+    one = coverage.cells(json.loads(json.dumps(lines))).iloc[0]
+    spread = np.var([1, -1, 3], ddof=1)
+    assert one["tables"] == 3
+    assert one["coverage"] == pytest.approx(2 / 3)
+    assert one["bias"] == pytest.approx(1 / np.sqrt(spread))
+    assert one["ratio"] == pytest.approx((1 + 2.5) / spread)
+    assert one["between"] == pytest.approx(2.5 / (spread - 1))
+    assert not one["within"] and one["seen"]
+
+
+def test_settings_stand_behind_colons():
+    words = "chains=20:bootstrap=True:source=noise:bootstrap".split(":")
+    expected = {"chains": 20, "bootstrap": True, "source": "noise"}
+    assert coverage._settings(words) == expected
+    with pytest.raises(ValueError, match="KEY=VALUE"):
+        coverage._settings(["bootstrapped"])
