@@ -19,17 +19,19 @@ settings of the method, `r-pmm:maxit=20` of mice.
 A line of results/coverage.jsonl is a design, a mechanism, rows, a method and
 `--part` tables; started again, the script goes on with what is not there yet,
 and lines of one cell are taken together. Of each estimate it has, means over
-tables of `covered`, of the interval's `width`, of the `error` and its `square`,
-of the variance `within` and `between` draws; `failed` counts tables where it
-could not be had. What they mean is said by `cells`:
+tables of `covered`, of the interval's `width` and that of the `complete` table,
+of the `error` and its square, of the `shift` from the complete table's estimate
+and its square, and of the variance `within` and `between` draws; `failed`
+counts tables where it could not be had. What they mean is said by `cells`:
 
     coverage  share of the intervals that hold the truth, and its Monte Carlo
               error
     bias      mean error in standard deviations of the estimate over tables
+    shift     the same of the shift, which chance blurs less
     width     mean width over that of the complete tables
     ratio     mean pooled variance over the variance of the estimate over tables
-    between   mean variance between draws over what would be right: the variance
-              over tables less that within, over 1 + 1 / m
+    between   mean of (1 + 1 / m) times the variance between draws over what it
+              stands for, the variance of the shift over tables
 
 `--table` prints, of each method and mechanism, how many cells (an estimate, a
 design, rows) cover within .93 to .97, and how many do so as far as the Monte
@@ -37,6 +39,7 @@ Carlo error tells; `--cells` prints every cell.
 """
 
 import ast
+import functools
 import itertools
 import os
 import pathlib
@@ -63,7 +66,10 @@ R_SCRIPT = pathlib.Path(__file__).with_name("mice.R")
 R_METHODS = {name: f"{name},logreg,polyreg,polr" for name in ("norm", "pmm")}
 LOW, HIGH = 0.93, 0.97
 # What a line has of each estimate, means over its tables.
-MEANS = ("covered", "width", "complete", "error", "square", "within", "between")
+MEANS = ("covered", "width", "complete", "error", "error^2", "shift", "shift^2")
+MEANS += ("within", "between")
+# Complete rows fewer than these are not analysed.
+FEWEST = 10
 
 
 def tables(
@@ -141,11 +147,21 @@ def _by_mice(
             yield [pd.read_csv(f"{out}_{k + 1}.csv") for k in range(draws)]
 
 
+@functools.cache
+def mice_version() -> str:
+    """Versions of R and its package mice."""
+    words = 'cat(R.version.string, format(packageVersion("mice")))'
+    return subprocess.check_output(["Rscript", "-e", words], text=True)
+
+
 def pooled(filled: Sequence[pd.DataFrame], design: Design) -> pd.DataFrame:
     """A row for each estimate: estimate, low, high, within, between.
 
     What cannot be had of these tables, as where rows are too few, is NaN.
     """
+    names = ["estimate", "low", "high", "within", "between"]
+    if len(filled[0]) < FEWEST:
+        return pd.DataFrame(np.nan, list(design.truth), names)
     if all(table is filled[0] for table in filled):
         analyses = [design.analyse(filled[0])] * len(filled)
     else:
@@ -159,7 +175,6 @@ def pooled(filled: Sequence[pd.DataFrame], design: Design) -> pd.DataFrame:
         except DataError:  # a regression without an answer
             rows = np.full((len(values[0]), 5), np.nan)
         found |= dict(zip(parts[0].names, rows))
-    names = ["estimate", "low", "high", "within", "between"]
     return pd.DataFrame.from_dict(found, orient="index", columns=names)
 
 
@@ -214,6 +229,7 @@ def _scores(
     fisher = found.index.str.startswith("cor ")
     truth = truth.where(~fisher, np.arctanh(truth.where(fisher, 0)))
     error = found["estimate"] - truth
+    shift = found["estimate"] - whole["estimate"]
     covered = (found["low"] <= truth) & (truth <= found["high"])
     return pd.DataFrame(
         {
@@ -221,7 +237,9 @@ def _scores(
             "width": found["high"] - found["low"],
             "complete": whole["high"] - whole["low"],
             "error": error,
-            "square": error**2,
+            "error^2": error**2,
+            "shift": shift,
+            "shift^2": shift**2,
             "within": found["within"],
             "between": found["between"],
         }
@@ -260,6 +278,7 @@ def main(argv: list[str]) -> None:
         found = measure(
             DESIGNS[design], mechanism, rows, method, FLAGS.draws, seeds
         )
+        found |= {"mice": mice_version()} if method.startswith("r-") else {}
         records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
         covered = {k: round(v, 2) for k, v in found["covered"].items()}
         print(*cell, round(found["cpu_seconds"], 2), covered, flush=True)
@@ -289,12 +308,14 @@ def cells(lines: Sequence[dict]) -> pd.DataFrame:
     total = weighed.groupby(by, sort=False).sum()
     n = total.pop("tables")
     mean = total.div(n, axis=0)
-    spread = (mean["square"] - mean["error"] ** 2) * n / (n - 1)
+    spread, moved = (
+        (mean[f"{key}^2"] - mean[key] ** 2) * n / (n - 1)
+        for key in ("error", "shift")
+    )
     # Complete rows and complete tables are no draws.
     several = mean["between"] > 0
     m = mean.index.get_level_values("draws").to_numpy()
     gain = mean["between"] * (1 + 1 / m)
-    right = (spread - mean["within"]).clip(lower=0)
     error = lambda p: 2 * np.sqrt(p * (1 - p) / n)
     coverage = mean["covered"]
     return pd.DataFrame(
@@ -303,9 +324,10 @@ def cells(lines: Sequence[dict]) -> pd.DataFrame:
             "coverage": coverage,
             "monte_carlo": error(coverage) / 2,
             "bias": mean["error"] / np.sqrt(spread),
+            "shift": mean["shift"] / np.sqrt(spread),
             "width": mean["width"] / mean["complete"],
             "ratio": (mean["within"] + gain) / spread,
-            "between": (gain / right).where(several & (right > 0)),
+            "between": (gain / moved).where(several),
             "within": coverage.between(LOW, HIGH),
             "seen": (coverage >= LOW - error(LOW))
             & (coverage <= HIGH + error(HIGH)),
@@ -324,9 +346,10 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             "least": by["coverage"].min(),
             "mean": by["coverage"].mean(),
             "most": by["coverage"].max(),
-            "bias": found["bias"].abs().groupby(level=[1, 0]).max(),
+            "shift": found["shift"].abs().groupby(level=[1, 0]).max(),
             "width": by["width"].mean(),
             "ratio": by["ratio"].median(),
+            "between": by["between"].median(),
             "tables": by["tables"].min(),
         }
     )
