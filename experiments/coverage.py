@@ -60,7 +60,7 @@ from miri_jax.exceptions import DataError
 from miri_jax.pooling import pool, pool_correlations
 
 FLAGS = flags.FLAGS
-KEYS = ("design", "mechanism", "rows", "method", "draws", "first_seed")
+KEYS = ("design", "mechanism", "rows", "method", "draws")
 R_SCRIPT = pathlib.Path(__file__).with_name("mice.R")
 # Of numbers, two levels, more, and ordered ones.
 R_METHODS = {name: f"{name},logreg,polyreg,polr" for name in ("norm", "pmm")}
@@ -261,27 +261,48 @@ def main(argv: list[str]) -> None:
         shown = found if FLAGS.cells else summary(found)
         print(shown.round(3).to_string(na_rep=""))
         return
-    done = {tuple(line[key] for key in KEYS) for line in lines}
-    first = range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.tables, FLAGS.part)
+    # All cells advance together, so that those of a run cut short compare.
     last = FLAGS.first_seed + FLAGS.tables
-    for rows, design, mechanism, method, seed in itertools.product(
+    for first, rows, design, mechanism, method in itertools.product(
+        range(FLAGS.first_seed, last, FLAGS.part),
         map(int, FLAGS.rows),
         FLAGS.designs,
         FLAGS.mechanisms,
         FLAGS.methods,
-        first,
     ):
-        cell = (design, mechanism, rows, method, FLAGS.draws, seed)
-        if cell in done:
+        cell = (design, mechanism, rows, method, FLAGS.draws)
+        wanted = range(first, min(first + FLAGS.part, last))
+        for seeds in missing_seeds(lines, cell, wanted):
+            found = measure(
+                DESIGNS[design], mechanism, rows, method, FLAGS.draws, seeds
+            )
+            if method.startswith("r-"):
+                found["mice"] = mice_version()
+            found = {"first_seed": seeds[0]} | found
+            records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
+            covered = {k: round(v, 2) for k, v in found["covered"].items()}
+            spent = round(found["cpu_seconds"], 2)
+            print(*cell, seeds[0], spent, covered, flush=True)
+
+
+def missing_seeds(
+    lines: Sequence[dict], cell: tuple, wanted: Sequence[int]
+) -> list[list[int]]:
+    """Those that no line of a cell has, in runs without a break."""
+    done = {
+        line["first_seed"] + k
+        for line in lines
+        if tuple(line[key] for key in KEYS) == cell
+        for k in range(line["tables"])
+    }
+    runs: list[list[int]] = []
+    for seed in wanted:
+        if seed in done:
             continue
-        seeds = range(seed, min(seed + FLAGS.part, last))
-        found = measure(
-            DESIGNS[design], mechanism, rows, method, FLAGS.draws, seeds
-        )
-        found |= {"mice": mice_version()} if method.startswith("r-") else {}
-        records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
-        covered = {k: round(v, 2) for k, v in found["covered"].items()}
-        print(*cell, round(found["cpu_seconds"], 2), covered, flush=True)
+        if not runs or runs[-1][-1] != seed - 1:
+            runs.append([])
+        runs[-1].append(seed)
+    return runs
 
 
 def cells(lines: Sequence[dict]) -> pd.DataFrame:

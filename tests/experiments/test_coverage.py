@@ -87,8 +87,8 @@ def test_methods_are_measured_and_a_second_start_measures_nothing(tmp_path):
         lines = records.read(out)
         coverage.main([])
         assert records.read(out) == lines
-    assert [line["method"] for line in lines] == np.repeat(methods, 2).tolist()
-    assert [line["tables"] for line in lines] == [2, 1] * 3
+    assert [line["method"] for line in lines] == methods * 2
+    assert [line["tables"] for line in lines] == [2] * 3 + [1] * 3
     found = coverage.cells(lines)
     assert len(found) == 3 * 9
     few = found["tables"] < 3  # one table has too few complete rows
@@ -102,7 +102,8 @@ def test_methods_are_measured_and_a_second_start_measures_nothing(tmp_path):
 def _line(seed, tables, **means):
     means = dict.fromkeys(coverage.MEANS, 1.0) | means
     return {
-        **dict(zip(coverage.KEYS, ("normal", "mar", 9, "x", 4, seed))),
+        **dict(zip(coverage.KEYS, ("normal", "mar", 9, "x", 4))),
+        "first_seed": seed,
         "tables": tables,
         "failed": {},
         **{key: {"mean": value} for key, value in means.items()},
@@ -126,6 +127,15 @@ def test_lines_of_a_cell_are_taken_together():
     assert one["ratio"] == pytest.approx((1 + 2.5) / 4)
     assert one["between"] == pytest.approx(2.5 / 4)
     assert not one["within"] and one["seen"]
+
+
+def test_seeds_of_lines_are_not_wanted_again():
+    lines = [_line(3, 2), _line(8, 1)]
+    cell = "normal", "mar", 9, "x", 4
+    found = coverage.missing_seeds(lines, cell, range(1, 10))
+    assert found == [[1, 2], [5, 6, 7], [9]]
+    other = "mixed", "mar", 9, "x", 4
+    assert coverage.missing_seeds(lines, other, range(3)) == [[0, 1, 2]]
 
 
 def test_settings_stand_behind_colons():
