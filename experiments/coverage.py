@@ -333,8 +333,8 @@ def cells(lines: Sequence[dict]) -> pd.DataFrame:
         (mean[f"{key}^2"] - mean[key] ** 2) * n / (n - 1)
         for key in ("error", "shift")
     )
-    # Complete rows and complete tables are no draws.
-    several = mean["between"] > 0
+    # Not of complete rows, nor of a column without gaps, but for rounding.
+    several = mean["between"] > 1e-9 * mean["within"]
     m = mean.index.get_level_values("draws").to_numpy()
     gain = mean["between"] * (1 + 1 / m)
     error = lambda p: 2 * np.sqrt(p * (1 - p) / n)
