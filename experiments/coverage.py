@@ -12,9 +12,9 @@ both, and what is estimated); every method fills each `--draws` times, through
                   norm and pmm mice's logistic regressions
     NAME          of the registry
 
-with settings behind colons: `chained:bootstrap` is `MIRIImputer("chained",
-bootstrap=True)`, a fit for each draw; `chained:chains=10:bootstrap=True` has
-settings of the method, `r-pmm:maxit=20` of mice.
+with settings behind colons: `chained:one-fit` has all draws from one fit
+(`bootstrap=False`), `chained:trees=1` a setting of the method, `r-pmm:maxit=20`
+one of mice.
 
 A line of results/coverage.jsonl is a design, a mechanism, rows, a method and
 `--part` tables; started again, the script goes on with what is not there yet,
@@ -90,7 +90,7 @@ def imputed(
     if name.startswith("r-"):
         yield from _by_mice(name[2:], words, gaps, draws, seeds)
         return
-    bootstrap, settings = "bootstrap" in words, _settings(words)
+    bootstrap, settings = "one-fit" not in words, _settings(words)
     for table, seed in zip(gaps, seeds):
         if name == "cases":
             yield [table.dropna()] * 2
@@ -111,8 +111,8 @@ def _settings(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            if word != "bootstrap":
-                raise ValueError(f"{word!r}: bootstrap, or KEY=VALUE")
+            if word != "one-fit":
+                raise ValueError(f"{word!r}: one-fit, or KEY=VALUE")
             continue
         try:
             found[key] = ast.literal_eval(value)
@@ -385,7 +385,7 @@ def define_flags() -> None:
     flags.DEFINE_list("mechanisms", list(MECHANISMS), "How cells are lost.")
     flags.DEFINE_list("rows", ["200", "500", "2000"], "Of a table.")
     methods = ["complete", "cases", "r-norm", "r-pmm", "r-cart"]
-    methods += ["gaussian", "chained", "chained:bootstrap", "miri"]
+    methods += ["gaussian", "chained", "chained:one-fit", "miri"]
     flags.DEFINE_list("methods", methods, "Methods, with settings.")
     flags.DEFINE_integer("draws", 20, "Imputations of each table.")
     flags.DEFINE_integer("tables", 500, "Simulated tables of a cell.")

@@ -47,22 +47,35 @@ def _by_function(path, method, count, **how):
     return [fill_table(dataset.table, dataset.restore(x)) for x in found]
 
 
-def _by_command(path, folder, method, count):
+def _to_be_pooled(path, method, count):
+    dataset = from_table(read_table(str(path), bounds={"b": (0, None)}))
+    layout, keys = dataset.layout(), engine.seed_keys(SEED)
+    imputer = make_imputer(method, layout=layout, **FEW[method])
+    data, bounds = dataset.masked(), dataset.bounds()
+    how = engine.several(imputer, count, proper=True)
+    states = list(engine.fit_several(keys, how, data))
+    found = engine.draw_several(keys.draw, how, states, data, bounds=bounds)
+    return [fill_table(dataset.table, dataset.restore(x)) for x in found]
+
+
+def _by_command(path, folder, method, count, bootstrap=True):
     config = table_config()
     config.data.path, config.data.bounds = str(path), ("b=0:",)
     config.method, config.draws, config.seed = method, count, SEED
+    config.bootstrap = bootstrap
     for name, value in FEW[method].items():
         config.imputer[name] = value
     run(config, str(folder))
     return [pd.read_csv(p, dtype=str) for p in sorted(folder.glob("im*.csv"))]
 
 
-def _estimator(path, method, count):
+def _estimator(path, method, count, bootstrap=None):
     imputer = MIRIImputer(
         method,
         settings=FEW[method],
         bounds={"b": (0, None)},
         n_imputations=count,
+        bootstrap=bootstrap,
         random_state=SEED,
     )
     frame = pd.read_csv(path)
@@ -101,13 +114,30 @@ def test_all_doors_give_the_same_values(method, path, tmp_path):
     assert of_estimator.where(observed).equals(frame)
 
 
-def test_several_draws_are_the_same_through_all_doors(path, tmp_path):
-    of_command = _by_command(path, tmp_path / "run", "gaussian", 3)
+@pytest.mark.parametrize(
+    "method",
+    ["gaussian", "chained", pytest.param("miri", marks=pytest.mark.slow)],
+)
+def test_several_draws_are_the_same_through_all_doors(method, path, tmp_path):
+    """Draws that may be pooled, in each of them."""
+    of_command = _by_command(path, tmp_path / "run", method, 3)
+    of_function = _to_be_pooled(path, method, 3)
+    imputer, frame = _estimator(path, method, 3)
+    for one, other, third in zip(
+        of_command, of_function, imputer.imputations(frame)
+    ):
+        _same(one, other)
+        _same(one, third)
+
+
+def test_draws_of_one_fit_are_the_same_through_all_doors(path, tmp_path):
+    of_command = _by_command(
+        path, tmp_path / "run", "gaussian", 3, bootstrap=False
+    )
     for one, other in zip(of_command, _by_function(path, "gaussian", 3)):
         _same(one, other)
-    imputer, frame = _estimator(path, "gaussian", 3)
-    independent = _by_function(path, "gaussian", 3, spread_out=False)
-    for one, other in zip(imputer.imputations(frame), independent):
+    imputer, frame = _estimator(path, "gaussian", 3, bootstrap=False)
+    for one, other in zip(of_command, imputer.imputations(frame)):
         _same(one, other)
 
 

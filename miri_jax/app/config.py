@@ -55,6 +55,9 @@ def base_config(method: str = "") -> ConfigDict:
             "method": method or "miri",
             "seed": 0,
             "draws": 1,
+            # Whether several draws of a table are to be pooled: see
+            # `engine.several`.
+            "bootstrap": False,
             # Devices that a CPU is taken for, each with one core.
             "cpu_devices": 1,
             # For several processes, as on the hosts of a TPU slice: see
@@ -141,7 +144,7 @@ def table_config(method: str = "") -> ConfigDict:
       method: see `base_config`.
     """
     config = base_config(method)
-    config.eval_every = 0
+    config.eval_every, config.bootstrap = 0, True
     config.data = {
         "source": "table",
         "path": config_dict.placeholder(str),

@@ -80,6 +80,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config = table_config(given.method)
     config.data.path, config.output = given.input, given.output
     config.draws, config.seed = given.draws, given.seed
+    config.bootstrap = not given.one_fit
     config.method = given.method
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)

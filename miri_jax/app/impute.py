@@ -64,7 +64,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("input", metavar="IN", help=f"the table: {endings}")
     parser.add_argument("output", metavar="OUT", help="the filled table")
     add = parser.add_argument
-    add("--draws", type=int, default=1, help="how many imputations (1)")
+    add(
+        "--draws",
+        type=int,
+        default=1,
+        help="how many imputations (1), to be pooled",
+    )
+    add(
+        "--one-fit",
+        action="store_true",
+        help="take all draws from one fit: faster of most methods, each draw"
+        " more like the table, intervals too short",
+    )
     add("--method", default="miri", help=", ".join(IMPUTERS))
     add("--seed", type=int, default=0, help="the same seed, the same result")
     add(

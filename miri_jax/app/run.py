@@ -63,14 +63,14 @@ class _Prepared(NamedTuple):
     Attributes:
       dataset: the data.
       data: the same as imputers take them, on the devices.
-      imputer: the method.
-      like: shapes and dtypes of its state.
+      how: the method, and the fits that draws come from.
+      like: shapes and dtypes of a state.
       resumed: whether the run has begun before.
     """
 
     dataset: Dataset
     data: Masked
-    imputer: Imputer
+    how: engine.Several
     like: Any
     resumed: bool
 
@@ -146,13 +146,14 @@ def _prepare(
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
     _changed(config, dataset, _Filled(None, [dataset.values], [], [], {}))
-    imputer = from_settings(
-        config.method, method_settings(config), dataset.layout()
-    )
+    layout, count = dataset.layout(), config.draws
+    imputer = from_settings(config.method, method_settings(config), layout)
+    proper = config.get("bootstrap", False) and count > 1 and layout is not None
+    how = engine.several(imputer, count, proper=proper)
     data = parallel.spread(dataset.masked(), len(dataset.m))
-    like = engine.state_like(imputer, data)
+    like = engine.state_like(how.imputer, data)
     resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
-    return _Prepared(dataset, data, imputer, like, resumed)
+    return _Prepared(dataset, data, how, like, resumed)
 
 
 def _fill(
@@ -163,31 +164,26 @@ def _fill(
     watch: RunWatch,
     clock: Clock,
 ) -> _Filled:
-    """Fits, and draws: from one fit, or each draw from a fit where it must."""
-    dataset, data, imputer = ready.dataset, ready.data, ready.imputer
-    count, bounds = config.draws, dataset.bounds()
-    several = count > 1 and not imputer.redraws
+    """Fits, and draws: from one fit, or each draw from another."""
+    dataset, data, how = ready.dataset, ready.data, ready.how
+    total = how.fits + how.resampled
     watches = itertools.chain(
         [watch],
         (
             LaterWatch(
                 folder / "checkpoints" / f"fit_{k}",
-                f"{config.method}: fit {k} of {count}, for draw {k}",
+                f"{config.method}: fit {k} of {total}, for draw"
+                f" {k - (how.resampled > 0)}",
                 ready.like,
             )
-            for k in range(2, count + 1)
+            for k in range(2, total + 1)
         ),
     )
     try:
         with clock("fit"):
             states = list(
-                engine.fit_many(
-                    keys.fit,
-                    imputer,
-                    data,
-                    count if several else 1,
-                    watches=watches,
-                    retries=config.retries,
+                engine.fit_several(
+                    keys, how, data, watches=watches, retries=config.retries
                 )
             )
     except DivergedError as error:
@@ -196,20 +192,15 @@ def _fill(
             about=(*error.about, "workdir", "restart"),
         ) from None
     with clock("draw"):
-        if several:
-            found = (
-                engine.draw(key, imputer, state, data, bounds=bounds)
-                for key, state in zip(
-                    jax.random.split(keys.draw, count), states
-                )
-            )
-        else:
-            found = engine.draws(
-                keys.draw, imputer, states[0], data, count, bounds=bounds
-            )
+        found = engine.draw_several(
+            keys.draw, how, states, data, bounds=dataset.bounds()
+        )
         draws = [dataset.restore(x) for x in found]
-    chosen = _chosen(imputer, dataset, states[0])
-    return _Filled(states[0], draws, watch.trace, watch.notes, chosen)
+    chosen, notes = _chosen(how.imputer, dataset, states[0]), [*watch.notes]
+    if how.draws > 1 and how.caveat:
+        notes.append(how.caveat)
+        say(how.caveat)
+    return _Filled(states[0], draws, watch.trace, notes, chosen)
 
 
 def _changed(

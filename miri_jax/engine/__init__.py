@@ -22,20 +22,30 @@ from miri_jax.engine.fitting import (
     seed_keys,
     state_like,
 )
+from miri_jax.engine.several import (
+    Several,
+    draw_several,
+    fit_several,
+    several,
+)
 
 __all__ = [
     "Keys",
+    "Several",
     "Snapshot",
     "Watch",
     "check_data",
     "draw",
+    "draw_several",
     "draws",
     "finished",
     "fit",
     "fit_many",
+    "fit_several",
     "is_of_fit",
     "iterate",
     "resample",
     "seed_keys",
+    "several",
     "state_like",
 ]

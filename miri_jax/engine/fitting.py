@@ -28,13 +28,15 @@ class Keys(NamedTuple):
       fit: of `fit`.
       draw: of `draw` and `draws`.
       measure: of what is measured on the way.
-      other: of what else is random, such as which rows are resampled.
+      other: of what else is random.
+      resample: of fits to rows drawn with replacement, and of those rows.
     """
 
     fit: Array
     draw: Array
     measure: Array
     other: Array
+    resample: Array
 
 
 def seed_keys(seed: int) -> Keys:
@@ -42,7 +44,7 @@ def seed_keys(seed: int) -> Keys:
     # By `fold_in`, here as everywhere in a run: one program for all keys, where
     # `split` is one for each number of them, and another to take them apart.
     key = jax.random.key(seed)
-    return Keys(*(jax.random.fold_in(key, k) for k in range(4)))
+    return Keys(*(jax.random.fold_in(key, k) for k in range(5)))
 
 
 class Snapshot(NamedTuple):

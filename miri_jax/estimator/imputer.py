@@ -32,7 +32,7 @@ from miri_jax.types import Array, Imputer, Layout, Masked
 # Settings that are mappings by column.
 BY_COLUMN = ("kinds", "bounds", "orders")
 # What else is random besides fits and draws, see `engine.Keys.other`.
-HIDE, RESAMPLE, SYNTHESISE, PARTS = range(4)
+HIDE, SYNTHESISE, PARTS = range(3)
 
 
 class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -51,10 +51,13 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         the data are, or the "mean" of `n_imputations` draws, which is nearer
         to the truth cell by cell but varies too little (the most frequent
         level of a category).
-      bootstrap: whether each of the `n_imputations` is drawn from a fit of its
-        own, to rows drawn with replacement, so that they differ by what the
-        fit does not know as well (proper imputation: Rubin, 1987). Takes as
-        many fits more, and gives intervals that cover, see `imputations`.
+      bootstrap: whether the `n_imputations` are to be pooled: then they differ
+        by what a fit does not know as well (proper imputation: Rubin, 1987),
+        as each rests on rows drawn with replacement, see `engine.several`. It
+        takes as many chains of `miri` and `chained`, and as many fits more of
+        other methods. False for draws of one fit, which are each more like the
+        table, and whose intervals are too short. None: where there are several
+        draws, and the method can.
       settings: of the method, such as `{"num_iterations": 10}`.
       kinds: kinds of columns by name (by number for arrays), one of
         `columns.KINDS`, where they are not to be detected.
@@ -83,7 +86,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         n_imputations: int = 1,
         statistic: str = "draw",
-        bootstrap: bool = False,
+        bootstrap: bool | None = None,
         settings: Mapping[str, Any] | None = None,
         kinds: Mapping[Hashable, str] | None = None,
         bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
@@ -143,7 +146,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.columns_, self.notes_ = table.columns, table.notes
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
-        self._imputer = self._make(self._layout())
+        self._several = self._planned()
         self._rates = np.asarray((~dataset.m).mean(axis=0))
         self.states_ = tuple(map(self._settled, self._fits(data)))
         return self
@@ -211,9 +214,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Several independent imputations of the same rows.
 
         Analyse each, and pool the answers with `pooling.pool`; do not average
-        the tables. For intervals that cover as often as they say, fit with
-        `bootstrap=True`: without it all draws are of one fit, and what that
-        does not know is missing from their spread.
+        the tables. With `bootstrap=False`, and after a fit for one draw, all
+        are of one fit: what that does not know is missing from their spread,
+        intervals are too short, and a warning says so.
 
         Args:
           X: `[n, c]`, the columns those of the fit.
@@ -224,16 +227,18 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
           That many tables, each as X came.
 
         Raises:
-          ConfigError: if that are more than there are fits, where each
-            imputation is from another fit.
+          ConfigError: if that are more than were fitted.
         """
         count = self.n_imputations if n is None else n
         if not isinstance(count, int | np.integer) or count < 1:
             raise ConfigError(f"n is {count!r}; ask for 1 imputation or more")
         frame, back = self._frame(X)
-        table, found = self._draws(
-            frame, count, independent=True, changes=changes
-        )
+        table, found = self._draws(frame, count, changes=changes)
+        caveat = self._several.caveat
+        if count > 1 and caveat and self.bootstrap is None:
+            if self._several.imputer.redraws:
+                caveat += f"; fit with n_imputations={count}"
+            warnings.warn(caveat, stacklevel=2)
         return [back(tables.fill_table(table, x)) for x in found]
 
     def sample(self, n: int = 1) -> Any:
@@ -255,7 +260,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not isinstance(n, int | np.integer) or n < 1:
             raise ConfigError(f"n is {n!r}; ask for 1 row or more")
         imputer, state, key = (
-            self._imputer,
+            self._several.imputer,
             self.states_[0],
             self._key(SYNTHESISE),
         )
@@ -303,14 +308,14 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle holds, and a saved folder: no compiled function."""
         content = dict(super().__getstate__())
-        content.pop("_imputer", None)
+        content.pop("_several", None)
         return content
 
     def __setstate__(self, content: dict[str, Any]) -> None:
         """Takes what `__getstate__` gave."""
         super().__setstate__(content)
         if "_seed" in content:
-            self._imputer = self._make(self._layout())
+            self._several = self._planned()
 
     def __sklearn_tags__(self) -> Any:
         """NaN, text and categories are welcome; draws are random."""
@@ -321,40 +326,33 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    def _planned(self) -> engine.Several:
+        """The fits that draws come from."""
+        imputer, proper = self._make(self._layout()), self.bootstrap
+        if proper is None:
+            proper = self.n_imputations > 1 and self.statistic == "draw"
+        return engine.several(imputer, self.n_imputations, proper=proper)
+
     def _fits(self, data: Masked) -> Iterator[Any]:
         """Final states: of the table, and of what further draws rest on."""
-        imputer, several = self._imputer, self.n_imputations
-        own = 1 if imputer.redraws else several
-        total = own + several * self.bootstrap
+        total = self._several.fits + self._several.resampled
         watches = (
             Bar(f"fit {k}/{total}", not self.verbose)
             for k in range(1, total + 1)
         )
         keys = engine.seed_keys(self._seed)
-        yield from engine.fit_many(
-            keys.fit, imputer, data, own, watches=watches
-        )
-        if self.bootstrap:
-            key_fit, key_rows = jax.random.split(self._key(RESAMPLE))
-            yield from engine.fit_many(
-                key_fit,
-                imputer,
-                data,
-                several,
-                bootstrap=key_rows,
-                watches=watches,
-            )
+        return engine.fit_several(keys, self._several, data, watches=watches)
 
     def _settled(self, state: Any) -> Any:
         """A state on the host, without the table where it is not needed."""
-        if self._imputer.redraws:
+        if self._several.imputer.redraws:
             # The table is not for others' eyes.
             state = state._replace(x=np.zeros(state.x.shape, np.float32))
         return jax.tree.map(np.asarray, state)
 
     def _key(self, which: int) -> Array:
         other = engine.seed_keys(self._seed).other
-        return jax.random.split(other, 4)[which]
+        return jax.random.split(other, 3)[which]
 
     def _make(self, layout: Layout | None = None) -> Imputer:
         settings = dict(self.settings or {})
@@ -409,7 +407,6 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         frame: pd.DataFrame,
         count: int,
         *,
-        independent: bool = False,
         part: int = 0,
         changes: Changes | None = None,
     ) -> tuple[tables.Table, list[np.ndarray]]:
@@ -429,7 +426,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if table.m.all():
             return table, [table.values] * count
         found = []
-        for x in self._imputed(data, count, independent, part):
+        for x in self._imputed(data, count, part):
             x = np.where(table.m, table.values, unscale(x, self._scaler))
             found.append(tables.settle_table(table, x))
         if changes:
@@ -441,41 +438,24 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return table, found
 
     def _imputed(
-        self, data: Masked, count: int, independent: bool, part: int
+        self, data: Masked, count: int, part: int
     ) -> Iterator[np.ndarray]:
-        """Draws, standardised: of one fit, or each of another."""
-        imputer, states = self._imputer, self.states_
+        """Draws, standardised; a mean needs none but those of one fit."""
+        how, states = self._several, self.states_
         key = engine.seed_keys(self._seed).draw
         if part:
             key = jax.random.fold_in(self._key(PARTS), part)
-        bounds = standardised_limits(self.columns_, self._scaler)
-        if imputer.redraws and not (independent and self.bootstrap):
-            yield from engine.draws(
-                key,
-                imputer,
-                states[0],
-                data,
-                count,
-                bounds=bounds,
-                spread_out=not independent,
-            )
-            return
-        states = states[1:] if self.bootstrap else states
-        if count > len(states):
-            raise ConfigError(
-                f"{count} imputations are wanted and {len(states)} were fitted;"
-                f" fit with n_imputations={count}"
-            )
-        if not imputer.redraws and not engine.is_of_fit(states[0], data):
+        if not how.imputer.redraws and not engine.is_of_fit(states[0], data):
             warnings.warn(
                 f"{self.method!r} was fitted to other rows, and what it gives"
                 " for new ones may be far off where the fit had few rows; fit"
                 " it to these rows, or use another method",
                 stacklevel=4,
             )
-        keys = jax.random.split(key, count)
-        for key, state in zip(keys, states):
-            yield engine.draw(key, imputer, state, data, bounds=bounds)
+        if count == 1:  # of the table's own fit
+            how, states = how._replace(draws=1, fits=1, resampled=0), states[:1]
+        bounds = standardised_limits(self.columns_, self._scaler)
+        return engine.draw_several(key, how, states, data, count, bounds=bounds)
 
 
 @functools.lru_cache(maxsize=16)

@@ -69,7 +69,7 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
         estimator.__setstate__(_attributes(content, pairs))
         shape = estimator._rows, len(estimator._scaler.mean)
         estimator.states_ = _read_states(
-            folder, estimator._imputer, shape, fits
+            folder, estimator._several.imputer, shape, fits
         )
     except FileNotFoundError:
         raise DataError(

@@ -99,6 +99,7 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
         host=True,
         like=partial(_like, blend),
         chosen=_chosen,
+        several=lambda count: blended(flow, plan.several(count), layout),
     )
 
 
@@ -166,7 +167,11 @@ def _ended(
     rows = spaced(len(data.x), ROWS)
     some = Masked(*(part[rows] for part in data))
     targets = state.flow.held_out.targets[rows]
-    trial = _trial(blend, key_trial, state.flow, some, targets)
+    if blend.plan.bootstrap:  # draws of one flow alone may not be pooled
+        width = len(state.gain)
+        trial = Trial(np.zeros(width), np.zeros(width, bool))
+    else:
+        trial = _trial(blend, key_trial, state.flow, some, targets)
     state = state._replace(
         done=jnp.bool_(True),
         gain=jnp.asarray(trial.gain, jnp.float32),

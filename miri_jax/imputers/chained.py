@@ -170,12 +170,19 @@ def make_chained(
         max_rows,
         bootstrap,
     )
-    settings = ChainedSettings(plan, layout)
+    return _imputer(ChainedSettings(plan, layout))
+
+
+def _imputer(settings: ChainedSettings) -> Imputer:
+    plan = settings.plan
     return Imputer(
         init=partial(init, settings),
         step=partial(step, settings),
         impute=partial(impute, settings),
-        num_iterations=num_iterations,
+        num_iterations=plan.sweeps,
         host=True,
         like=_like,
+        several=lambda count: _imputer(
+            settings._replace(plan=plan.several(count))
+        ),
     )

@@ -402,7 +402,19 @@ def _of_rows_or_images(
     """
     of = functools.cache(make)
     pick = lambda data: of(data.x.ndim == 4)
-    chosen = of(False).chosen
+    chosen, several = of(False).chosen, of(False).several
+
+    def pooled(count: int) -> Imputer:
+        def make_pooled(images: bool) -> Imputer:
+            if images:
+                raise ConfigError(
+                    "images have no draws that may be pooled from one fit;"
+                    " fit each (`engine.fit_many`)"
+                )
+            return several(count)
+
+        return _of_rows_or_images(make_pooled, redraws=redraws)
+
     return Imputer(
         init=lambda key, data: pick(data).init(key, data),
         step=lambda key, state, data: pick(data).step(key, state, data),
@@ -415,6 +427,7 @@ def _of_rows_or_images(
         like=lambda data: _like(pick(data), data),
         chosen=chosen
         and (lambda state: [] if state.x.ndim == 4 else chosen(state)),
+        several=several and pooled,
     )
 
 

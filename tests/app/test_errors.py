@@ -356,7 +356,7 @@ OTHER = {
     "a folder of another run": (
         {"run/config.json": b'{"seed": 7}'},
         [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
-        "run holds a run with checkpoint.at_end=None, this one has True;"
+        "run holds a run with bootstrap=None, this one has False;"
         " use another folder or delete that one (--workdir)",
     ),
 }

@@ -219,7 +219,7 @@ def test_a_run_is_run_again_from_its_config_json(tmp_path):
         (None, "No such file"),
         ("import os", "is no JSON"),
         ("[1]", "is not the config.json of a run"),
-        ('{"data": {}, "checkpoint": 3}', "checkpoint is 3"),
+        ('{"data": {}, "bootstrap": 3}', "bootstrap is 3"),
     ],
 )
 def test_a_bad_config_json_is_one_line(tmp_path, text, message):

@@ -39,7 +39,9 @@ def _off(method, kind, n, seeds, settings=None):
     mean, correlation = [], []
     for seed in seeds:
         truth, frame = _visits(kind, n, seed)
-        imputer = MIRIImputer(method, settings=settings, random_state=seed)
+        imputer = MIRIImputer(
+            method, bootstrap=False, settings=settings, random_state=seed
+        )
         draws = imputer.fit(frame).imputations(frame, 5)
         x4 = np.mean([one["x4"].mean() for one in draws])
         mean.append((x4 - truth["x4"].mean()) / truth["x4"].std())

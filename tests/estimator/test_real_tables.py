@@ -26,7 +26,7 @@ def _with_gaps(frame, rate=0.25, only=None, seed=1):
 
 
 def _draws(method, frame, count, **settings):
-    imputer = MIRIImputer(method, random_state=0, **settings)
+    imputer = MIRIImputer(method, bootstrap=False, random_state=0, **settings)
     return imputer.fit(frame).imputations(frame, count)
 
 

@@ -71,7 +71,7 @@ def test_correlations_are_judged_on_fishers_scale():
 
 def test_methods_are_measured_and_a_second_start_measures_nothing(tmp_path):
     out = tmp_path / "coverage.jsonl"
-    methods = ["complete", "cases", "chained:chains=2:bootstrap=True"]
+    methods = ["complete", "cases", "chained:trees=2"]
     with flagsaver.flagsaver(
         designs=["normal"],
         mechanisms=["mcar"],
@@ -139,8 +139,8 @@ def test_seeds_of_lines_are_not_wanted_again():
 
 
 def test_settings_stand_behind_colons():
-    words = "chains=20:bootstrap=True:source=noise:bootstrap".split(":")
+    words = "chains=20:bootstrap=True:source=noise:one-fit".split(":")
     expected = {"chains": 20, "bootstrap": True, "source": "noise"}
     assert coverage._settings(words) == expected
     with pytest.raises(ValueError, match="KEY=VALUE"):
-        coverage._settings(["bootstrapped"])
+        coverage._settings(["one-fits"])

@@ -60,6 +60,10 @@ class Plan(NamedTuple):
     max_rows: int
     bootstrap: bool
 
+    def several(self, count: int) -> "Plan":
+        """Chains for draws that are to be pooled: each with rows of its own."""
+        return self._replace(chains=count, bootstrap=True)
+
 
 class Kept(NamedTuple):
     """What draws for new rows need.
