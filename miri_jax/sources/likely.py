@@ -249,7 +249,7 @@ def _mixed(problem: Problem, fit: Normal) -> tuple[Normal, float]:
 
 
 def em_round(problem: Problem, fit: Normal) -> tuple[float, Normal | None]:
-    """The penalised log likelihood of a fit, and what a round of EM makes of it.
+    """The penalised log likelihood of a fit, and the fit after a round of EM.
 
     With W the inverse covariance of a row's observed entries, 0 elsewhere, and
     w = W (x - mean), the expected moments of the filled row are mean + S w and

@@ -18,7 +18,6 @@ from miri_jax.sources._source import Source, by_mask
 from miri_jax.sources.likely import SHRINKAGE, Normal, most_likely
 from miri_jax.types import Array, Base, Draw, Masked
 
-
 # Of each variance: a pivot below it is rounding, and no new column.
 DEVICE_RIDGE = 1e-6
 
@@ -100,7 +99,6 @@ def regression(cov: Array, m: Array) -> Array:
       `[d, d]`: row i holds S_io S_oo^-1 in the observed columns where entry i
       is missing; all else is 0.
     """
-
     least = DEVICE_RIDGE / 2 * jnp.diagonal(cov)
 
     def pivot(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
