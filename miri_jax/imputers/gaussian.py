@@ -128,7 +128,7 @@ def make_gaussian(
 
     Args:
       num_iterations: steps of the fit, each some rounds of EM, at most; it ends
-        when a step raises the log likelihood by less than 1e-6.
+        when a step hardly raises the log likelihood, see `likely.TOLERANCE`.
       shrinkage: strength of the shrinkage of weak correlations, which matters
         where rows are few; 0 for the distribution of most likelihood.
       chunk: rows drawn at a time.

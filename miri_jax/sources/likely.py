@@ -24,10 +24,10 @@ ROWS, WORK, LEAST = 16384, 2**33, 1024
 WIDE, WIDE_ROWS, WIDE_ROUNDS = 150, 4096, 20
 # Rounds of EM that are mixed in one step.
 ORDER = 6
-# A rise of the log likelihood below which a fit is at its end, times (d + 1)^4:
+# A rise of the log likelihood below which a fit is at its end, times (d + 1)^5:
 # 1e-6 of the covariance where columns are few, and well within what chance
 # leaves open where they are many.
-TOLERANCE = 1e-11
+TOLERANCE = 1e-12
 # Of unit variances: keeps exact lines from a likelihood without an end. It is
 # far below the rounding of tables; the square root of float64's, as a
 # covariance's inverse must be told from rounding.
@@ -151,7 +151,7 @@ def ended(
     """
     if problem.wide:
         return k + 1 >= _wide_rounds(problem)
-    return value - before < tolerance * (len(problem.shift) + 1) ** 4
+    return value - before < tolerance * (len(problem.shift) + 1) ** 5
 
 
 def problem_of(x: np.ndarray, m: np.ndarray, shrinkage: float) -> Problem:
