@@ -55,15 +55,22 @@ def miri(recipe: Recipe) -> Imputer:
         return (in_parts if host or images else whole)(key, state, data)
 
     one = lambda f: partial(f, parts) if host else jax.jit(partial(f, fused))
+    begun = one(_begun)
+
+    def init(key: Array, data: Masked) -> MIRIState:
+        key, key_first = jax.random.split(key)
+        return begun(key, *_first(recipe, key_first, data), data)
+
+    on_host = host or recipe.source.eager
     return Imputer(
-        init=one(_init),
+        init=init if on_host else jax.jit(init),
         step=step,
         impute=one(_impute),
         num_iterations=recipe.num_iterations,
         redraws=recipe.source.draw is not None,
         slowed=lambda scale: miri(_slowed(recipe, scale)),
-        host=host,
-        like=partial(_like, recipe) if host else None,
+        host=on_host,
+        like=partial(_like, recipe) if on_host else None,
     )
 
 
@@ -75,13 +82,15 @@ def _like(recipe: Recipe, data: Masked) -> MIRIState:
         lambda start, noise, x, m: (noise, None),
         recipe.source.near,
     )
-    programs = _Programs(recipe._replace(source=shape), _as_is)
-    state = jax.eval_shape(partial(_init, programs), jax.random.key(0), data)
+    state = jax.eval_shape(
+        miri(recipe._replace(source=shape)).init, jax.random.key(0), data
+    )
     return state._replace(start=recipe.source.like)
 
 
 def _check(recipe: Recipe) -> None:
-    if recipe.source.host and recipe.source.like is None:
+    on_host = recipe.source.host or recipe.source.eager
+    if on_host and recipe.source.like is None:
         raise ConfigError(
             "a source on the host must say what its start looks like, else no"
             " fit from it can be read back: give `like`, such as"
@@ -185,17 +194,32 @@ class _Programs:
         return jnp.asarray(x)
 
 
-def _init(programs: _Programs, key: Array, data: Masked) -> MIRIState:
-    """The state before the first iteration, with X(0)."""
-    recipe = programs.recipe
-    key_net, key_fill, key_order, key_held = jax.random.split(key, 4)
+def _first(
+    recipe: Recipe, key: Array, data: Masked
+) -> tuple[Array | tuple[()], PyTree, Array]:
+    """The order in which rows take turns, the fitted source, and X(0)."""
+    key_fill, key_order = jax.random.split(key)
     n = len(data.x)
-    order, kept, held_out = (), (), ()
+    order = ()
     if n > recipe.max_rows:
         every = jnp.arange(n, dtype=jnp.int32)
         order = jax.random.permutation(key_order, every)
     some = order[: recipe.max_rows] if n > recipe.max_rows else None
-    start, x = recipe.source.first(key_fill, data, some)
+    return order, *recipe.source.first(key_fill, data, some)
+
+
+def _begun(
+    programs: _Programs,
+    key: Array,
+    order: Array | tuple[()],
+    start: PyTree,
+    x: Array,
+    data: Masked,
+) -> MIRIState:
+    """The state before the first iteration, with X(0)."""
+    recipe, n = programs.recipe, len(data.x)
+    key_net, key_held = jax.random.split(key)
+    kept, held_out = (), ()
     train_state = _parts.fresh(recipe, key_net, start, data)
     if recipe.memory.velocities:
         kept = jax.tree.map(

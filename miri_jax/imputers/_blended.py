@@ -133,8 +133,19 @@ def _without_table(flow: Any) -> Any:
 
 
 def _like(blend: Blend, data: Masked) -> BlendedState:
-    shape = jax.eval_shape(partial(_init, blend), jax.random.key(0), data)
-    return shape._replace(chains=np.dtype(np.uint8))
+    flow = blend.flow.like and blend.flow.like(data)
+    if flow is None:
+        flow = jax.eval_shape(blend.flow.init, jax.random.key(0), data)
+    of, width = jax.ShapeDtypeStruct, _width(blend, data)
+    return BlendedState(
+        of((), jnp.int32),
+        flow.x,
+        of((), bool),
+        _without_table(flow),
+        np.dtype(np.uint8),
+        of((width,), jnp.float32),
+        of((width,), bool),
+    )
 
 
 def _width(blend: Blend, data: Masked) -> int:

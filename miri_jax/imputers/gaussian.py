@@ -1,17 +1,22 @@
 """Draws from the conditional Gaussian fitted to the incomplete table."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
-from miri_jax.imputers._form import compiled
-from miri_jax.sources.normal import (
-    GaussianState,
-    draw_rows,
-    em_round,
-    fitted,
-    init_state,
+from miri_jax.core.parallel import to_host
+from miri_jax.sources.likely import (
+    SHRINKAGE,
+    Normal,
+    Problem,
+    advance,
+    ended,
+    problem_of,
 )
+from miri_jax.sources.normal import Gaussian, draw_rows, filled, to_device
 from miri_jax.types import Array, Draw, Imputer, Info, Masked
 
 
@@ -23,26 +28,69 @@ class GaussianSettings(NamedTuple):
     chunk: int
 
 
+class GaussianState(NamedTuple):
+    """See `types.State`.
+
+    Attributes:
+      iteration: int32 scalar.
+      x: `[n, *dims]`.
+      done: bool scalar, whether the fit has converged.
+      gaussian: over flattened rows.
+      fit: uint8 `[8 (1 + d + d^2)]`, the float64 numbers that the fit goes on
+        from: its log likelihood, mean and covariance.
+    """
+
+    iteration: Array
+    x: Array
+    done: Array
+    gaussian: Gaussian
+    fit: Array
+
+
 def init(settings: GaussianSettings, key: Array, data: Masked) -> GaussianState:
-    """Standard normal draws in the gaps."""
-    del settings
-    return init_state(key, data)
+    """Draws from the moments of pairs that are observed together."""
+    problem = _problem(settings, data)
+    return _state(settings, key, data, problem, problem.start, 0, -np.inf)
 
 
 def step(
     settings: GaussianSettings, key: Array, state: GaussianState, data: Masked
 ) -> tuple[GaussianState, Info]:
-    """One round of the fit, see `sources.gaussian.em_round`."""
-    state = em_round(
-        key,
-        state,
-        data,
-        burn_in=settings.num_iterations // 2,
-        shrinkage=settings.shrinkage,
-        chunk=settings.chunk,
+    """Some rounds of EM, see `sources.likely.advance`, and a draw."""
+    problem, k = _problem(settings, data), int(state.iteration)
+    d = len(problem.shift)
+    numbers = np.frombuffer(to_host(state.fit).tobytes(), np.float64)
+    before, mean, cov = np.split(numbers, [1, 1 + d])
+    fit, value = advance(problem, Normal(mean, cov.reshape(d, d)), k)
+    done = ended(problem, k, before[0], value)
+    state = _state(settings, key, data, problem, fit, k + 1, value, done)
+    return state, {"log_likelihood": np.float32(value / max(problem.n, 1))}
+
+
+def _problem(settings: GaussianSettings, data: Masked) -> Problem:
+    x, m = (to_host(part).reshape(len(part), -1) for part in data)
+    return problem_of(x, m, settings.shrinkage)
+
+
+def _state(
+    settings: GaussianSettings,
+    key: Array,
+    data: Masked,
+    problem: Problem,
+    fit: Normal,
+    iteration: int,
+    value: float,
+    done: bool = False,
+) -> GaussianState:
+    gaussian = to_device(problem.in_units(fit))
+    numbers = np.concatenate([[value], fit.mean, fit.cov.ravel()])
+    return GaussianState(
+        np.asarray(iteration, np.int32),
+        filled(key, data, gaussian, settings.chunk),
+        np.asarray(done),
+        gaussian,
+        numbers.view(np.uint8),
     )
-    variance = jnp.diagonal(state.second) - jnp.square(state.mean)
-    return state, {"mean_variance": jnp.mean(variance)}
 
 
 def impute(
@@ -53,25 +101,44 @@ def impute(
     draw: Draw | None = None,
 ) -> Array:
     """A draw of the missing entries given the observed ones."""
-    gaussian = fitted(state, settings.shrinkage)
-    return draw_rows(key, data, gaussian, settings.chunk, draw)
+    return draw_rows(key, data, state.gaussian, settings.chunk, draw)
+
+
+def _like(data: Masked) -> GaussianState:
+    d, of = data.x[0].size, jax.ShapeDtypeStruct
+    return GaussianState(
+        of((), jnp.int32),
+        of(data.x.shape, jnp.float32),
+        of((), bool),
+        Gaussian(*(of(s, jnp.float32) for s in ((d,), (d, d), (d, d)))),
+        of((8 * (1 + d + d**2),), jnp.uint8),
+    )
 
 
 def make_gaussian(
     *,
     num_iterations: int = 60,
-    shrinkage: float = 0.3,
+    shrinkage: float = SHRINKAGE,
     chunk: int = 4096,
 ) -> Imputer:
     """Draws from the conditional Gaussian fitted to the incomplete table.
 
+    The fit is on the host, see `sources.likely.problem_of`, also for what holds
+    of large and of wide tables; draws are programs.
+
     Args:
-      num_iterations: rounds; the moments are averaged over the later half.
-      shrinkage: strength of the covariance's shrinkage towards its diagonal,
-        see `from_moments`; matters where rows are few per column.
+      num_iterations: steps of the fit, each some rounds of EM, at most; it ends
+        when a step hardly raises the log likelihood, see `likely.TOLERANCE`.
+      shrinkage: strength of the shrinkage of weak correlations, which matters
+        where rows are few; 0 for the distribution of most likelihood.
       chunk: rows drawn at a time.
     """
     settings = GaussianSettings(num_iterations, shrinkage, chunk)
-    return compiled(
-        settings, num_iterations, init=init, step=step, impute=impute
+    return Imputer(
+        init=partial(init, settings),
+        step=partial(step, settings),
+        impute=jax.jit(partial(impute, settings)),
+        num_iterations=num_iterations,
+        host=True,
+        like=_like,
     )

@@ -42,6 +42,7 @@ from miri_jax.models import velocity_network
 from miri_jax.settings import Range
 from miri_jax.sources import Source
 from miri_jax.sources.chained import PLAN, chained
+from miri_jax.sources.likely import SHRINKAGE
 from miri_jax.sources.plain import Initial
 from miri_jax.types import Array, Imputer, Info, Layout, Masked, PyTree
 
@@ -173,7 +174,7 @@ def make_miri(
     patience: int = 8,
     max_rows: int = 32768,
     gaussian_rounds: int = 60,
-    shrinkage: float = 0.3,
+    shrinkage: float = SHRINKAGE,
     chunk: int = 4096,
     thin: bool | None = None,
     model: Mapping[str, Any] | None = None,
@@ -230,8 +231,9 @@ def make_miri(
       patience: see `held_out`.
       max_rows: rows that one iteration learns from and moves; a larger table
         takes turns, and all its rows move after the last iteration.
-      gaussian_rounds: rounds of the Gaussian's fit.
-      shrinkage: strength of the Gaussian's shrinkage.
+      gaussian_rounds: steps of the Gaussian's fit, at most.
+      shrinkage: strength of the Gaussian's shrinkage, see
+        `sources.likely.problem_of`.
       chunk: rows of the ODE solved at a time.
       thin: let a flow that does not start from the previous imputation rest on
         what was really observed alone, see `pairs.of_source`. None: of images.

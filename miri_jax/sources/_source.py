@@ -70,14 +70,17 @@ class Source(NamedTuple):
         not to be written to, and cannot be traced: pairs are then drawn ahead
         of an iteration, of images ahead of each SGD step. What is drawn counts
         as a draw without a known mean.
-      like: of a source on the host, which must have it, what its start looks
-        like: a pytree of dtypes, whose arrays may have any shape.
+      eager: whether `fit`, and nothing else, works on the host in part and
+        cannot be traced.
+      like: of a source with a fit on the host, which must have it, what its
+        start looks like: a pytree of dtypes, whose arrays may have any shape.
     """
 
     fit: FitSource
     draw: DrawSource | None
     near: bool = False
     host: bool = False
+    eager: bool = False
     like: PyTree = None
 
     def first(

@@ -5,6 +5,7 @@ import pytest
 from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
+from miri_jax.sources._by_gradients import draw
 from miri_jax.sources.chained import PLAN, Table, layout_for
 from miri_jax.sources.chained._blob import pack, unpack
 from miri_jax.sources.chained._chains import (
@@ -23,9 +24,9 @@ from miri_jax.sources.chained._forest import (
     leaves_of,
 )
 from miri_jax.sources.chained._linear import STRENGTHS, fit_linear, predict
-from miri_jax.sources.chained._normal import Normal, draw_normal, fit_normal
 from miri_jax.sources.chained._numbers import seeds_of, stratified, uniform
 from miri_jax.sources.chained._source import begin_normal
+from miri_jax.sources.likely import Normal, most_likely
 from miri_jax.types import Masked
 
 
@@ -216,7 +217,7 @@ def test_moments_of_a_normal_table_are_found():
     rng, truth, x = _normal()
     m = rng.random(x.shape) > 0.5
     m[:, 0], m[:, 1] = True, x[:, 0] + rng.normal(size=len(x)) > 1
-    found = fit_normal(np.where(m, x, np.nan), m, rng)
+    found = most_likely(np.where(m, x, np.nan), m, shrinkage=1.0)
     assert abs(x[m[:, 1], 1].mean() - truth.mean[1]) > 0.4  # of those observed
     np.testing.assert_allclose(found.mean, truth.mean, atol=0.08)
     np.testing.assert_allclose(found.cov, truth.cov, atol=0.12)
@@ -226,7 +227,7 @@ def test_draws_have_the_conditional_moments():
     rng, (mean, cov), x = _normal()
     m = np.array([True, False, True]) + np.zeros(x.shape, bool)
     noise = rng.standard_normal(x.shape)
-    drawn = draw_normal(Normal(mean, cov), noise, np.where(m, x, np.nan), m)
+    drawn = draw(mean, cov, noise, np.where(m, x, np.nan), m)
     np.testing.assert_array_equal(drawn[m], x[m])
     seen = [0, 2]
     weights = np.linalg.solve(cov[np.ix_(seen, seen)], cov[seen, 1])
@@ -236,9 +237,9 @@ def test_draws_have_the_conditional_moments():
     assert left.var() == pytest.approx(variance, rel=0.1)
     assert np.abs(np.corrcoef(left, x[:, 0])[0, 1]) < 0.06
     # A row by itself, and one of which nothing is known.
-    alone = draw_normal(Normal(mean, cov), noise[:1], x[:1], m[:1])
+    alone = draw(mean, cov, noise[:1], x[:1], m[:1])
     np.testing.assert_allclose(alone, drawn[:1], atol=1e-6)
-    nothing = draw_normal(Normal(mean, cov), noise, x * np.nan, m & False)
+    nothing = draw(mean, cov, noise, x * np.nan, m & False)
     np.testing.assert_allclose(np.cov(nothing.T), cov, atol=0.12)
 
 

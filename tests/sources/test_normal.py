@@ -58,7 +58,7 @@ def test_regression_equals_its_closed_form():
 
 def test_gaussian_recovers_the_covariance_from_gaps():
     data, _, cov = normal_with_gaps(4000, 0.4)
-    fitted, x = jax.jit(gaussian.fit_gaussian)(jax.random.key(0), data)
+    fitted, x = gaussian.gaussian().fit(jax.random.key(0), data, None)
     np.testing.assert_allclose(fitted.cov, cov, atol=0.08)
     # The filled table has the covariance too: imputed cells are draws.
     np.testing.assert_allclose(np.cov(np.asarray(x).T), cov, atol=0.1)

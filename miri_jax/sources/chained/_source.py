@@ -9,6 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from miri_jax.core.hashing import mixed
 from miri_jax.core.parallel import to_host
+from miri_jax.sources import _by_gradients
 from miri_jax.sources._source import Source
 from miri_jax.sources.chained._blob import pack, unpack
 from miri_jax.sources.chained._chains import (
@@ -28,22 +29,20 @@ from miri_jax.sources.chained._conditional import (
     reaches_beyond,
 )
 from miri_jax.sources.chained._features import screened, strengths
-from miri_jax.sources.chained._normal import (
-    Normal,
-    draw_normal,
-    fit_normal,
-)
 from miri_jax.sources.chained._numbers import (
     seeds_of,
     seeds_of_rows,
     stratified,
     uniform,
 )
+from miri_jax.sources.likely import SHRINKAGE, Normal, most_likely
 from miri_jax.types import Array, Draw, Layout, Masked, PyTree
 
 # A number in place of a column's, for what a row draws besides its cells.
 OF_ROW, OF_SCORE, OF_PLACE, OF_START = (2**32 - k for k in range(1, 5))
 
+# Of the normal distribution's fit: trees mend what is left.
+STEPS = 10
 # Columns that tell one at most.
 MAX_OTHERS = 40
 PLAN = Plan(
@@ -186,8 +185,8 @@ def begin_normal(
 ) -> tuple[Table, Chains]:
     """A table `[n, *dims]`, and chains that begin with conditional draws."""
     x, m = flat(data)
-    rng = np.random.Generator(np.random.SFC64([*words, 0]))
-    normal, table = fit_normal(x, m, rng), table_of(data, layout)
+    normal = most_likely(x, m, shrinkage=SHRINKAGE, rounds=STEPS)
+    table = table_of(data, layout)
     starts = [
         start_of(normal, table, x, m, seeds_of_rows((*words, k), x, m))
         for k in range(plan.chains)
@@ -217,7 +216,7 @@ def start_of(
     """
     places = places_of(seeds, m.shape[1], index, count, OF_START)
     noise = ndtri(np.clip(places, 1e-9, 1 - 1e-9))
-    drawn = draw_normal(normal, noise, x, m).astype(np.float32)
+    drawn = _by_gradients.draw(*normal, noise, x, m).astype(np.float32)
     return table.layout.unpack(drawn)
 
 
