@@ -6,7 +6,7 @@ FOLDER holds NAME.csv.gz, tables with a header (adult, bean, beijing,
 california, default, letter, magic, shoppers of the UCI repository and StatLib).
 Of each, `--rows` complete rows are drawn and gaps are made (`holes`); every
 method fills the CSV `--draws` times through the command that people type,
-`miri-impute` or R's mice (`r-cart`: method cart, `r-default`, ...; of Debian's
+`miri-impute` (`miri:one-fit` with a flag) or R's mice (`r-cart`: method cart, `r-default`, ...; of Debian's
 packages r-base-core, r-cran-mice, r-cran-rpart and r-cran-ranger); `hot` fills
 with observed cells of the same column, drawn at random. A finished cell is a
 line of results/fidelity.jsonl with seconds of the whole process; started again,
@@ -259,7 +259,7 @@ def fill(
     """Fills a CSV through the command that people type.
 
     Args:
-      method: of miri-impute, "r-" and one of mice's, "py-" and a package of
+      method: of miri-impute, with flags behind colons, "r-" and one of mice's, "py-" and a package of
         csv_worker.py, or "hot" (`hot_deck`).
       path: of the CSV; files are written beside it.
       draws: how many tables to fill.
@@ -289,9 +289,11 @@ def fill(
         words = [python, str(CSV_WORKER), package, str(path), str(out)]
         words += [str(draws), str(seed)]
     else:
+        name, *more = method.split(":")
         words = [sys.executable, "-m", "miri_jax.app.impute", str(path)]
-        words += [f"{out}.csv", "--method", method]
+        words += [f"{out}.csv", "--method", name]
         words += ["--draws", str(draws), "--seed", str(seed)]
+        words += [f"--{word}" for word in more]
         names = names if draws > 1 else [f"{out}.csv"]
     subprocess.run(
         words,
