@@ -19,7 +19,7 @@ from miri_jax.exceptions import ConfigError
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.workdir import flatten
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import did_you_mean, gone
 
 
 def fill(given: argparse.Namespace) -> None:
@@ -101,6 +101,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
         except (TypeError, ValueError):
             raise ConfigError(
                 f"{key} cannot be {value!r}; see configs/table.py"
+                f"{gone(key.rpartition('.')[2], value)}"
             ) from None
     return config
 
