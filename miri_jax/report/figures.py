@@ -266,10 +266,11 @@ def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
         "psnr": "PSNR of X(t) (dB)",
         "ssim": "SSIM of X(t)",
         "mi": "mutual information (nats)",
+        "conditional_mi": "conditional MI (nats)",
         "mmd": "MMD to the truth",
     }
     series = {}
-    for name in ("loss", "mmd", "mi", "psnr", "ssim"):
+    for name in ("loss", "mmd", "mi", "conditional_mi", "psnr", "ssim"):
         points = [(row["iteration"], row[name]) for row in trace if name in row]
         points = [point for point in points if np.isfinite(point[1])]
         if len(points) > 1:
