@@ -22,9 +22,11 @@ from miri_jax.engine.fitting import (
     seed_keys,
     state_like,
 )
+from miri_jax.engine.overimputing import Overimputation, overimpute
 
 __all__ = [
     "Keys",
+    "Overimputation",
     "Snapshot",
     "Watch",
     "check_data",
@@ -35,6 +37,7 @@ __all__ = [
     "fit_many",
     "is_of_fit",
     "iterate",
+    "overimpute",
     "resample",
     "seed_keys",
     "state_like",
