@@ -22,7 +22,11 @@ from miri_jax.engine.fitting import (
     seed_keys,
     state_like,
 )
-from miri_jax.engine.overimputing import Overimputation, overimpute
+from miri_jax.engine.overimputing import (
+    Overimputation,
+    column_imputer,
+    overimpute,
+)
 
 __all__ = [
     "Keys",
@@ -30,6 +34,7 @@ __all__ = [
     "Snapshot",
     "Watch",
     "check_data",
+    "column_imputer",
     "draw",
     "draws",
     "finished",

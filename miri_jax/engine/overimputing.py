@@ -9,7 +9,7 @@ tells, and its odds are their weights (as under covariate shift: Bickel,
 Brueckner and Scheffer, 2009).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +20,7 @@ from miri_jax.core.rows import spaced
 from miri_jax.engine.drawing import draws as draw_set
 from miri_jax.engine.fitting import RETRIES, Watch, fit
 from miri_jax.exceptions import ConfigError, DataError
+from miri_jax.metrics.energy_i_score import ImputeColumns
 from miri_jax.metrics.overimputation import Cells, Check, check_cells
 from miri_jax.types import Array, Bounds, Imputer, Layout, Masked
 
@@ -175,6 +176,50 @@ def _filled(
 def _share(rows: int) -> float:
     """A fifth; of few rows what makes about a hundred, at most half."""
     return min(max(SHARE, LEAST / max(rows, 1)), MOST)
+
+
+def column_imputer(
+    make: Callable[[Layout | None], Imputer], layout: Layout | None = None
+) -> ImputeColumns:
+    """A method as `metrics.energy_i_score` asks for it.
+
+    Args:
+      make: the imputer for some columns of the table, whose layout it is given.
+      layout: of the whole table; None for numbers alone.
+    """
+    from miri_jax.sources.chained import layout_for
+
+    def impute(
+        key: Array,
+        x: np.ndarray,
+        m: np.ndarray,
+        columns: tuple[int, ...],
+        count: int,
+    ) -> np.ndarray:
+        part = layout and layout.take(columns)
+        own = layout_for(part, len(columns))
+        words = np.asarray(jax.random.key_data(jax.random.fold_in(key, 0)))
+        place = np.random.default_rng(words).random(x.shape)
+        packed = own.pack(x, place).astype(np.float32)
+        data = Masked(packed, m[:, own.owners(packed.shape[1])])
+        keys = [jax.random.fold_in(key, k) for k in (1, 2)]
+        missing = np.flatnonzero(~m.all(axis=1))
+        drawn = np.repeat(x[None], count, axis=0)
+        several = _filled(
+            keys,
+            make(part),
+            _without(data, ~data.m),
+            missing,
+            count,
+            bounds=None,
+            watch=None,
+            retries=RETRIES,
+        )
+        for one, draw in zip(drawn, several):
+            one[missing] = own.unpack(draw)
+        return drawn
+
+    return impute
 
 
 def hide(key: Array, table: Any, share: float) -> np.ndarray:
