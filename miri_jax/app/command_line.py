@@ -25,6 +25,7 @@ RUN_FLAGS = {
     "parts": "miri-impute IN.parquet OUT.parquet --stream",
     "learning_rate": "--config.imputer.learning_rate",
     "distributed": "--config.distributed",
+    "check": "--config.check",
     **{
         name: f"--config.data.{name}"
         for name in (

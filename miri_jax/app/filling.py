@@ -80,7 +80,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config = table_config(given.method)
     config.data.path, config.output = given.input, given.output
     config.draws, config.seed = given.draws, given.seed
-    config.method = given.method
+    config.method, config.check = given.method, given.check
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)
     config.data.empty_value = given.empty_value

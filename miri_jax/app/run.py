@@ -16,7 +16,7 @@ from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.endings import ending_of, refuse_itself
-from miri_jax.exceptions import ConfigError, DivergedError
+from miri_jax.exceptions import ConfigError, DataError, DivergedError
 from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.files import write_atomically, write_json
@@ -90,6 +90,7 @@ class _Filled(NamedTuple):
     trace: list[dict[str, Any]]
     notes: list[str]
     chosen: dict[str, Any]
+    check: dict[str, Any] | None = None
 
 
 def _run(
@@ -126,6 +127,9 @@ def _run(
             resumed=ready.resumed,
         )
         filled = _fill(config, folder, ready, keys, watch, clock)
+        if config.check:
+            with clock("check"):
+                filled = _checked(config, folder, ready, keys, filled)
     with clock("evaluate"):
         final = dataset.score(key_score, filled.draws)
     if processes.writes():
@@ -144,6 +148,8 @@ def _prepare(
     imputer = from_settings(
         config.method, method_settings(config), dataset.layout()
     )
+    if config.check:
+        _check_checkable(config, imputer)
     data = parallel.spread(dataset.masked(), len(dataset.m))
     like = engine.state_like(imputer, data)
     resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
@@ -207,6 +213,54 @@ def _fill(
     return _Filled(states[0], draws, watch.trace, watch.notes, chosen)
 
 
+def _check_checkable(config: ConfigDict, imputer: Imputer) -> None:
+    """Refuses a check that could not be made.
+
+    Raises:
+      ConfigError: naming why.
+    """
+    wrong = ""
+    if config.data.source == "images":
+        wrong = "a check is for tables"
+    elif not imputer.redraws:
+        wrong = (
+            f"{config.method!r} has one imputation a fit, and a check compares"
+            " several draws of cells"
+        )
+    if wrong:
+        raise ConfigError(f"{wrong}; leave the check out", about=("check",))
+
+
+def _checked(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    ready: _Prepared,
+    keys: engine.Keys,
+    filled: _Filled,
+) -> _Filled:
+    """With how well known cells are filled again, by another fit."""
+    watch = LaterWatch(
+        folder / "checkpoints" / "check",
+        f"{config.method}: another fit, without some known cells",
+        ready.like,
+    )
+    try:
+        found = engine.overimpute(
+            jax.random.fold_in(keys.measure, engine.CHECK),
+            ready.imputer,
+            ready.data,
+            layout=ready.dataset.layout(),
+            bounds=ready.dataset.bounds(),
+            watches=iter([watch]),
+            retries=config.retries,
+        )
+    except DataError as error:
+        note = f"known cells were not filled again: {error}"
+        say(note)
+        return filled._replace(notes=[*filled.notes, note])
+    return filled._replace(check=found.as_dict())
+
+
 def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
     """What a fit has chosen for each column, by the column's name."""
     found = imputer.chosen(state) if imputer.chosen is not None else []
@@ -240,6 +294,12 @@ def _leave(
         notes.append(full)
         say(full)
     summary = _summary(config, dataset, final, results, page.parent, notes)
+    if filled.check:
+        summary["check"] = filled.check
+        say(
+            f"known cells filled again: score {filled.check['score']:.3g} (0:"
+            " as they were, 1: as drawn at random)"
+        )
     if filled.chosen:
         summary["columns_by"] = filled.chosen
         say(_told(filled.chosen))

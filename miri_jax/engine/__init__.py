@@ -23,12 +23,14 @@ from miri_jax.engine.fitting import (
     state_like,
 )
 from miri_jax.engine.overimputing import (
+    CHECK,
     Overimputation,
     column_imputer,
     overimpute,
 )
 
 __all__ = [
+    "CHECK",
     "Keys",
     "Overimputation",
     "Snapshot",

@@ -24,6 +24,8 @@ from miri_jax.metrics.energy_i_score import ImputeColumns
 from miri_jax.metrics.overimputation import Cells, Check, check_cells
 from miri_jax.types import Array, Bounds, Imputer, Layout, Masked
 
+# What `Keys.measure` is folded with for the check of a table.
+CHECK = 2
 # Share of the rows that lose cells, and how many these are at least, of enough;
 # draws of each.
 SHARE, LEAST, DRAWS = 0.2, 100, 20
@@ -38,10 +40,12 @@ class Overimputation(NamedTuple):
     Attributes:
       columns: by name, of those with gaps and with cells that were hidden.
       gaps: by name, how many gaps each has.
+      draws: of each cell.
     """
 
     columns: dict[Any, Check]
     gaps: dict[Any, int]
+    draws: int
 
     def mean(self, what: str) -> float | None:
         """Of a field of `Check` the mean over columns, as gaps are; or None."""
@@ -64,7 +68,7 @@ class Overimputation(NamedTuple):
             for name, one in self.columns.items()
         }
         found = {k: v for k, v in means.items() if v is not None}
-        return {**found, "columns": columns}
+        return {"draws": self.draws, **found, "columns": columns}
 
 
 def overimpute(
@@ -142,6 +146,7 @@ def overimpute(
     return Overimputation(
         {names[j]: one for j, one in checks.items()},
         {names[j]: int(gaps[j]) for j in checks},
+        draws,
     )
 
 

@@ -18,7 +18,7 @@ from miri_jax import engine
 from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
-from miri_jax.data.dataset import from_table, standardised_limits
+from miri_jax.data.dataset import FileTable, from_table, standardised_limits
 from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
@@ -125,18 +125,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
           NonFiniteError: if the fit diverges.
         """
         del y
-        self._check_settings()
-        frame, _ = self._frame(X, reset=True)
-        table = tables.make_table(
-            frame,
-            tables.missing_cells(frame, self.missing_values),
-            kinds=self.kinds,
-            bounds=self.bounds,
-            orders=self.orders,
-            empty_value=self.empty_value,
-        )
-        dataset = from_table(table)
-        self._seed = _seed_of(self.random_state)
+        frame, dataset = self._read(X)
+        table = dataset.table
+        self._seed = seed_of(self.random_state)
         data = dataset.masked()
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
@@ -304,6 +295,20 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    def _read(self, X: Any) -> tuple[pd.DataFrame, FileTable]:
+        """A table as a fit takes it, as frame and encoded."""
+        self._check_settings()
+        frame, _ = self._frame(X, reset=True)
+        table = tables.make_table(
+            frame,
+            tables.missing_cells(frame, self.missing_values),
+            kinds=self.kinds,
+            bounds=self.bounds,
+            orders=self.orders,
+            empty_value=self.empty_value,
+        )
+        return frame, from_table(table)
 
     def _check_settings(self) -> None:
         for name, known in (("statistic", STATISTICS), ("unseen", UNSEEN)):
@@ -484,7 +489,7 @@ def _shared_imputer(
     return from_settings(method, json.loads(settings), layout)
 
 
-def _seed_of(random_state: int | np.random.RandomState | None) -> int:
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
     """A seed; that of the commands where it is a number."""
     generator = check_random_state(random_state)
     if isinstance(random_state, int | np.integer):
