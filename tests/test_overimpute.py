@@ -77,6 +77,22 @@ def test_columns_that_go_missing_together_are_hidden_together():
     assert 0.1 < cells[:, 1].mean() < 0.3 and not cells[:, [0, 3]].any()
 
 
+def test_in_a_wide_table_a_few_columns_tell_of_gaps():
+    """Of 60 columns the one that drives the gaps is among them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1500, 60)).astype(np.float32)
+    m = rng.random(x.shape) > 0.1
+    m[:, 0] = True
+    m[:, 7] = rng.random(1500) > 1 / (1 + np.exp(1 - 2 * x[:, 0]))
+    table = table_of(Masked(np.where(m, x, 0), m), None)
+    cells = hide(jax.random.key(0), table, 0.3)[:, 7]
+    hidden = np.zeros(m.shape, bool)
+    hidden[:, 7] = cells
+    weight = weights_of(table, hidden, 7)
+    driver = np.average(x[cells, 0], weights=weight)
+    assert driver > x[m[:, 7], 0].mean() + 0.5
+
+
 def test_no_column_loses_more_than_half_of_its_cells():
     x = np.arange(200, dtype=np.float32).reshape(100, 2)
     m = np.ones(x.shape, bool)

@@ -50,6 +50,10 @@ def run(config: ConfigDict, workdir: str) -> Any:
     output = config.get("output")
     if output:
         check_output(output, config)
+    if config.check and config.data.source == "images":
+        raise ConfigError(
+            "a check is for tables; leave it out", about=("check",)
+        )
     start_devices(config)
     folder = pathlib.Path(workdir)
     with Compilations() as compiled, WorkdirLock(folder) as lock:
@@ -214,21 +218,18 @@ def _fill(
 
 
 def _check_checkable(config: ConfigDict, imputer: Imputer) -> None:
-    """Refuses a check that could not be made.
+    """Refuses a check of a method whose draws could not be compared.
 
     Raises:
       ConfigError: naming why.
     """
-    wrong = ""
-    if config.data.source == "images":
-        wrong = "a check is for tables"
-    elif not imputer.redraws:
-        wrong = (
+    if not imputer.redraws:
+        raise ConfigError(
             f"{config.method!r} has one imputation a fit, and a check compares"
-            " several draws of cells"
+            " several draws of cells; leave the check out, or use another"
+            " method",
+            about=("check",),
         )
-    if wrong:
-        raise ConfigError(f"{wrong}; leave the check out", about=("check",))
 
 
 def _checked(

@@ -32,6 +32,8 @@ SHARE, LEAST, DRAWS = 0.2, 100, 20
 # Rows that cells are chosen from at most, and rows whose gaps are imitated; the
 # largest chance of a row.
 ROWS, DONORS, MOST = 16384, 1000, 0.5
+# Columns by which the odds of a gap are told, and whose odds choose rows.
+MOST_COLUMNS = 40
 
 
 class Overimputation(NamedTuple):
@@ -243,8 +245,6 @@ def hide(key: Array, table: Any, share: float) -> np.ndarray:
     Raises:
       DataError: where there is nothing to hide.
     """
-    from miri_jax.sources.chained import odds
-
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     some = spaced(len(table.values), ROWS)
     part = table._replace(
@@ -259,7 +259,8 @@ def hide(key: Array, table: Any, share: float) -> np.ndarray:
             " check; leave the check out"
         )
     own = gaps[:, mixed].sum(axis=1)
-    chance = sum(np.where(seen[:, j], odds(part, j), 0) for j in mixed)
+    some_mixed = rng.permutation(mixed)[:MOST_COLUMNS]
+    chance = sum(np.where(seen[:, j], _odds(part, j), 0) for j in some_mixed)
     chance = _capped(chance * 0.5 ** (own - own.min()), share)
     chosen = np.flatnonzero(rng.random(len(seen)) < chance)
     donors = gaps[rng.permutation(donors)[:DONORS]]
@@ -290,8 +291,6 @@ def weights_of(table: Any, hidden: np.ndarray, column: int) -> np.ndarray:
       hidden: `[n, c]` bool.
       column: the column.
     """
-    from miri_jax.sources.chained import odds
-
     gaps = np.flatnonzero(~table.observed[:, column])
     gaps = gaps[spaced(len(gaps), ROWS)]
     cells = np.flatnonzero(hidden[:, column])
@@ -299,7 +298,36 @@ def weights_of(table: Any, hidden: np.ndarray, column: int) -> np.ndarray:
     left = (table.observed & ~hidden)[rows]
     left[:, column] = np.arange(len(rows)) < len(cells)
     both = table._replace(values=table.values[rows], observed=left)
-    return odds(both, column)[: len(cells)]
+    return _odds(both, column)[: len(cells)]
+
+
+def _odds(table: Any, column: int) -> np.ndarray:
+    """`sources.chained.odds`, in wide tables by the columns that tell most.
+
+    Those whose values or gaps go most with the column's gaps.
+    """
+    from miri_jax.sources.chained import odds
+
+    values, seen = table.values, table.observed
+    if seen.shape[1] <= MOST_COLUMNS:
+        return odds(table, column)
+    scale = np.abs(values).max(axis=0)
+    z = np.where(seen, values / np.where(scale > 0, scale, 1), 0)
+    z -= np.where(seen, z.sum(axis=0) / np.maximum(seen.sum(axis=0), 1), 0)
+    aim = seen[:, column] - seen[:, column].mean()
+    told = [
+        np.abs(aim @ part) / np.maximum(np.sqrt(np.sum(part**2, 0)), 1e-9)
+        for part in (z, seen - seen.mean(axis=0))
+    ]
+    told = np.maximum(*told)
+    told[column] = np.inf
+    kept = np.sort(np.argsort(-told, kind="stable")[:MOST_COLUMNS])
+    part = table._replace(
+        values=values[:, kept],
+        observed=seen[:, kept],
+        layout=table.layout.take(kept),
+    )
+    return odds(part, int(np.searchsorted(kept, column)))
 
 
 def _capped(chance: np.ndarray, share: float) -> np.ndarray:

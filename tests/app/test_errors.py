@@ -197,7 +197,7 @@ RUN = {
     "a check of images": (
         "inpaint.py:smoke",
         ["--config.data.images=folder:images", "--config.check=True"],
-        "leave the check out (--config.check)",
+        "a check is for tables; leave it out (--config.check)",
     ),
     "a source of images for a table": (
         "table.py",
@@ -338,7 +338,7 @@ OTHER = {
     "a folder of another run": (
         {"run/config.json": b'{"seed": 7}'},
         [f"--config={ROOT}/configs/toy.py:smoke", "--workdir=run"],
-        "run holds a run with checkpoint.at_end=None, this one has True;"
+        "run holds a run with check=None, this one has False;"
         " use another folder or delete that one (--workdir)",
     ),
 }
