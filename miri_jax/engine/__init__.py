@@ -25,9 +25,9 @@ from miri_jax.engine.fitting import (
 from miri_jax.engine.overimputing import (
     CHECK,
     Overimputation,
-    column_imputer,
     overimpute,
 )
+from miri_jax.engine.refitting import column_imputer
 
 __all__ = [
     "CHECK",

@@ -9,7 +9,7 @@ tells, and its odds are their weights (as under covariate shift: Bickel,
 Brueckner and Scheffer, 2009).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +20,6 @@ from miri_jax.core.rows import spaced
 from miri_jax.engine.drawing import draws as draw_set
 from miri_jax.engine.fitting import RETRIES, Watch, fit
 from miri_jax.exceptions import ConfigError, DataError
-from miri_jax.metrics.energy_i_score import ImputeColumns
 from miri_jax.metrics.overimputation import Cells, Check, check_cells
 from miri_jax.types import Array, Bounds, Imputer, Layout, Masked
 
@@ -113,33 +112,23 @@ def overimpute(
     from miri_jax.sources.chained import table_of
 
     table = table_of(data, layout)
-    owners = table.layout.owners(data.m.shape[1])
     found: dict[int, list[Cells]] = {}
     for k in range(folds):
         key_hide, *keys = (jax.random.fold_in(key, 3 * k + i) for i in range(3))
         hidden = hide(key_hide, table, share)
-        rest = _without(data, hidden[:, owners])
-        rows = np.flatnonzero(hidden.any(axis=1))
-        several = _filled(
+        several = filled_rows(
             keys,
             imputer,
-            rest,
-            rows,
+            without(data, hidden[:, table.layout.owners(data.m.shape[1])]),
+            np.flatnonzero(hidden.any(axis=1)),
             draws,
             bounds=bounds,
             watch=next(watches) if watches is not None else None,
             retries=retries,
         )
         drawn = np.stack([table.layout.unpack(x) for x in several])
-        for j in np.flatnonzero(hidden.any(axis=0)):
-            cells = hidden[:, j]
-            one = Cells(
-                table.values[cells, j],
-                drawn[:, cells[rows], j],
-                weights_of(table, hidden, j),
-                table.values[table.observed[:, j] & ~cells, j],
-            )
-            found.setdefault(j, []).append(one)
+        for j, cells in _cells(table, hidden, drawn):
+            found.setdefault(j, []).append(cells)
     names, levels = table.layout.names, table.layout.levels
     checks = {
         j: check_cells(_joined(found[j]), levels[j]) for j in sorted(found)
@@ -152,13 +141,37 @@ def overimpute(
     )
 
 
-def _without(data: Masked, hidden: np.ndarray) -> Masked:
+def _cells(
+    table: Any, hidden: np.ndarray, drawn: np.ndarray
+) -> Iterator[tuple[int, Cells]]:
+    """Columns with hidden cells, and these.
+
+    Args:
+      table: before they were hidden.
+      hidden: `[n, c]` bool.
+      drawn: `[m, r, c]`, the rows that have some.
+    """
+    rows = hidden.any(axis=1)
+    for j in np.flatnonzero(hidden.any(axis=0)):
+        cells = hidden[:, j]
+        yield (
+            j,
+            Cells(
+                table.values[cells, j],
+                drawn[:, cells[rows], j],
+                weights_of(table, hidden, j),
+                table.values[table.observed[:, j] & ~cells, j],
+            ),
+        )
+
+
+def without(data: Masked, hidden: np.ndarray) -> Masked:
     """Data without entries `[n, d]`."""
     left = data.m & ~hidden
     return Masked(np.where(left, data.x, np.float32(0)), left)
 
 
-def _filled(
+def filled_rows(
     keys: Sequence[Array],
     imputer: Imputer,
     data: Masked,
@@ -183,50 +196,6 @@ def _filled(
 def _share(rows: int) -> float:
     """A fifth; of few rows what makes about a hundred, at most half."""
     return min(max(SHARE, LEAST / max(rows, 1)), MOST)
-
-
-def column_imputer(
-    make: Callable[[Layout | None], Imputer], layout: Layout | None = None
-) -> ImputeColumns:
-    """A method as `metrics.energy_i_score` asks for it.
-
-    Args:
-      make: the imputer for some columns of the table, whose layout it is given.
-      layout: of the whole table; None for numbers alone.
-    """
-    from miri_jax.sources.chained import layout_for
-
-    def impute(
-        key: Array,
-        x: np.ndarray,
-        m: np.ndarray,
-        columns: tuple[int, ...],
-        count: int,
-    ) -> np.ndarray:
-        part = layout and layout.take(columns)
-        own = layout_for(part, len(columns))
-        words = np.asarray(jax.random.key_data(jax.random.fold_in(key, 0)))
-        place = np.random.default_rng(words).random(x.shape)
-        packed = own.pack(x, place).astype(np.float32)
-        data = Masked(packed, m[:, own.owners(packed.shape[1])])
-        keys = [jax.random.fold_in(key, k) for k in (1, 2)]
-        missing = np.flatnonzero(~m.all(axis=1))
-        drawn = np.repeat(x[None], count, axis=0)
-        several = _filled(
-            keys,
-            make(part),
-            _without(data, ~data.m),
-            missing,
-            count,
-            bounds=None,
-            watch=None,
-            retries=RETRIES,
-        )
-        for one, draw in zip(drawn, several):
-            one[missing] = own.unpack(draw)
-        return drawn
-
-    return impute
 
 
 def hide(key: Array, table: Any, share: float) -> np.ndarray:
