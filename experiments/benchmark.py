@@ -474,8 +474,7 @@ def fit_together(key: Array, imputer: Imputer, data: Masked) -> Any:
 
     Args:
       key: `[s]` keys.
-      imputer: a method whose step decides nothing outside its program; with
-        `num_iterations="auto"` miri does, and JAX raises.
+      imputer: a method whose step decides nothing outside its program.
       data: the tables, `[s, n, *dims]`.
 
     Returns:

@@ -6,12 +6,12 @@ FOLDER holds NAME.csv.gz, tables with a header (adult, bean, beijing,
 california, default, letter, magic, shoppers of the UCI repository and StatLib).
 Of each, `--rows` complete rows are drawn and gaps are made (`holes`); every
 method fills the CSV `--draws` times through the command that people type,
-`miri-impute` (`miri:one-fit` with a flag) or R's mice (`r-cart`: method cart, `r-default`, ...; of Debian's
-packages r-base-core, r-cran-mice, r-cran-rpart and r-cran-ranger); `hot` fills
-with observed cells of the same column, drawn at random. A finished cell is a
-line of results/fidelity.jsonl with seconds of the whole process; started again,
-it goes on with what is not there yet. `--show` prints means over seeds, and how
-they compare with `r-cart` (`ratios`).
+`miri-impute` (`miri:one-fit` with a flag) or R's mice (`r-cart`: method cart,
+`r-default`, ...; of Debian's packages r-base-core, r-cran-mice, r-cran-rpart
+and r-cran-ranger); `hot` fills with observed cells of the same column, drawn at
+random. A finished cell is a line of results/fidelity.jsonl with seconds of the
+whole process; started again, it goes on with what is not there yet. `--show`
+prints means over seeds, and how they compare with `r-cart` (`ratios`).
 
 What is measured, smaller is better (`scores`):
 
@@ -259,8 +259,8 @@ def fill(
     """Fills a CSV through the command that people type.
 
     Args:
-      method: of miri-impute, with flags behind colons, "r-" and one of mice's, "py-" and a package of
-        csv_worker.py, or "hot" (`hot_deck`).
+      method: of miri-impute, with flags behind colons, "r-" and one of
+        mice's, "py-" and a package of csv_worker.py, or "hot" (`hot_deck`).
       path: of the CSV; files are written beside it.
       draws: how many tables to fill.
       seed: of the method.

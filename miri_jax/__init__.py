@@ -1,6 +1,6 @@
 """miri_jax: missing data imputation by mutual information reducing iterations.
 
-    miri_jax.MIRIImputer, miri_jax.pool                          # people
+    miri_jax.MIRIImputer, pool, overimpute                       # people
     miri_jax.with_imputations, d1, d2, d3,
         pool_correlations, pool_r_squared
     miri_jax.adjust, shift, scale, odds, tipping_point
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 # Where each public name is; "" for a module.
 _PLACES = {
     "MIRIImputer": "estimator",
+    "overimpute": "estimator",
     "pool": "pooling",
     "with_imputations": "pooling",
     "d1": "pooling",

@@ -15,6 +15,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from miri_jax.exceptions import ConfigError
 
+# Values that were taken once, and what to do now.
+GONE = {
+    ("num_iterations", "auto"): "'auto' is gone; leave the setting out, and"
+    " held-out cells end the fit, or give a number"
+}
 # What a factory may ask for that tells of the data, and so is no setting.
 OF_DATA = {"layout": "Layout"}
 
@@ -103,7 +108,10 @@ def check(
         wrong = misfit(value, known[name])
         if wrong:
             verb = f"{what} takes" if what else "use"
-            raise ConfigError(f"{prefix}{name} is {value!r}; {verb} {wrong}")
+            raise ConfigError(
+                f"{prefix}{name} is {value!r}; {verb} {wrong}"
+                f"{gone(name, value)}"
+            )
 
 
 def hints(factory: Callable[..., Any]) -> dict[str, Any]:
@@ -253,6 +261,12 @@ def _answer(value: Any, option: _Option) -> tuple[bool, str]:
 
 def _name(factory: Callable[..., Any]) -> str:
     return getattr(factory, "__name__", repr(factory))
+
+
+def gone(name: str, value: Any) -> str:
+    """The end of a message, if a value was one of `GONE`; else ""."""
+    found = isinstance(value, str) and GONE.get((name, value))
+    return f"; {found}" if found else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

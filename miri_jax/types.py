@@ -5,7 +5,7 @@ M; the DiffPuter papers use the opposite).
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -71,6 +71,9 @@ class Layout(Protocol):
 
     def settle(self, column: int, values: np.ndarray) -> np.ndarray:
         """The numbers `[k]` nearest to some that the column can hold."""
+
+    def take(self, columns: Sequence[int]) -> "Layout":
+        """That of some of the c columns, in the order given."""
 
 
 class Bounds(NamedTuple):

@@ -1,5 +1,8 @@
 """Command, estimator and function give the same values for the same seed."""
 
+import json
+
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from miri_jax.app.run import run
 from miri_jax.data.dataset import from_table
 from miri_jax.data.readers import read_table
 from miri_jax.data.tables import fill_table
-from miri_jax.estimator import MIRIImputer
+from miri_jax.estimator import MIRIImputer, overimpute
 from miri_jax.imputers import IMPUTERS, make_imputer
 from tests.golden import FEW
 
@@ -58,11 +61,12 @@ def _to_be_pooled(path, method, count):
     return [fill_table(dataset.table, dataset.restore(x)) for x in found]
 
 
-def _by_command(path, folder, method, count, bootstrap=True):
+def _by_command(path, folder, method, count, bootstrap=True, check=False):
     config = table_config()
     config.data.path, config.data.bounds = str(path), ("b=0:",)
     config.method, config.draws, config.seed = method, count, SEED
     config.bootstrap = bootstrap
+    config.check = check
     for name, value in FEW[method].items():
         config.imputer[name] = value
     run(config, str(folder))
@@ -139,6 +143,37 @@ def test_draws_of_one_fit_are_the_same_through_all_doors(path, tmp_path):
     imputer, frame = _estimator(path, "gaussian", 3, bootstrap=False)
     for one, other in zip(of_command, imputer.imputations(frame)):
         _same(one, other)
+
+
+def test_a_check_is_the_same_through_all_doors(path, tmp_path):
+    folder, settings = tmp_path / "run", FEW["chained"]
+    _by_command(path, folder, "chained", 1, check=True)
+    summary = json.loads((folder / "summary.json").read_text())
+    frame = overimpute(
+        MIRIImputer(
+            "chained",
+            settings=settings,
+            bounds={"b": (0, None)},
+            random_state=SEED,
+        ),
+        pd.read_csv(path),
+    )
+    assert list(frame.index) == ["a", "b", "kind"]
+    for name, found in summary["check"]["columns"].items():
+        known = {k: v for k, v in frame.loc[name].items() if np.all(v == v)}
+        known["ranks"] = known["ranks"] and list(known["ranks"])
+        assert found == {k: v for k, v in known.items() if v is not None}
+    dataset = from_table(read_table(str(path), bounds={"b": (0, None)}))
+    layout, keys = dataset.layout(), engine.seed_keys(SEED)
+    of_function = engine.overimpute(
+        jax.random.fold_in(keys.measure, engine.CHECK),
+        make_imputer("chained", layout=layout, **settings),
+        dataset.masked(),
+        layout=layout,
+        bounds=dataset.bounds(),
+    )
+    made = json.loads(json.dumps(of_function.as_dict()))
+    assert made == summary["check"]
 
 
 def test_what_cannot_draw_again_gives_its_fits_through_all_doors(

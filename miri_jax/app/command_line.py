@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from miri_jax.exceptions import ConfigError, MiriError
 from miri_jax.runtime import interrupt
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import did_you_mean, gone
 
 # Kinds of columns that a flag gives; an ordinal one is given by its order.
 KIND_FLAGS = ("real", "integer", "datetime", "boolean", "categorical", "id")
@@ -28,6 +28,7 @@ RUN_FLAGS = {
     "learning_rate": "--config.imputer.learning_rate",
     "distributed": "--config.distributed",
     **{name: f"--config.changes.{name}" for name in CHANGE_FLAGS},
+    "check": "--config.check",
     **{
         name: f"--config.data.{name}"
         for name in (
@@ -59,7 +60,7 @@ def make_flag_parser(
             fail(_unknown_setting(argv, config) or error, status=2)
         # A config file is code, which may raise anything.
         except Exception as error:
-            fail(_reason(error), status=2)
+            fail(f"{_reason(error)}{_gone(argv)}", status=2)
 
     return parse
 
@@ -160,6 +161,13 @@ def _reason(error: Exception) -> str:
         f"{ConfigError.__module__}.{ConfigError.__name__}: "
     )
     return f"the config cannot be loaded: {reason}"
+
+
+def _gone(argv: list[str]) -> str:
+    """What to do instead of a value that was taken once, see `gone`."""
+    pairs = (arg.partition("=") for arg in argv if arg.startswith("--config."))
+    found = (gone(name.rpartition(".")[2], value) for name, _, value in pairs)
+    return next(filter(None, found), "")
 
 
 def _unknown_setting(argv: list[str], config: flags.FlagHolder) -> str | None:

@@ -68,6 +68,9 @@ def base_config(method: str = "") -> ConfigDict:
                 "num_processes": config_dict.placeholder(int),
                 "process_id": config_dict.placeholder(int),
             },
+            # Whether known cells are hidden and filled again, which takes
+            # another fit, and tells how good the draws are: `overimpute`.
+            "check": False,
             # Outer iterations between two lines with MMD and MI; 0 for the
             # first and the last line only.
             "eval_every": 1,

@@ -19,7 +19,7 @@ from miri_jax.exceptions import ConfigError
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.workdir import flatten
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import did_you_mean, gone
 
 
 def fill(given: argparse.Namespace) -> None:
@@ -81,7 +81,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.path, config.output = given.input, given.output
     config.draws, config.seed = given.draws, given.seed
     config.bootstrap = not given.one_fit
-    config.method = given.method
+    config.method, config.check = given.method, given.check
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)
     config.data.empty_value = given.empty_value
@@ -104,6 +104,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
         except (TypeError, ValueError):
             raise ConfigError(
                 f"{key} cannot be {value!r}; see configs/table.py"
+                f"{gone(key.rpartition('.')[2], value)}"
             ) from None
     return config
 

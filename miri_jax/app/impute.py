@@ -34,6 +34,7 @@ from miri_jax.imputers import IMPUTERS, check_method
 FLAGS = {
     "restart": "--force, which starts anew",
     "parts": "--stream",
+    "check": "--check",
     "learning_rate": "--set imputer.learning_rate",
     "na_values": "--na",
     "empty_value": "--empty-value",
@@ -126,6 +127,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="a setting of configs/table.py, as imputer.num_iterations=5",
     )
     add(
+        "--check",
+        action="store_true",
+        help="also fill known cells, and tell in the report how well; takes"
+        " as long again",
+    )
+    add(
         "--stream",
         action="store_true",
         help="a Parquet file larger than memory: fit to 100000 rows drawn at"
@@ -169,6 +176,11 @@ def _check(given: argparse.Namespace) -> None:
                 raise ConfigError(
                     f"--stream cannot change filled cells; leave out {flag}"
                 )
+        if given.check:
+            raise ConfigError(
+                "--stream gives no report, so that --check has no place; leave"
+                " one of them out"
+            )
     if given.draws < 1:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     refuse_itself(given.input, given.output, given.draws)

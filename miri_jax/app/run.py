@@ -17,7 +17,7 @@ from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.endings import ending_of, refuse_itself
-from miri_jax.exceptions import ConfigError, DivergedError
+from miri_jax.exceptions import ConfigError, DataError, DivergedError
 from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.files import write_atomically, write_json
@@ -51,6 +51,10 @@ def run(config: ConfigDict, workdir: str) -> Any:
     output = config.get("output")
     if output:
         check_output(output, config)
+    if config.check and config.data.source == "images":
+        raise ConfigError(
+            "a check is for tables; leave it out", about=("check",)
+        )
     start_devices(config)
     folder = pathlib.Path(workdir)
     with Compilations() as compiled, WorkdirLock(folder) as lock:
@@ -63,13 +67,15 @@ class _Prepared(NamedTuple):
     Attributes:
       dataset: the data.
       data: the same as imputers take them, on the devices.
-      how: the method, and the fits that draws come from.
+      imputer: the method.
+      how: the fits that draws come from.
       like: shapes and dtypes of a state.
       resumed: whether the run has begun before.
     """
 
     dataset: Dataset
     data: Masked
+    imputer: Imputer
     how: engine.Several
     like: Any
     resumed: bool
@@ -93,6 +99,7 @@ class _Filled(NamedTuple):
     notes: list[str]
     chosen: dict[str, Any]
     changes: tuple[str, ...] = ()
+    check: dict[str, Any] | None = None
 
 
 def _run(
@@ -129,6 +136,9 @@ def _run(
             resumed=ready.resumed,
         )
         filled = _fill(config, folder, ready, keys, watch, clock)
+        if config.check:
+            with clock("check"):
+                filled = _checked(config, folder, ready, keys, filled)
     dataset, filled = _changed(config, dataset, filled)
     with clock("evaluate"):
         final = dataset.score(key_score, filled.draws)
@@ -150,10 +160,12 @@ def _prepare(
     imputer = from_settings(config.method, method_settings(config), layout)
     proper = config.get("bootstrap", False) and count > 1 and layout is not None
     how = engine.several(imputer, count, proper=proper)
+    if config.check:
+        _check_checkable(config, imputer)
     data = parallel.spread(dataset.masked(), len(dataset.m))
     like = engine.state_like(how.imputer, data)
     resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
-    return _Prepared(dataset, data, how, like, resumed)
+    return _Prepared(dataset, data, imputer, how, like, resumed)
 
 
 def _fill(
@@ -228,6 +240,51 @@ def _changed(
     return dataset, filled._replace(draws=made.draws, changes=told)
 
 
+def _check_checkable(config: ConfigDict, imputer: Imputer) -> None:
+    """Refuses a check of a method whose draws could not be compared.
+
+    Raises:
+      ConfigError: naming why.
+    """
+    if not imputer.redraws:
+        raise ConfigError(
+            f"{config.method!r} has one imputation a fit, and a check compares"
+            " several draws of cells; leave the check out, or use another"
+            " method",
+            about=("check",),
+        )
+
+
+def _checked(
+    config: ConfigDict,
+    folder: pathlib.Path,
+    ready: _Prepared,
+    keys: engine.Keys,
+    filled: _Filled,
+) -> _Filled:
+    """With how well known cells are filled again, by another fit."""
+    watch = LaterWatch(
+        folder / "checkpoints" / "check",
+        f"{config.method}: another fit, without some known cells",
+        ready.like,
+    )
+    try:
+        found = engine.overimpute(
+            jax.random.fold_in(keys.measure, engine.CHECK),
+            ready.imputer,
+            ready.data,
+            layout=ready.dataset.layout(),
+            bounds=ready.dataset.bounds(),
+            watches=iter([watch]),
+            retries=config.retries,
+        )
+    except DataError as error:
+        note = f"known cells were not filled again: {error}"
+        say(note)
+        return filled._replace(notes=[*filled.notes, note])
+    return filled._replace(check=found.as_dict())
+
+
 def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
     """What a fit has chosen for each column, by the column's name."""
     found = imputer.chosen(state) if imputer.chosen is not None else []
@@ -265,6 +322,12 @@ def _leave(
         summary["changes"] = list(filled.changes)
         for line in filled.changes:
             say(line)
+    if filled.check:
+        summary["check"] = filled.check
+        say(
+            f"known cells filled again: score {filled.check['score']:.3g} (0:"
+            " as they were, 1: as drawn at random)"
+        )
     if filled.chosen:
         summary["columns_by"] = filled.chosen
         say(_told(filled.chosen))

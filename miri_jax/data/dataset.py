@@ -15,21 +15,22 @@ import numpy as np
 from scipy.special import entr
 
 from miri_jax.core.masks import amputate
-from miri_jax.data.columns import Column, limits
+from miri_jax.data.columns import Column, limits, values_of
 from miri_jax.data.layout import layout_of
-from miri_jax.data.tables import Table, settle_table
+from miri_jax.data.tables import Table, settle_table, split
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.data.writers import write_table
 from miri_jax.endings import numbered
 from miri_jax.exceptions import DataError
 from miri_jax.metrics import (
     errors,
+    estimate_conditional_mi,
     estimate_mutual_information,
     median_distance,
     mmd,
-    mutual_information,
 )
 from miri_jax.metrics.errors import column_scale
+from miri_jax.metrics.evidence import Estimate
 from miri_jax.types import Bounds, Layout, Masked
 
 # (path, fill): lets `fill` write a file, whose name it is given, that becomes
@@ -143,36 +144,32 @@ class _AnyTable:
         return f"{n} rows, {columns} columns, {share:.1%} of the cells"
 
     def trace(self, key: jax.Array, x: np.ndarray) -> dict[str, float]:
-        """MI of filled table and mask; errors and MMD given the truth."""
+        """Information on the mask; errors and MMD given the truth."""
         filled = self.restore(x)
-        mi = mutual_information(key, filled, self.m)
-        return {**self.compare(filled), "mi": mi}
+        found = self.information(key, filled)
+        told = {k: v for k, v in found.items() if not k.endswith("_error")}
+        return {**self.compare(filled), **told}
 
     def score(
         self, key: jax.Array, draws: Sequence[np.ndarray]
     ) -> dict[str, float]:
         """See `Dataset`.
 
-        `mi_entropy` and `mi_floor` are what `mi` is to be compared with: the
-        entropy of independent masks with the columns' rates, which filling with
-        the mean comes to; and what the columns without gaps tell about the mask
-        by themselves, which no imputation can change.
+        `mi_entropy` is the sum of the entropies of the mask's columns, which no
+        information on the mask exceeds.
         """
-        first, m = draws[0], self.m
-        key_first, key_floor = (jax.random.fold_in(key, k) for k in range(2))
-        mi = estimate_mutual_information(key_first, first, m)
-        rate = m.mean(axis=0)
+        key_first, key_more = (jax.random.fold_in(key, k) for k in range(2))
         found = {
-            **self.compare(first),
-            "mi": mi.nats,
-            "mi_error": mi.error,
-            "mi_entropy": float(np.sum(entr(rate) + entr(1 - rate))),
+            **self.compare(draws[0]),
+            **self.information(key_first, draws[0]),
+            **self.more_information(key_more, draws[0]),
         }
-        if m.all(axis=0).any():
-            complete = np.where(m.all(axis=0), self.values, 0.0)
-            found["mi_floor"] = mutual_information(key_floor, complete, m)
+        if any(name.endswith("mi") for name in found):
+            rate = self.gaps().mean(axis=0)
+            entropy = np.sum(entr(rate) + entr(1 - rate))
+            found["mi_entropy"] = float(entropy)
         if self.truth is not None and len(draws) > 1:
-            of_mean = errors(self.truth, np.mean(draws, axis=0), m)
+            of_mean = errors(self.truth, np.mean(draws, axis=0), self.m)
             found |= {f"{k}_of_mean": of_mean[k] for k in ("rmse", "mae")}
         return found
 
@@ -236,6 +233,23 @@ class AmputatedTable(_AnyTable):
             self.mmd_bandwidth,
         )
         return {"mmd": distance, **errors(self.truth, filled, self.m)}
+
+    def information(
+        self, key: jax.Array, filled: np.ndarray
+    ) -> dict[str, float]:
+        """That of the table and the mask, `mi`, and its standard error."""
+        if self.m.all():
+            return {}
+        return _named("mi", estimate_mutual_information(key, filled, self.m))
+
+    def more_information(
+        self, key: jax.Array, filled: np.ndarray
+    ) -> dict[str, float]:
+        """`conditional_mi`, and its standard error."""
+        if self.m.all():
+            return {}
+        found = estimate_conditional_mi(key, filled, self.m)
+        return _named("conditional_mi", found)
 
     def save(
         self,
@@ -316,6 +330,37 @@ class FileTable(_AnyTable):
         del filled
         return {}
 
+    def information(
+        self, key: jax.Array, filled: np.ndarray
+    ) -> dict[str, float]:
+        """`conditional_mi`, and its standard error.
+
+        Of the file's columns, so that their encoding does not matter. Gaps of
+        files are seldom completely at random, so that there is no `mi`.
+        """
+        if self.m.all():
+            return {}
+        layout = self.layout()
+        columns = [
+            values_of(column, block)
+            for column, block in split(self.table.columns, filled)
+            if column.width
+        ]
+        found = estimate_conditional_mi(
+            key,
+            np.stack(columns, axis=1),
+            layout.observed(self.m),
+            layout.levels,
+        )
+        return _named("conditional_mi", found)
+
+    def more_information(
+        self, key: jax.Array, filled: np.ndarray
+    ) -> dict[str, float]:
+        """None."""
+        del key, filled
+        return {}
+
     def save(
         self,
         draws: Sequence[np.ndarray],
@@ -329,6 +374,13 @@ class FileTable(_AnyTable):
         for path, draw in zip(paths, draws, strict=True):
             write(path, lambda name: write_table(name, self.table, draw))
         return paths
+
+
+def _named(name: str, found: Estimate) -> dict[str, float]:
+    """An estimate and its standard error by name; nothing where it is none."""
+    if not np.isfinite(found.nats):
+        return {}
+    return {name: found.nats, f"{name}_error": found.error}
 
 
 def digest_of(values: np.ndarray, m: np.ndarray) -> str:

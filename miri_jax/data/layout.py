@@ -84,6 +84,19 @@ class TableLayout:
         one = self._seen[column]
         return values_of(one, block_of(one, _nearest(one, values)))
 
+    def take(self, columns: Sequence[int]) -> "TableLayout":
+        """See `types.Layout`."""
+        entries = [
+            k
+            for j in columns
+            for k in range(self._starts[j], self._starts[j + 1])
+        ]
+        return TableLayout(
+            tuple(self._seen[j] for j in columns),
+            tuple(self.mean[k] for k in entries),
+            tuple(self.deviation[k] for k in entries),
+        )
+
     def _blocks(self, encoded: np.ndarray) -> Sequence[np.ndarray]:
         return np.split(encoded, self._starts[1:-1], axis=1)
 

@@ -22,6 +22,12 @@ from miri_jax.engine.fitting import (
     seed_keys,
     state_like,
 )
+from miri_jax.engine.overimputing import (
+    CHECK,
+    Overimputation,
+    overimpute,
+)
+from miri_jax.engine.refitting import column_imputer
 from miri_jax.engine.several import (
     Several,
     draw_several,
@@ -30,11 +36,14 @@ from miri_jax.engine.several import (
 )
 
 __all__ = [
+    "CHECK",
     "Keys",
+    "Overimputation",
     "Several",
     "Snapshot",
     "Watch",
     "check_data",
+    "column_imputer",
     "draw",
     "draw_several",
     "draws",
@@ -44,6 +53,7 @@ __all__ = [
     "fit_several",
     "is_of_fit",
     "iterate",
+    "overimpute",
     "resample",
     "seed_keys",
     "several",

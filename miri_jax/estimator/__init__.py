@@ -5,9 +5,12 @@
     tables = imputer.imputations(frame, 20)  # several, for pooling.pool
     more = imputer.sample(1000)  # whole synthetic rows
 
+    overimpute(imputer, frame)  # how well known cells are filled again
+
 A fitted imputer is kept by `save` and `load`, or by a pickle.
 """
 
 from miri_jax.estimator.imputer import MIRIImputer
+from miri_jax.estimator.overimputing import overimpute
 
-__all__ = ["MIRIImputer"]
+__all__ = ["MIRIImputer", "overimpute"]

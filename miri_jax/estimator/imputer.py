@@ -18,7 +18,7 @@ from miri_jax import engine
 from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
-from miri_jax.data.dataset import from_table, standardised_limits
+from miri_jax.data.dataset import FileTable, from_table, standardised_limits
 from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
@@ -128,18 +128,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
           NonFiniteError: if the fit diverges.
         """
         del y
-        check_settings(self, lambda: self._make().redraws)
-        frame, _ = self._frame(X, reset=True)
-        table = tables.make_table(
-            frame,
-            tables.missing_cells(frame, self.missing_values),
-            kinds=self.kinds,
-            bounds=self.bounds,
-            orders=self.orders,
-            empty_value=self.empty_value,
-        )
-        dataset = from_table(table)
-        self._seed = _seed_of(self.random_state)
+        frame, dataset = self._read(X)
+        table = dataset.table
+        self._seed = seed_of(self.random_state)
         data = dataset.masked()
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
@@ -333,6 +324,20 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             proper = self.n_imputations > 1 and self.statistic == "draw"
         return engine.several(imputer, self.n_imputations, proper=proper)
 
+    def _read(self, X: Any) -> tuple[pd.DataFrame, FileTable]:
+        """A table as a fit takes it, as frame and encoded."""
+        check_settings(self, lambda: self._make().redraws)
+        frame, _ = self._frame(X, reset=True)
+        table = tables.make_table(
+            frame,
+            tables.missing_cells(frame, self.missing_values),
+            kinds=self.kinds,
+            bounds=self.bounds,
+            orders=self.orders,
+            empty_value=self.empty_value,
+        )
+        return frame, from_table(table)
+
     def _fits(self, data: Masked) -> Iterator[Any]:
         """Final states: of the table, and of what further draws rest on."""
         total = self._several.fits + self._several.resampled
@@ -466,7 +471,7 @@ def _shared_imputer(
     return from_settings(method, json.loads(settings), layout)
 
 
-def _seed_of(random_state: int | np.random.RandomState | None) -> int:
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
     """A seed; that of the commands where it is a number."""
     generator = check_random_state(random_state)
     if isinstance(random_state, int | np.integer):

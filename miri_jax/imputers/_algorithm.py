@@ -246,7 +246,6 @@ def _begun(
         start=start,
         propensity=(),
         held_out=held_out,
-        mi=jnp.float32(jnp.inf),
     )
     state = programs.weighed(state, data)
     # The flow before its first step is the one to beat.

@@ -131,7 +131,6 @@ class MIRIState(NamedTuple):
       propensity: of entries to be observed, where targets are weighted by it;
         else ().
       held_out: where the fit may stop early; else ().
-      mi: scalar, MI(X, M) in nats when it was last looked at; at first inf.
     """
 
     iteration: Array
@@ -144,4 +143,3 @@ class MIRIState(NamedTuple):
     start: PyTree
     propensity: Any
     held_out: Any
-    mi: Array

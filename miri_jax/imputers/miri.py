@@ -21,7 +21,6 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import jax
-import jax.numpy as jnp
 
 from miri_jax import sources
 from miri_jax.core import ode, pairs, propensity
@@ -34,21 +33,17 @@ from miri_jax.imputers._recipe import (
     SGD,
     MakeNetwork,
     Memory,
-    MIRIState,
     Recipe,
 )
-from miri_jax.metrics.mutual_information import estimate_mutual_information
 from miri_jax.models import velocity_network
 from miri_jax.settings import Range
 from miri_jax.sources import Source
 from miri_jax.sources.chained import PLAN, chained
 from miri_jax.sources.likely import SHRINKAGE
 from miri_jax.sources.plain import Initial
-from miri_jax.types import Array, Imputer, Info, Layout, Masked, PyTree
+from miri_jax.types import Array, Imputer, Layout, Masked, PyTree
 
 MAX_ITERATIONS = 20
-# Iterations between two looks at MI with `num_iterations="auto"`.
-MI_EVERY = 4
 
 
 def auto_width(shape: tuple[int, ...]) -> int:
@@ -152,7 +147,7 @@ IMAGES = FAST._replace(
 
 def make_miri(
     *,
-    num_iterations: int | Literal["auto"] = MAX_ITERATIONS,
+    num_iterations: int = MAX_ITERATIONS,
     num_steps: int | None = None,
     num_slices: int = 1,
     batch_size: int = 512,
@@ -183,10 +178,7 @@ def make_miri(
     """The fast preset: `FAST` on tables, `IMAGES` on images, in words.
 
     Args:
-      num_iterations: outer iterations T; "auto" for `MAX_ITERATIONS` or fewer,
-        ending when the mutual information of filled table and mask, looked at
-        every `MI_EVERY` iterations, is within its standard error of 0 or has
-        not fallen by as much.
+      num_iterations: outer iterations T; `held_out` may end a fit before.
       num_steps: SGD steps N in each; None for `auto_steps` of the table.
       num_slices: parts that an iteration is cut into, between which a run can
         be saved; must divide `num_steps`.
@@ -247,7 +239,6 @@ def make_miri(
     Raises:
       ConfigError: on settings that do not go together.
     """
-    auto = num_iterations == "auto"
     if num_steps is not None and num_steps % num_slices:
         raise ConfigError(
             f"num_slices={num_slices} does not divide num_steps={num_steps}"
@@ -288,15 +279,13 @@ def make_miri(
             stop=Stop(share, patience, layout) if stops else None,
             solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
             max_rows=max_rows if own else ALL_ROWS,
-            num_iterations=MAX_ITERATIONS if auto else num_iterations,
+            num_iterations=num_iterations,
             chunk=chunk,
         )
 
     def imputer(images: bool) -> Imputer:
         found = recipe(images)
         flow = miri(found)
-        if auto:
-            flow = _ended_by_mutual_information(flow)
         if source not in (None, "auto") or images or found.stop is None:
             return flow
         return blended(flow, PLAN._replace(sweeps=1), layout)
@@ -437,29 +426,3 @@ def _like(imputer: Imputer, data: Masked) -> Any:
     if imputer.like is not None:
         return imputer.like(data)
     return jax.eval_shape(imputer.init, jax.random.key(0), data)
-
-
-def _ended_by_mutual_information(imputer: Imputer) -> Imputer:
-    """Ends a fit when mutual information stops falling."""
-
-    def step(
-        key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, Info]:
-        key_step, key_mi, key_draw = jax.random.split(key, 3)
-        before = float(state.mi)
-        state, info = imputer.step(key_step, state, data)
-        if state.slice or state.iteration % MI_EVERY:
-            return state, info
-        found = estimate_mutual_information(key_mi, state.x, data.m)
-        if not state.done and (
-            found.nats <= found.error or found.nats > before - found.error
-        ):
-            # Some rows may not have moved yet, or by other weights.
-            x = state.x
-            if imputer.redraws:
-                x = imputer.impute(key_draw, state, data)
-            state = state._replace(x=x, done=jnp.bool_(True))
-        state = state._replace(mi=jnp.float32(found.nats))
-        return state, {**info, "mi": jnp.float32(found.nats)}
-
-    return imputer._replace(step=step)

@@ -1,41 +1,26 @@
 """Mutual information of a filled table and its mask, on held-out rows.
 
 MI(X, M) = sum_j E log p(m_j | x, m_<j) / p(m_j | m_<j): the chain rule turns it
-into d binary classifications. Both probabilities are learnt on some rows and
-their ratio is averaged over others, fold by fold, so that memorising earns
-nothing. An imputation is good when nothing in the filled table tells which
-cells were filled: MI = 0. It needs no truth.
-
-The classifiers are logistic regressions on the host: they take a tenth of a
-second, where a program for a network would take seconds to compile.
+into d binary classifications, see `evidence`. Where cells are lost completely
+at random (MCAR) an imputation is good when nothing in the filled table tells
+which cells were filled: MI = 0. It needs no truth. Of tables whose gaps depend
+on other columns (MAR), see `conditional_mi`.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 
-from miri_jax.metrics.logistic import log_likelihoods, ridge_path
+from miri_jax.metrics.evidence import Estimate, Question, estimate
 from miri_jax.types import Array
 
-# Penalties, the strongest first, of which the best is chosen, and how many of
-# the features are looked at: those that tell most.
-PENALTIES, MAX_FEATURES = (300.0, 30.0, 3.0, 0.3), 64
 # The smallest eigenvalue of the correlations, and of a residual variance.
 RIDGE = 1e-2
 # Entries of the matrices of the rows that are regressed at a time.
 CELLS = 2**22
 MAX_REGRESSED = 96
-
-
-class Estimate(NamedTuple):
-    """An estimate of MI and its standard error over rows, in nats."""
-
-    nats: float
-    error: float
 
 
 class _Rows(NamedTuple):
@@ -54,10 +39,6 @@ class _Rows(NamedTuple):
     own: np.ndarray
     cells: np.ndarray
     m: np.ndarray
-
-    def take(self, rows: np.ndarray | slice) -> "_Rows":
-        """Some of the rows."""
-        return _Rows(*(part[rows] for part in self))
 
 
 def mutual_information(
@@ -93,31 +74,38 @@ def estimate_mutual_information(
         this many random ones.
 
     Returns:
-      The `Estimate`; 0 where every column is fully observed or fully missing,
-      or where there are fewer than 10 rows a fold.
+      The `Estimate`; 0 where every column is fully observed or fully missing.
     """
     x, m = np.asarray(x), np.asarray(m, bool)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     rows = rng.permutation(len(x))[:max_rows]
     x = x[rows].astype(np.float64).reshape(len(rows), -1)
     m = m[rows].reshape(len(rows), -1)
-    size = len(rows) // num_folds
     mixed = np.flatnonzero(m.any(0) & ~m.all(0))
-    if size < 10 or not len(mixed):
-        return Estimate(0.0, 0.0)
-    folds = np.arange(size * num_folds).reshape(num_folds, size)
     columns = np.sort(rng.permutation(len(mixed))[:max_columns])
-    gains = []
-    # On such small matrices threads wait for each other longer than they work.
-    with threadpool_limits(1, "blas"):
-        for k, fold in enumerate(folds):
-            others = np.delete(folds, k, axis=0).ravel()
-            every = _features(x, m, mixed, others)
-            gains.append(
-                _held_out_gain(every.take(others), every.take(fold), columns)
-            )
-    gains = np.concatenate(gains) * len(mixed) / len(columns)
-    return Estimate(float(gains.mean()), float(gains.std() / gains.size**0.5))
+    ask = lambda learn: _question(_features(x, m, mixed, learn))
+    return estimate(ask, len(rows), columns, len(mixed), num_folds)
+
+
+def _question(seen: _Rows) -> Question:
+    """What the table tells beyond the columns of the mask before.
+
+    With the products of a cell's own value and the others', the log odds of any
+    two Gaussians are linear in the evidence.
+    """
+
+    def evidence(j: int, rows: np.ndarray) -> np.ndarray:
+        values = seen.values[rows]
+        products = seen.own[rows, j, None] * values
+        return np.hstack(
+            [seen.cells[rows, j], values, seen.atoms[rows], products]
+        )
+
+    return Question(
+        lambda j, rows: 2 * seen.m[rows, :j] - 1,
+        evidence,
+        lambda j, rows: seen.m[rows, j],
+    )
 
 
 def _features(
@@ -204,75 +192,3 @@ def _residuals(
         residuals[rows] = (values[rows] - mean) / np.sqrt(left)
         log_variance[rows] = np.log(left / variance)
     return residuals, log_variance
-
-
-def _held_out_gain(
-    train: _Rows, test: _Rows, columns: np.ndarray
-) -> np.ndarray:
-    """Sum over `columns` of the log ratios of each row of `test`, in nats.
-
-    The prior p(m_j | m_<j) is learnt first. The evidence of x is then learnt on
-    top of it, starting from none, so that where x tells nothing the ratio stays
-    1: of `PENALTIES` that is taken, for all columns, which is the best for rows
-    held out to choose by, or none.
-    """
-    held = max(len(train.m) // 6, 1)
-    valid, train = train.take(slice(held)), train.take(slice(held, None))
-    parts = train, valid, test
-    scores, gains = 0.0, 0.0
-    for j in columns:
-        y = [rows.m[:, j] for rows in parts]
-        none = [np.zeros(len(rows.m)) for rows in parts]
-        before = [2 * rows.m[:, :j] - 1 for rows in parts]
-        prior = _learnt(before, y[0], none)
-        best = np.argmax(log_likelihoods(prior[1], y[1]).sum(axis=1))
-        known = [logits[best] for logits in prior]
-        evidence = _learnt([_inputs(rows, j) for rows in parts], y[0], known)
-        ratios = [
-            log_likelihoods(logits, y_) - log_likelihoods(start, y_)
-            for logits, start, y_ in zip(evidence, known, y)
-        ]
-        scores = scores + ratios[1].sum(axis=1)
-        gains = gains + ratios[2]
-    best = np.argmax(scores)
-    return gains[best] if scores[best] > 0 else np.zeros(len(test.m))
-
-
-def _learnt(
-    x: Sequence[np.ndarray], y: np.ndarray, known: Sequence[np.ndarray]
-) -> list[np.ndarray]:
-    """Logits of several groups of rows, for each of `PENALTIES`.
-
-    Args:
-      x: `[n, f]` of each group; the first is learnt from.
-      y: `[n]` of the first group, 0 or 1.
-      known: `[n]` of each group, logits that are known before.
-
-    Returns:
-      `[p, n]` of each group.
-    """
-    seen = _telling(x[0], y, known[0])
-    added = ridge_path(x[0][:, seen], y, known[0], PENALTIES)
-    return [start + added(part[:, seen]) for part, start in zip(x, known)]
-
-
-def _inputs(rows: _Rows, j: int) -> np.ndarray:
-    """`[n, f]`, what may tell of column j.
-
-    With the products of its own value and the others', the log odds of any two
-    Gaussians are linear in them.
-    """
-    products = rows.own[:, j, None] * rows.values
-    return np.hstack([rows.cells[:, j], rows.values, rows.atoms, products])
-
-
-def _telling(x: np.ndarray, y: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which of x `[n, f]` go most with y `[n]` beyond known logits `[n]`.
-
-    Returns:
-      At most `MAX_FEATURES` places, ascending.
-    """
-    left = y - 1 / (1 + np.exp(-known))
-    spread = np.maximum(x.std(axis=0), 1e-6)
-    found = np.abs((left - left.mean()) @ x) / spread
-    return np.sort(np.argsort(-found)[:MAX_FEATURES])

@@ -8,6 +8,7 @@ from each other, and what to beware of.
     page          templates/ filled with it, pictures embedded
     wording       sentences that depend on numbers; the others are in templates/
     warnings      rules that warn
+    checked       what overimputation shows
     figures       pictures
     telling       whether a classifier can tell where gaps are
     little        Little's test

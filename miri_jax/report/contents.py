@@ -4,7 +4,7 @@
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,11 @@ from matplotlib.figure import Figure
 
 from miri_jax.data import AmputatedTable, Dataset, FileTable, ImageSet
 from miri_jax.report import figures, wording
+from miri_jax.report.checked import (
+    check_rows,
+    check_verdict,
+    check_warnings,
+)
 from miri_jax.report.facts import (
     MAX_COLUMNS,
     MAX_MATRIX,
@@ -27,6 +32,8 @@ from miri_jax.report.little import little_of_file
 from miri_jax.report.telling import Prediction, predict_gaps, too_few
 from miri_jax.report.warnings import repeats_a_warning, warnings_of
 
+# What stands for a check where there was none.
+NO_CHECK = {"columns": {}}
 # Of a longer table a random part is shown.
 MAX_ROWS = 200_000
 
@@ -79,6 +86,7 @@ def _contents_of_images(
         "trace": figures.trace_picture(trace),
     }
     facts = {
+        **_facts_of_check(NO_CHECK),
         "shape": dataset.m.shape,
         "draws": len(draws),
         "truth_known": dataset.truth is not None,
@@ -96,13 +104,16 @@ def _contents_of_numbers(
     """Of a table that comes from no file."""
     part, draws = _part_of(dataset, draws)
     views = views_of_numbers(part, draws)
+    check = summary.get("check", NO_CHECK)
     pictures = {
+        "check": figures.check_picture(check),
         "pairs": figures.pairs_picture(part, draws[0]),
         "columns": figures.columns_picture(views),
         "trace": figures.trace_picture(trace),
     }
     facts = {
         **_facts_of_table(dataset, part, views, summary["notes"]),
+        **_facts_of_check(check),
         "truth_known": dataset.truth is not None,
     }
     return Contents("numbers.html", pictures, facts)
@@ -119,6 +130,7 @@ def _contents_of_file(
     part, draws = _part_of(dataset, draws)
     views = views_of_file(part, draws)
     found = predict_gaps(part, views, draws[0])
+    check = summary.get("check", NO_CHECK)
     pictures = {
         "columns": figures.columns_picture(views),
         "trace": figures.trace_picture(trace),
@@ -126,6 +138,7 @@ def _contents_of_file(
         "together": figures.together_picture(views),
         "gaps": figures.prediction_picture(found),
         "draws": figures.draws_picture(views),
+        "check": figures.check_picture(check),
     }
     if not summary["realised_rate"]:
         facts = _facts_of_table(dataset, part, views, summary["notes"])
@@ -134,9 +147,11 @@ def _contents_of_file(
     facts = {
         **_facts_of_table(dataset, part, views, notes),
         **_facts_of_gaps(views, found),
+        **_facts_of_check(check),
         "complete_rows": wording.complete_rows(dataset.gaps()),
         "warnings": [
             *map(_sentence, summary.get("changes", ())),
+            *check_warnings(check),
             *warnings_of(views, found),
         ],
         "little": wording.little_verdict(little_of_file(part, views)),
@@ -180,6 +195,17 @@ def _facts_of_table(
             for view in with_gaps(views, MAX_COLUMNS)
             if view.levels is not None
         ],
+    }
+
+
+def _facts_of_check(check: Mapping[str, Any]) -> dict[str, Any]:
+    """How well known cells were filled again, where that was asked."""
+    if not check["columns"]:
+        return {"check": None}
+    return {
+        "check": check,
+        "check_rows": check_rows(check, MAX_COLUMNS),
+        "check_verdict": check_verdict(check),
     }
 
 

@@ -6,7 +6,7 @@ by trial takes as long as drawing.
 
 import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,10 +47,14 @@ def label(view: View, limit: int = 20) -> str:
 
     A name may hold a dollar, which would start mathematics.
     """
-    name = shorten(view.name, limit)
-    if not _letters().issuperset(map(ord, name)):
-        return f"column {view.number}"
-    return name.replace("$", r"\$")
+    return _drawable(view.name, limit) or f"column {view.number}"
+
+
+def _drawable(name: str, limit: int = 20) -> str:
+    """A name as figures take it; "" where the font lacks a letter."""
+    name = shorten(name, limit)
+    lacks = not _letters().issuperset(map(ord, name))
+    return "" if lacks else name.replace("$", r"\$")
 
 
 def pairs_picture(dataset: AmputatedTable, filled: np.ndarray) -> Figure | None:
@@ -222,6 +226,32 @@ def columns_picture(views: Sequence[View]) -> Figure | None:
     return figure
 
 
+def check_picture(check: Mapping[str, Any]) -> Figure | None:
+    """Where true values lie among draws, column by column.
+
+    Args:
+      check: of `Overimputation.as_dict`.
+    """
+    ranks = {
+        name: one["ranks"]
+        for name, one in check.get("columns", {}).items()
+        if "ranks" in one
+    }
+    if not ranks:
+        return None
+    shown = sorted(ranks, key=lambda name: -max(ranks[name]))[:MAX_COLUMNS]
+    figure, axes = _panels(len(shown), 4, (2.5, 1.7), sharey=True)
+    for axis, name in zip(axes.flat, shown):
+        shares = np.array(ranks[name])
+        places = (np.arange(len(shares)) + 0.5) / len(shares)
+        axis.bar(places, shares, 0.9 / len(shares), color=TRUE)
+        axis.axhline(1 / len(shares), color=OBSERVED, linestyle=":")
+        axis.set_title(_drawable(name) or "?", fontsize=9)
+        axis.set(xticks=[0, 0.5, 1], yticks=[])
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
 def draws_picture(views: Sequence[View]) -> Figure | None:
     """Mean and deviation of each draw's imputed cells, column by column.
 
@@ -266,10 +296,11 @@ def trace_picture(trace: Sequence[dict[str, Any]]) -> Figure | None:
         "psnr": "PSNR of X(t) (dB)",
         "ssim": "SSIM of X(t)",
         "mi": "mutual information (nats)",
+        "conditional_mi": "conditional MI (nats)",
         "mmd": "MMD to the truth",
     }
     series = {}
-    for name in ("loss", "mmd", "mi", "psnr", "ssim"):
+    for name in ("loss", "mmd", "mi", "conditional_mi", "psnr", "ssim"):
         points = [(row["iteration"], row[name]) for row in trace if name in row]
         points = [point for point in points if np.isfinite(point[1])]
         if len(points) > 1:

@@ -32,13 +32,18 @@ DASH = "\N{EN DASH}"
 MEANING = {
     "mmd": "distance between the filled and the true table's distribution; 0"
     " is best",
-    "mi": "mutual information of filled table and mask in nats, on held-out"
-    " rows: how well one can tell which cells were filled; lower is better",
+    "mi": "mutual information of filled table and mask in nats, estimated on"
+    " held-out rows: how well one can tell which cells were filled. Where gaps"
+    " are completely at random it is 0 for the truth, by chance less; where"
+    " other columns tell of the gaps it is not",
     "mi_error": "standard error of mi",
-    "mi_entropy": "entropy of the mask: what mi comes to where gaps are filled"
-    " with the mean",
-    "mi_floor": "what the columns without gaps tell about the mask by"
-    " themselves: no imputation can bring mi below it",
+    "conditional_mi": "how much filled cells tell of their having been gaps,"
+    " beyond what the observed cells and the other gaps of their row tell, in"
+    " nats, summed over columns and estimated on held-out rows. Near 0 where"
+    " that cannot be told, by chance below it; few gaps tell little",
+    "conditional_mi_error": "standard error of conditional_mi",
+    "mi_entropy": "entropies of the columns of the mask, summed: more nats"
+    " there are not to tell",
     "psnr": "peak signal-to-noise ratio of whole images in dB; higher is"
     " better",
     "ssim": "structural similarity of whole images, at most 1",

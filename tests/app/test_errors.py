@@ -41,6 +41,18 @@ WORDS = {
         ["in.csv", "o.csv", "--set", "imputer.num_steps=many"],
         "imputer.num_steps cannot be 'many'",
     ),
+    "a value that is gone": (
+        ["in.csv", "o.csv", "--set", "imputer.num_iterations=auto"],
+        "'auto' is gone; leave the setting out",
+    ),
+    "a check of one imputation": (
+        ["in.csv", "o.csv", "--method", "miri_paper", "--check"],
+        "'miri_paper' has one imputation a fit",
+    ),
+    "a check by parts": (
+        ["in.parquet", "o.parquet", "--stream", "--check"],
+        "--stream gives no report",
+    ),
     "column": (["in.csv", "o.csv", "--real", "agee"], "'agee', which is not"),
     "two kinds": (
         ["in.csv", "o.csv", "--real", "age", "--id", "age"],
@@ -216,6 +228,16 @@ RUN = {
         "table.py",
         ["--config.data.path=in.csv", "--config.imputer.imputed_weight=2.0"],
         "imputed_weight is 2.0; method 'miri' takes a number from 0 to 1",
+    ),
+    "a value that was taken once": (
+        "table.py",
+        ["--config.imputer.num_iterations=auto"],
+        "'auto' is gone; leave the setting out",
+    ),
+    "a check of images": (
+        "inpaint.py:smoke",
+        ["--config.data.images=folder:images", "--config.check=True"],
+        "a check is for tables; leave it out (--config.check)",
     ),
     "a source of images for a table": (
         "table.py",

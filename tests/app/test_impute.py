@@ -13,6 +13,7 @@ from miri_jax.app import filling, impute, streaming
 from miri_jax.data import readers
 from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
+from tests.report.making import words_of
 
 TEXT = """name,age,sex,day,size
 ann,31,f,2024-01-05,S
@@ -60,6 +61,31 @@ def test_the_command_leaves_tables_and_a_report_and_nothing_else(table):
         assert after["age"].str.fullmatch(r"\d+").all()
     page = (folder / "out.html").read_text("utf-8")
     assert "out_1.csv" in page and ".miri" not in page
+
+
+def test_a_check_is_in_the_report(tmp_path):
+    """Of a method that fills without a look, and of a table of five rows."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "b": list("xyz") * 100})
+    frame = frame.mask(rng.random(frame.shape) < 0.2)
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    _impute(
+        *(tmp_path / "in.csv", tmp_path / "out.csv"),
+        *("--method", "mean", "--check"),
+    )
+    words = words_of((tmp_path / "out.html").read_text("utf-8"))
+    assert "How well are known cells filled again?" in words
+    assert "worse than observed values drawn at random" in words
+    assert "(0% instead of 90%)" in words
+    (tmp_path / "few.csv").write_text(TEXT, "utf-8")
+    _impute(
+        *(tmp_path / "few.csv", tmp_path / "o.csv"),
+        *("--method", "mean", "--check"),
+    )
+    words = words_of((tmp_path / "o.html").read_text("utf-8"))
+    assert ("How well are known cells" in words) != (
+        "known cells were not filled again" in words
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from miri_jax.imputers import _early_stopping, make_imputer, miri
 from miri_jax.imputers._early_stopping import Stop
 from miri_jax.types import Masked
 from tests.imputers.small import (
-    bits,
     fit_case,
     make_case,
     normal_with_gaps,
@@ -126,29 +125,6 @@ def test_early_stopping_keeps_the_best_weights():
     np.testing.assert_array_equal(of(state), of(other))
     worse = state._replace(held_out=state.held_out._replace(best=nowhere))
     assert not np.array_equal(of(state), of(worse))
-
-
-@pytest.mark.parametrize(
-    "source", [pytest.param("gaussian", marks=pytest.mark.slow), "previous"]
-)
-def test_auto_ends_when_mi_stops_falling(source, table):
-    """On a table that a Gaussian fills, the first look at MI is the last."""
-    data, _ = table
-    imputer = make_imputer(
-        "miri",
-        source=source,
-        keep_velocities=True,
-        **small_settings("miri", num_iterations="auto"),
-    )
-    state, infos = fit_case(imputer, data)
-    looks = [float(info["mi"]) for info in infos if "mi" in info]
-    assert bool(state.done) or int(state.iteration) == miri.MAX_ITERATIONS
-    assert int(state.iteration) == miri.MI_EVERY * len(looks)
-    assert float(state.mi) == looks[-1]
-    if source == "gaussian":
-        assert len(looks) == 1
-    m = np.asarray(data.m)
-    np.testing.assert_array_equal(bits(state.x)[m], bits(data.x)[m])
 
 
 def test_held_out_entries_are_observed_and_no_targets():

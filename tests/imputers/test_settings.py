@@ -23,9 +23,13 @@ def test_unknown_setting_is_refused_by_name():
         make_imputer("mean", num_steps=3)
 
 
-def test_auto_is_refused_where_a_method_does_not_know_it():
-    with pytest.raises(ConfigError, match="num_iterations is 'auto'; method"):
-        make_imputer("gaussian", num_iterations="auto")
+def test_a_value_that_is_gone_is_refused_with_a_remedy():
+    with pytest.raises(
+        ConfigError, match="'auto'; method 'miri' takes a whole"
+    ):
+        make_imputer("miri", num_iterations="auto")
+    with pytest.raises(ConfigError, match="'auto' is gone; leave the setting"):
+        make_imputer("miri", num_iterations="auto")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from miri_jax.metrics import errors, median_distance, mmd, mutual_information
+from miri_jax.metrics import (
+    errors,
+    estimate_conditional_mi,
+    estimate_mutual_information,
+    median_distance,
+    mmd,
+    mutual_information,
+)
 
 
 def _entropy(p):
@@ -158,9 +165,17 @@ def test_mi_sees_dependence_between_columns_only_as_far_as_x_tells():
     assert abs(mi) < 0.03
 
 
-def test_mi_without_anything_to_tell_is_zero():
+@pytest.mark.parametrize(
+    "of", [estimate_mutual_information, estimate_conditional_mi]
+)
+def test_nothing_is_known_for_certain(of):
+    """No error is 0, and of too few rows there is no estimate."""
+    keys = jax.random.split(jax.random.key(0), 3)
     x = np.ones((100, 2))
-    key1, key2 = jax.random.split(jax.random.key(0))
-    assert mutual_information(key1, x, np.ones(x.shape, bool)) == 0.0
+    found = of(keys[0], x, np.ones(x.shape, bool))
+    assert found.nats == 0 and found.error > 0
     few = np.array([[True, False], [False, True]] * 2)
-    assert mutual_information(key2, x[:4], few) == 0.0
+    assert np.isnan(of(keys[1], x[:4], few)).all()
+    m = np.random.default_rng(0).random(x.shape) > 0.3
+    found = of(keys[2], x, m)
+    assert found.error > 0 and abs(found.nats) < 3 * found.error

@@ -83,6 +83,10 @@ class Numbers(NamedTuple):
         del column
         return values
 
+    def take(self, columns: Sequence[int]) -> "Numbers":
+        """See `types.Layout`."""
+        return Numbers(*(tuple(part[j] for j in columns) for part in self))
+
 
 class Chains(NamedTuple):
     """Where chains are.
