@@ -1,6 +1,7 @@
 """Logistic regression by Newton's method, with a ridge, on the host."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,12 +12,31 @@ STEPS = 2
 LEAST_WEIGHT = 1e-3
 
 
+class Logits(NamedTuple):
+    """Learnt logits, linear in f features.
+
+    Attributes:
+      centre: `[f]` and
+      scale: `[f]`, what features are standardised by; infinite for constants.
+      weights: `[p, 1 + f]` float32, of a constant and of each feature, for p
+        penalties.
+    """
+
+    centre: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The logits `[p, k]` of rows `[k, f]`."""
+        return self.weights @ _design(x, self.centre, self.scale).T
+
+
 def ridge_path(
     x: np.ndarray,
     y: np.ndarray,
     known: np.ndarray | float,
     penalties: Sequence[float],
-) -> Callable[[np.ndarray], np.ndarray]:
+) -> Logits:
     """Learns the logits of y beyond known ones, for several penalties.
 
     Args:
@@ -27,16 +47,11 @@ def ridge_path(
         the strongest first.
 
     Returns:
-      A function from `[k, f]` to the learnt logits, `[len(penalties), k]`.
+      The `Logits`, of each penalty.
     """
     centre, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 1e-6, scale, np.inf)
-
-    def design(x: np.ndarray) -> np.ndarray:
-        ones = np.ones((len(x), 1), np.float32)
-        return np.hstack([ones, (x - centre) / scale], dtype=np.float32)
-
-    a = design(x)
+    a = _design(x, centre, scale)
     found, weights = [], np.zeros(a.shape[1], np.float32)
     for penalty in penalties:
         # The constant has next to no penalty.
@@ -50,7 +65,12 @@ def ridge_path(
             step = np.linalg.solve(curvature, slope)
             weights = (weights + step).astype(np.float32)
         found.append(weights)
-    return lambda x: np.stack(found) @ design(x).T
+    return Logits(centre, scale, np.stack(found))
+
+
+def _design(x: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    ones = np.ones((len(x), 1), np.float32)
+    return np.hstack([ones, (x - centre) / scale], dtype=np.float32)
 
 
 def log_likelihoods(logits: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -3,10 +3,11 @@
     donors    observed values of rows in the same leaf of a tree
     ridge     a ridge regression, and donors of its leave-one-out residuals:
               linear relations are kept, and go on beyond what was observed
+    logits    a logistic regression of few levels, see `_levels`
 
-Which of them a column of numbers has is chosen on held-out observed cells, by
-the fair CRPS. Cells count by how likely cells like them are missing, since that
-is where the column is to be filled.
+Which of them a column has is chosen on held-out observed cells, by the fair
+CRPS of numbers and the fair Brier score of levels. Cells count by how likely
+cells like them are missing, since that is where the column is to be filled.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.metrics.logistic import ridge_path
-from miri_jax.metrics.proper import fair_crps, ks_distance
+from miri_jax.metrics.proper import fair_brier, fair_crps, ks_distance
 from miri_jax.sources.chained._features import (
     MAX_INDICATORS,
     Feature,
@@ -28,6 +29,12 @@ from miri_jax.sources.chained._forest import (
     draw_pooled,
     grow,
 )
+from miri_jax.sources.chained._levels import (
+    MAX_LEVELS,
+    Chances,
+    draw_level,
+    fit_chances,
+)
 from miri_jax.sources.chained._linear import Linear, fit_linear, predict
 from miri_jax.types import Layout
 
@@ -38,6 +45,8 @@ LEAST_GAIN = 0.02
 # What a line may lose where such a share of the gaps lies beyond what is
 # observed, to which donors are bound: beyond the inner 98 % of its predictions.
 MOST_LOSS, BEYOND = 0.1, 0.1
+# Trees that a logistic regression of levels is compared with.
+FOREST = 8
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.03
 # Largest odds of being missing that a held-out cell counts with, over the mean.
@@ -67,15 +76,15 @@ class Conditional(NamedTuple):
 
     Attributes:
       features: what the trees see of the others.
-      linear: the prediction whose residuals the donors are; None for donors of
-        values.
-      forest: holds the donors.
+      linear: the prediction whose residuals the donors are, or the chances of
+        levels; None for donors of values.
+      forest: holds the donors; None where there are chances.
       exact: whether the prediction is the value itself, but for rounding.
     """
 
     features: list[Feature]
-    linear: Linear | None
-    forest: Forest
+    linear: Linear | Chances | None
+    forest: Forest | None
     exact: bool
 
 
@@ -100,7 +109,8 @@ class Aim(NamedTuple):
       column: its number.
       others: the columns to tell it by.
       rows: `[r]`, numbers of rows to learn from, where it is observed.
-      ridge: whether by a ridge regression and its residuals.
+      ridge: whether by a regression: of numbers a ridge regression and its
+        residuals, of levels a logistic one.
     """
 
     column: int
@@ -132,7 +142,9 @@ def _fit(
     growth: Growth,
     rng: np.random.Generator,
 ) -> Conditional:
-    linear, exact = None, False
+    linear, exact, levels = None, False, layout.levels[aim.column]
+    if aim.ridge and levels:
+        return Conditional(features, fit_chances(x, y, levels), None, False)
     if aim.ridge:
         linear, left = fit_linear(x, y)
         exact = _is_rounding(left, layout.units[aim.column], y.std())
@@ -143,7 +155,7 @@ def _fit(
     forest = grow(
         x,
         y,
-        levels=layout.levels[aim.column],
+        levels=levels,
         trees=1 if exact else growth.trees,
         leaf=growth.leaf,
         rng=rng,
@@ -193,6 +205,8 @@ def _draw(
     place: np.ndarray,
     take: Callable[..., np.ndarray] = draw_donors,
 ) -> np.ndarray:
+    if conditional.forest is None:
+        return draw_level(conditional.linear, x, place)
     if conditional.linear is None:
         return take(conditional.forest, x, which, place)
     found = predict(conditional.linear, x)
@@ -226,7 +240,7 @@ def choose_ridge(
     growth: Growth,
     rng: np.random.Generator,
 ) -> bool:
-    """Whether a ridge regression fills held-out cells of a column better.
+    """Whether a regression fills held-out cells of a column better.
 
     Args:
       values: `[n, c]`, a filled table.
@@ -237,8 +251,11 @@ def choose_ridge(
       rng: chooses the folds.
     """
     column, others, rows, _ = aim
-    if layout.levels[column] or len(rows) < 10 * FOLDS:
+    levels = layout.levels[column]
+    if levels > MAX_LEVELS or levels == 1 or len(rows) < 10 * FOLDS:
         return False
+    if levels:  # what a logistic regression is compared with
+        growth = growth._replace(trees=FOREST)
     features, x = fit_features(values, layout.levels, column, others, rows, rng)
     y, every = values[rows, column], apply_features(features, values)
     weight = odds_of(every, observed)[rows]
@@ -258,9 +275,12 @@ def choose_ridge(
                     for u, v in zip(rng.random(size), rng.random(size))
                 ]
             )
+            rate = fair_brier if levels else fair_crps
             score[int(ridge), k] = np.average(
-                fair_crps(draws, y[ask]), weights=weight[ask]
+                rate(draws, y[ask]), weights=weight[ask]
             )
+            if levels:
+                continue
             apart[int(ridge), k] = np.mean(
                 [ks_distance(one, y[ask]) for one in draws]
             )
@@ -272,6 +292,8 @@ def choose_ridge(
             )
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
+    if levels:
+        return bool(gain.mean() > least)
     # The line by itself tells as much as donors, and goes on where they end.
     if off[1].mean() < off[0].mean() and _lie_beyond(x, y, every[~observed]):
         least = -MOST_LOSS * base
@@ -367,17 +389,19 @@ def to_plain(conditional: Conditional) -> dict:
         "columns": [feature.column for feature in conditional.features],
         "tables": [feature.table for feature in conditional.features],
         "linear": None if linear is None else linear._asdict(),
-        "forest": conditional.forest._asdict(),
+        "forest": conditional.forest and conditional.forest._asdict(),
         "exact": conditional.exact,
     }
 
 
 def from_plain(content: dict) -> Conditional:
     """The inverse of `to_plain`."""
-    linear = content["linear"]
+    linear, forest = content["linear"], content["forest"]
+    if linear is not None:
+        linear = (Chances if forest is None else Linear)(**linear)
     return Conditional(
         [Feature(*one) for one in zip(content["columns"], content["tables"])],
-        None if linear is None else Linear(**linear),
-        Forest(**content["forest"]),
+        linear,
+        forest and Forest(**forest),
         content["exact"],
     )
