@@ -5,28 +5,26 @@ regressions on what they fill come out too flat. Where a logistic regression
 fills held-out cells as well as trees do, it is taken.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.metrics.logistic import ridge_path
-
 # Levels beyond which trees alone tell them.
 MAX_LEVELS = 8
-# Penalties on the way, the last of which counts.
-PENALTIES = (100.0, 10.0, 1.0)
-# Deviations that features are cut at.
-FARTHEST = 4.0
+# Deviations that features are cut at, and steps of a fit at most.
+FARTHEST, STEPS = 4.0, 100
+# The logit of a level that was never seen.
+NEVER = -30.0
 
 
 class Chances(NamedTuple):
-    """Logits of each level against all others.
+    """Logits of the levels, of which each has its exponential's share.
 
     Attributes:
       centre: `[p]` and
       scale: `[p]`, what features are standardised by.
-      weights: `[q, 1 + p]`, of a constant and of each feature; of two levels
-        those of the second alone.
+      weights: `[q, 1 + p]`, of a constant and of each feature.
     """
 
     centre: np.ndarray
@@ -35,21 +33,27 @@ class Chances(NamedTuple):
 
 
 def fit_chances(x: np.ndarray, y: np.ndarray, levels: int) -> Chances:
-    """Learns the levels y `[r]` from features `[r, p]`."""
+    """Learns the levels y `[r]` from features `[r, p]`, with a ridge."""
+    # Here, so that those who fit none need not wait for it.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     x = x.astype(np.float64)
     centre, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    z = np.clip((x - centre) / scale, -FARTHEST, FARTHEST)
-    weights = []
-    for level in range(1 if levels == 2 else 0, levels):
-        hit = (y == level).astype(np.float64)
-        rate = (hit.sum() + 0.5) / (len(hit) + 1)
-        known = np.log(rate / (1 - rate))
-        inner = ridge_path(z, hit, known, PENALTIES)
-        slopes = inner.weights[-1, 1:].astype(np.float64) / inner.scale
-        level_0 = inner.weights[-1, 0] + known - inner.centre @ slopes
-        weights.append(np.append(level_0, slopes))
-    return Chances(centre, scale, np.stack(weights))
+    seen = np.unique(y).astype(int)
+    weights = np.zeros((levels, 1 + x.shape[1]))
+    weights[:, 0] = NEVER
+    weights[seen, 0] = 0
+    if len(seen) > 1:
+        model = LogisticRegression(max_iter=STEPS)
+        with warnings.catch_warnings():
+            # So near to the end is near enough.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(_standard(x, centre, scale), y)
+        found = np.column_stack([model.intercept_, model.coef_])
+        weights[seen[-len(found) :]] = found
+    return Chances(centre, scale, weights)
 
 
 def draw_level(
@@ -62,14 +66,16 @@ def draw_level(
       x: the features.
       place: `[k]` in [0, 1): the higher, the later the level.
     """
-    z = (x.astype(np.float64) - chances.centre) / chances.scale
-    z = np.clip(z, -FARTHEST, FARTHEST)
+    z = _standard(x.astype(np.float64), chances.centre, chances.scale)
     logits = np.repeat(chances.weights[:, :1], len(x), axis=1)
     # No sum of a library, whose rounding may depend on the number of rows.
     for slopes, feature in zip(chances.weights[:, 1:].T, z.T):
-        logits = logits + slopes[:, None] * feature
-    p = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    if len(p) == 1:
-        return (place >= 1 - p[0]).astype(np.float64)
-    ends = np.cumsum(p, axis=0)
+        logits += slopes[:, None] * feature
+    ends = np.cumsum(np.exp(logits - logits.max(axis=0)), axis=0)
     return np.sum(place * ends[-1] >= ends[:-1], axis=0).astype(np.float64)
+
+
+def _standard(
+    x: np.ndarray, centre: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    return np.clip((x - centre) / scale, -FARTHEST, FARTHEST)
