@@ -14,7 +14,7 @@ from miri_jax.exceptions import (
     NonFiniteError,
 )
 from miri_jax.imputers import make_imputer
-from miri_jax.types import Region, Masked
+from miri_jax.types import Masked, Region
 
 
 def _diverging(limit, rate=1.0):

@@ -152,9 +152,7 @@ def start_limited(
     names = () if related is None else _censored(related)
     x, m = (np.array(part) for part in data)
     starts = np.cumsum([0] + [column.width for column in columns])
-    places = [
-        starts[k] for k, c in enumerate(columns) if str(c.name) in names
-    ]
+    places = [starts[k] for k, c in enumerate(columns) if str(c.name) in names]
     places = [j for j in places if not m[:, j].all()]
     if not places:
         return data

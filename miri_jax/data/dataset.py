@@ -16,9 +16,10 @@ from scipy.special import entr
 
 from miri_jax.core.masks import amputate
 from miri_jax.data.censored import start_limited
-from miri_jax.data.columns import Column, limits, values_of
+from miri_jax.data.columns import limits, values_of
+from miri_jax.data.keeping import keeping
 from miri_jax.data.layout import layout_of
-from miri_jax.data.related import keeping, row_limits
+from miri_jax.data.related import row_limits
 from miri_jax.data.tables import Table, settle_table, split
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.data.writers import write_table

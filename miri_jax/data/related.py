@@ -5,18 +5,16 @@ computed from them; what they must not be is told to the engine, which draws it
 again. Cells that stay empty are drawn and not written.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.mending import Values
 from miri_jax.data.numbers import on_grid
-from miri_jax.data.transforms import Scaler, unscale
-from miri_jax.exceptions import DataError
 from miri_jax.relations import (
     DAY,
-    Condition,
     Formula,
     Kind,
     Relations,
@@ -27,12 +25,6 @@ from miri_jax.relations import (
 
 # Of numbers with any decimals, what part of them is a rounding.
 ROUNDING = 1e-6
-
-Values = dict[str, np.ndarray]
-# x [k, d], standardised, and which rows they are, [k]: `[k, d]` bool, what
-# breaks a relation.
-Broken = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Refuse = Callable[[np.ndarray, np.ndarray, float], None]
 
 
 class Related(NamedTuple):
@@ -79,7 +71,7 @@ def relate(
     Raises:
       DataError: where a relation does not fit what columns hold.
     """
-    by_name = _by_name(columns)
+    by_name = by_name_of(columns)
     relations = with_kinds(
         relations, {name: _kind(c) for name, c in by_name.items()}
     )
@@ -90,6 +82,7 @@ def relate(
     }
     gaps = {name: ~known[:, place[name]] for name in relations.limited()}
     notes = _contradictions(by_name, relations, values)
+    seen = {name: ~np.isnan(x) for name, x in values.items()}
     while True:
         before = sum(np.isnan(x).sum() for x in values.values())
         fixed = {name: ~np.isnan(x) for name, x in values.items()}
@@ -100,8 +93,39 @@ def relate(
         new = ~known[:, place[name]] & ~np.isnan(found)
         numbers[new, place[name]] = found[new]
         known[new, place[name]] = True
-    limits = _limits(by_name, relations, gaps)
-    return Related(relations, values, *limits), notes
+    related = Related(relations, values, *_limits(by_name, relations, gaps))
+    given = [(name, known[:, place[name]] & ~seen[name]) for name in values]
+    return related, (*notes, *_told(related, columns, known, given))
+
+
+def _told(
+    related: Related,
+    columns: Sequence[Column],
+    known: np.ndarray,
+    given: Sequence[tuple[str, np.ndarray]],
+) -> tuple[str, ...]:
+    """Sentences on gaps that are known, and on those that stay."""
+    notes = [
+        f"{int(rows.sum())} gap(s) of column {name!r} are given by formulas"
+        for name, rows in given
+        if rows.any()
+    ]
+    for j, column in enumerate(columns):
+        left = int((~known[:, j]).sum())
+        if str(column.name) in related.relations.keep and left:
+            notes.append(
+                f"column {column.name!r} is kept: its {left} gap(s) stay empty"
+            )
+    by_name = by_name_of(columns)
+    env = env_of(by_name, related.known)
+    for name, condition in related.relations.only_if:
+        rows = np.isnan(related.known[name])
+        rows = rows & (evaluate(condition.tree, env) == 0)
+        notes.append(
+            f"{int(rows.sum())} gap(s) of column {name!r} stay empty, where it"
+            f" is known that {condition.text!r} is not met"
+        )
+    return tuple(notes)
 
 
 def _limits(
@@ -128,7 +152,8 @@ def _limits(
     return low, high
 
 
-def _by_name(columns: Sequence[Column]) -> dict[str, Column]:
+def by_name_of(columns: Sequence[Column]) -> dict[str, Column]:
+    """Columns by their names as text, which expressions have."""
     return {str(column.name): column for column in columns}
 
 
@@ -161,7 +186,8 @@ def _cells(column: Column, values: np.ndarray) -> np.ndarray:
     return np.where(unknown, np.nan, levels[ranks])
 
 
-def _env(by_name: Mapping[str, Column], values: Values) -> Values:
+def env_of(by_name: Mapping[str, Column], values: Values) -> Values:
+    """Values of columns as expressions take them."""
     return {name: _cells(by_name[name], x) for name, x in values.items()}
 
 
@@ -179,14 +205,16 @@ def _complete(
     """
     values = {name: x.copy() for name, x in values.items()}
     fixed = {name: x.copy() for name, x in fixed.items()}
-    env = _env(by_name, values)
+    env = env_of(by_name, values)
 
     def put(name: str, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
         column = by_name[name]
         if column.kind == "datetime":
             found = found * DAY
         rows = rows & np.isfinite(found)
-        found = on_grid(np.where(rows, found, 0.0), column.decimals, column.step)
+        found = on_grid(
+            np.where(rows, found, 0.0), column.decimals, column.step
+        )
         values[name][rows] = found[rows]
         env[name] = _cells(column, values[name])
         fixed[name] |= rows
@@ -239,8 +267,8 @@ def _contradictions(
     by_name: Mapping[str, Column], relations: Relations, values: Values
 ) -> tuple[str, ...]:
     """A sentence on each relation that some observed cells break."""
-    env, notes = _env(by_name, values), []
-    for text, holds in _held(by_name, relations, env, observed=values):
+    env, notes = env_of(by_name, values), []
+    for text, holds in held(by_name, relations, env, observed=values):
         rows = np.flatnonzero(holds == 0)
         if len(rows):
             notes.append(
@@ -251,7 +279,7 @@ def _contradictions(
     return tuple(notes)
 
 
-def _held(
+def held(
     by_name: Mapping[str, Column],
     relations: Relations,
     env: Values,
@@ -277,15 +305,6 @@ def _held(
     return [(text, np.broadcast_to(holds, rows)) for text, holds in found]
 
 
-def _parts(relations: Relations) -> list[tuple[str, ...]]:
-    """The columns of each relation that `_held` lists, in its order."""
-    return [
-        *((f.target, *f.of.names) for f in relations.formulas),
-        *(rule.names for rule in relations.rules),
-        *(condition.names for _, condition in relations.only_if),
-    ]
-
-
 class Completed(NamedTuple):
     """What relations make of a draw.
 
@@ -308,7 +327,7 @@ def completed(
       columns: c.
       drawn: `[n]` of each column that relations name; read in gaps only.
     """
-    by_name, known = _by_name(columns), related.known
+    by_name, known = by_name_of(columns), related.known
     fixed = {name: ~np.isnan(x) for name, x in known.items()}
     values = {
         name: np.where(fixed[name], known[name], drawn[name]) for name in known
@@ -318,7 +337,7 @@ def completed(
         # What has no number stays as it was drawn, and breaks its formula.
         values[name] = np.where(np.isnan(found), drawn[name], found)
     empty: Values = {}
-    env = _env(by_name, values)
+    env = env_of(by_name, values)
     kept = set(related.relations.keep)
     for name in kept & known.keys():
         empty[name] = ~fixed[name]
@@ -336,145 +355,6 @@ def completed(
                 by_name[name], np.where(empty[name], np.nan, values[name])
             )
     return Completed(values, empty)
-
-
-class _Bad(NamedTuple):
-    """A relation, its columns, and which rows `[k]` break it."""
-
-    text: str
-    names: tuple[str, ...]
-    rows: np.ndarray
-
-
-def _without(made: Completed) -> Values:
-    """Values, NaN where a cell stays empty."""
-    return {
-        name: np.where(made.empty[name], np.nan, x) if name in made.empty else x
-        for name, x in made.values.items()
-    }
-
-
-def keeping(
-    related: Related,
-    columns: Sequence[Column],
-    m: np.ndarray,
-    scaler: Scaler,
-) -> tuple[Broken, Broken, Refuse] | tuple[()]:
-    """What of a draw breaks a relation, for the engine to draw it again.
-
-    Args:
-      related: of the table.
-      columns: c.
-      m: `[n, d]` bool, True = known.
-      scaler: of the encoded numbers.
-
-    Returns:
-      Nothing where nothing can be broken; else what `types.Region` calls
-      `broken` (the gaps of the columns of each relation that does not hold, but
-      where what is known has broken it already), `mend` and `refuse`.
-    """
-    if not any(related.relations[:3]):
-        return ()
-    relations, by_name = related.relations, _by_name(columns)
-    starts = np.cumsum([0] + [column.width for column in columns])
-    place = {str(c.name): k for k, c in enumerate(columns)}
-    before = [
-        holds == 0
-        for _, holds in _held(
-            by_name, relations, _env(by_name, related.known), related.known
-        )
-    ]
-
-    def entries(name: str) -> slice:
-        return slice(starts[place[name]], starts[place[name] + 1])
-
-    def values(x: np.ndarray) -> Values:
-        raw = unscale(np.asarray(x), scaler)
-        return {
-            name: values_of(by_name[name], raw[:, entries(name)])
-            for name in related.known
-        }
-
-    def bad_columns(drawn: Values, rows: np.ndarray) -> list[_Bad]:
-        some = related.take(rows)
-        made = completed(some, columns, drawn)
-        env = _env(by_name, _without(made))
-        held = _held(by_name, relations, env, some.known)
-        found = []
-        for names, (text, holds), was in zip(_parts(relations), held, before):
-            blank = [made.empty[n] for n in names if n in made.empty]
-            blank = np.any([np.zeros(len(rows), bool), *blank], axis=0)
-            bad = ~was[rows] & ((holds == 0) | (np.isnan(holds) & ~blank))
-            found.append(_Bad(text, _with_operands(relations, names), bad))
-        for target, of in relations.formulas:
-            names = (target, *of.names)
-            bad = _outside(some, by_name, made.values, names)
-            text = f"formula {target + ' = ' + of.text!r} and its bounds"
-            found.append(_Bad(text, names, bad))
-        return found
-
-    def broken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        found = np.zeros(x.shape, bool)
-        for _, names, bad in bad_columns(values(x), rows):
-            for name in names:
-                found[:, entries(name)] |= bad[:, None]
-        return found & ~m[rows]
-
-    def mend(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return x
-
-    def refuse(x: np.ndarray, rows: np.ndarray, share: float) -> None:
-        every = bad_columns(values(x), rows)
-        text, _, bad = next(one for one in every if one.rows.any())
-        raise DataError(
-            f"{text} is not met by the draws of {int(bad.sum())} row(s), as row"
-            f" {rows[bad][0] + 1}; of all draws of rows that broke something"
-            f" {share:.2%} met all that was stated; change it, or what is"
-            " observed there",
-            about=("formulas", "rules", "only_if"),
-        )
-
-    return broken, mend, refuse
-
-
-def _outside(
-    related: Related,
-    by_name: Mapping[str, Column],
-    values: Values,
-    names: Sequence[str],
-) -> np.ndarray:
-    """Rows where a gap of some columns lies outside of its limits."""
-    found = np.zeros(len(values[names[0]]), bool)
-    for name in names:
-        column = by_name[name]
-        if column.levels is not None:
-            continue
-        low, high = _ends(related, column)
-        out = (values[name] < low) | (values[name] > high)
-        found |= out & np.isnan(related.known[name])
-    return found
-
-
-def _ends(related: Related, column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """The limits of a column's gaps, of its own and of what was stated."""
-    name = str(column.name)
-    return (
-        np.maximum(related.low.get(name, -np.inf), column.low),
-        np.minimum(related.high.get(name, np.inf), column.high),
-    )
-
-
-def _with_operands(
-    relations: Relations, names: Sequence[str]
-) -> tuple[str, ...]:
-    """Columns, and those that formulas compute them from, or from them."""
-    found = dict.fromkeys(names)
-    for _ in relations.formulas:
-        for target, of in relations.formulas:
-            whole = (target, *of.names)
-            if found.keys() & set(whole):
-                found |= dict.fromkeys(whole)
-    return tuple(found)
 
 
 def row_limits(

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax import engine
@@ -23,10 +22,15 @@ from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.bar import Bar
-from miri_jax.estimator.checks import check_frame, check_settings
+from miri_jax.estimator.checks import (
+    check_frame,
+    check_settings,
+    seed_of,
+    stated_by,
+)
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import from_settings
-from miri_jax.relations import STATED, Relations, state
+from miri_jax.relations import STATED
 from miri_jax.sensitivity import Changes, adjust_draws
 from miri_jax.types import Array, Imputer, Layout, Masked, Region
 
@@ -358,7 +362,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             bounds=self.bounds,
             orders=self.orders,
             empty_value=self.empty_value,
-            relations=self._relations(frame.columns),
+            relations=stated_by(self, frame.columns),
         )
         return frame, from_table(table)
 
@@ -389,9 +393,6 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return _shared_imputer(self.method, json.dumps(settings), layout)
         except TypeError:  # a setting that JSON cannot hold, a level unhashable
             return from_settings(self.method, settings, layout)
-
-    def _relations(self, names: Sequence[Hashable]) -> Relations | None:
-        return state(names, **{what: getattr(self, what) for what in STATED})
 
     def _layout(self) -> Layout:
         return layout_of(self.columns_, self._scaler)
@@ -451,7 +452,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             tables.missing_cells(frame, self.missing_values),
             self.columns_,
             keep_unseen=self.unseen == "missing",
-            relations=self._relations(self._names()),
+            relations=stated_by(self, self._names()),
         )
         data = standardise(table.values, table.m, self._scaler)
         if changes:  # what does not fit the table is refused first
@@ -497,11 +498,3 @@ def _shared_imputer(
 ) -> Imputer:
     """One imputer for equal settings, so that it is compiled once."""
     return from_settings(method, json.loads(settings), layout)
-
-
-def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """A seed; that of the commands where it is a number."""
-    generator = check_random_state(random_state)
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(generator.randint(2**31 - 1))

@@ -6,7 +6,14 @@ docs/structure.md says what they do. How they become cells is
 `miri_jax.data.related`'s.
 """
 
-from miri_jax.relations._grammar import names_in, parse
+from miri_jax.relations._grammar import (
+    COMPARISONS,
+    Call,
+    Expression,
+    Text,
+    names_in,
+    parse,
+)
 from miri_jax.relations._stated import (
     STATED,
     Condition,
@@ -18,12 +25,16 @@ from miri_jax.relations._stated import (
 from miri_jax.relations._values import DAY, Kind, evaluate, resolved, solve
 
 __all__ = [
+    "COMPARISONS",
     "DAY",
     "STATED",
+    "Call",
     "Condition",
+    "Expression",
     "Formula",
     "Kind",
     "Relations",
+    "Text",
     "evaluate",
     "names_in",
     "parse",

@@ -224,7 +224,7 @@ def _not(part: np.ndarray) -> np.ndarray:
     return 1 - np.where(np.isnan(part), np.nan, part != 0)
 
 
-def _round(x: np.ndarray, digits: np.ndarray = np.float64(0)) -> np.ndarray:
+def _round(x: np.ndarray, digits: float | np.ndarray = 0) -> np.ndarray:
     scale = 10.0 ** np.round(digits)
     return np.round(x * scale) / scale
 
@@ -300,9 +300,7 @@ def _inverse(
     if isinstance(tree, Name):
         return value
     k = next(i for i, part in enumerate(tree.args) if _count(part, name))
-    rest = [
-        _value(part, env) for i, part in enumerate(tree.args) if i != k
-    ]
+    rest = [_value(part, env) for i, part in enumerate(tree.args) if i != k]
     if tree.what == "+":
         value = value - sum(rest)
     elif tree.what == "neg":
