@@ -16,6 +16,9 @@ from miri_jax.types import Array, Draw, Imputer, Masked, Region, State
 # Rounds in which cells outside their bounds are drawn again, and how many tries
 # of a row are in the first of them; every second round has twice as many.
 ROUNDS, FIRST_TRIES = 10, 4
+# Share of the rows to be drawn again from which on those that no draw brings
+# right say that what was stated is at odds with the method.
+HOPELESS = 0.5
 
 
 def draw(
@@ -42,7 +45,8 @@ def draw(
       `data`, bit for bit.
 
     Raises:
-      DataError: if the data are not as `Masked` says.
+      DataError: if the data are not as `Masked` says, or hardly any draw keeps
+        what was stated of them.
       NonFiniteError: if the draw is not finite.
     """
     (x,) = draws(key, imputer, state, data, 1, bounds=bounds)
@@ -148,7 +152,7 @@ def _bounded(
     `rows.row_names` has it.
 
     Raises:
-      DataError: where relations stay broken.
+      DataError: where relations stay broken, or hardly any draw keeps them.
     """
     x, gaps = np.array(x), ~to_host(data.m)
     low, high = (_by_row(bound, x) for bound in bounds[:2])
@@ -166,7 +170,8 @@ def _bounded(
         return gaps[rows] & (outside | broken(x, rows))
 
     outside = wrong(x, np.arange(len(x)))
-    tried = right = 0
+    needed = int(outside.reshape(len(x), -1).any(axis=1).sum())
+    tried, right, varied = 0, 0, False
     for k in range(ROUNDS if imputer.redraws else 0):
         rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
         if not rows.size:
@@ -180,6 +185,7 @@ def _bounded(
             key_call = jax.random.fold_in(key_k, call)
             found = to_host(imputer.impute(key_call, state, asked, which))
             found = found[: len(each)]
+            varied |= bool(np.any(found != x[each], where=outside[each]))
             inside = ~wrong(found, each) & outside[each]
             found, inside = (
                 part.reshape(len(some), tries, *x.shape[1:])
@@ -197,9 +203,11 @@ def _bounded(
     x = np.where(outside, np.clip(x, low, high), x)
     if bounds.broken is None:
         return x
-    rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
-    x[rows] = bounds.mend(x[rows], rows)
-    rows = rows[broken(x[rows], rows).reshape(len(rows), -1).any(axis=1)]
+    rows = np.flatnonzero(broken(x, np.arange(len(x))).any(axis=1))
+    hopeless = varied and len(rows) > HOPELESS * needed
+    if len(rows) and not hopeless:
+        x[rows] = bounds.mend(x[rows], rows)
+        rows = rows[broken(x[rows], rows).any(axis=1)]
     if len(rows):
         bounds.refuse(x[rows], rows, right / max(tried, 1))
     return x
