@@ -194,7 +194,8 @@ def _within(
     a, b = (low - mean) / spread, (high - mean) / spread
     turn = a > -b
     a, b = np.where(turn, -b, a), np.where(turn, -a, b)
-    u = rng.uniform(size=len(mean))
+    # Spread out evenly, as chance in their mean would be one in all draws.
+    u = (rng.permutation(len(mean)) + rng.uniform(size=len(mean))) / len(mean)
     share = ndtr(a) + u * (ndtr(b) - ndtr(a))
     drawn = np.clip(ndtri(np.clip(share, 1e-300, 1 - 1e-16)), a, b)
     found = mean + spread * np.where(turn, -drawn, drawn)
