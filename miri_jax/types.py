@@ -83,6 +83,27 @@ class Bounds(NamedTuple):
     high: Array
 
 
+class Region(NamedTuple):
+    """Where imputed entries are to be, on the scale of the data.
+
+    Attributes:
+      low: `[*dims]`, or `[n, *dims]` for each row its own, and
+      high: likewise: what entries lie between.
+      broken: of some rows `[k, *dims]` and their numbers `[k]`, which entries
+        belong to a relation that the row breaks, bool; None for no relations.
+      mend: the rows nearest to such ones that keep all relations, where they
+        are found, else the same; with `broken`.
+      refuse: raises what is to be said of rows that no draw brought right,
+        given these two and the share of draws that were; with `broken`.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    broken: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    mend: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    refuse: Callable[[np.ndarray, np.ndarray, float], None] | None = None
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Draw:

@@ -14,7 +14,7 @@ from miri_jax.exceptions import (
     NonFiniteError,
 )
 from miri_jax.imputers import make_imputer
-from miri_jax.types import Bounds, Masked
+from miri_jax.types import Masked, Region
 
 
 def _diverging(limit, rate=1.0):
@@ -137,7 +137,7 @@ def test_what_cannot_draw_again_gives_its_table(table):
     gaps = ~np.asarray(data.m)
     low, high = np.full((2, 3), [[-0.1], [0.1]])
     x = engine.draw(
-        jax.random.key(0), imputer, state, data, bounds=Bounds(low, high)
+        jax.random.key(0), imputer, state, data, bounds=Region(low, high)
     )
     expected = np.clip(state.x, np.float32(-0.1), np.float32(0.1))
     np.testing.assert_array_equal(x[gaps], expected[gaps])
@@ -160,7 +160,7 @@ def test_bounded_cells_are_truncated_given_the_rest_of_their_row():
     data = Masked(jnp.where(m, truth, 0), jnp.asarray(m))
     imputer = make_imputer("gaussian", num_iterations=20, shrinkage=0.0)
     state = engine.fit(jax.random.key(1), imputer, data)
-    bounds = Bounds(np.array([-np.inf, 0.0]), np.full(2, np.inf))
+    bounds = Region(np.array([-np.inf, 0.0]), np.full(2, np.inf))
     x = engine.draw(jax.random.key(2), imputer, state, data, bounds=bounds)
     assert (x[:3000, 1] >= 0).all()
     free = engine.draw(jax.random.key(2), imputer, state, data)
@@ -234,7 +234,7 @@ def test_cells_are_bounded_alike_alone_among_others_and_in_any_order():
     m = np.tile([True, False], (400, 1))
     imputer = make_imputer("gaussian", num_iterations=2)
     state = imputer.init(jax.random.key(1), Masked(*map(jnp.asarray, (x, m))))
-    bounds = Bounds(np.array([-np.inf, 0.5]), np.full(2, np.inf))
+    bounds = Region(np.array([-np.inf, 0.5]), np.full(2, np.inf))
 
     def draw(rows):
         data = Masked(jnp.asarray(x[rows]), jnp.asarray(m[rows]))

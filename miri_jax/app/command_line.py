@@ -21,6 +21,16 @@ from miri_jax.settings import did_you_mean, gone
 KIND_FLAGS = ("real", "integer", "datetime", "boolean", "categorical", "id")
 # Kinds of changes of filled cells, by the flag that gives each.
 CHANGE_FLAGS = {"shift": "--delta", "scale": "--scale", "odds": "--odds"}
+# Relations of columns, by the flag that gives each.
+RELATION_FLAGS = {
+    "formulas": "--formula",
+    "rules": "--rule",
+    "only_if": "--only-if",
+    "keep": "--keep",
+    "below": "--below",
+    "above": "--above",
+    "gap_bounds": "--gap-bounds",
+}
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
     "workdir": "--workdir",
@@ -34,6 +44,7 @@ RUN_FLAGS = {
         for name in (
             *("path", "na_values", "empty_value", "folder", "images", "rate"),
             *KIND_FLAGS,
+            *RELATION_FLAGS,
         )
     },
 }

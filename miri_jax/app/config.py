@@ -166,6 +166,17 @@ def table_config(method: str = "") -> ConfigDict:
         # What imputed cells lie between, as ("age=0:120",); by default what
         # the column's type can hold.
         "bounds": (),
+        # Relations of columns, see docs/structure.md: as
+        # ("gross = net + tax",), ("discharge >= admit",),
+        # ("pack_years: smoking != 'never'",), ("notes", "id2"), ("crp=0.25",),
+        # ("crp=90",) and ("age=0:110",).
+        "formulas": (),
+        "rules": (),
+        "only_if": (),
+        "keep": (),
+        "below": (),
+        "above": (),
+        "gap_bounds": (),
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),
     }

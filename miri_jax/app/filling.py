@@ -10,7 +10,11 @@ import shutil
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.command_line import CHANGE_FLAGS, KIND_FLAGS
+from miri_jax.app.command_line import (
+    CHANGE_FLAGS,
+    KIND_FLAGS,
+    RELATION_FLAGS,
+)
 from miri_jax.app.config import table_config
 from miri_jax.app.run import check_output, method_settings, run
 from miri_jax.data import parse_settings
@@ -62,6 +66,7 @@ def stream(given: argparse.Namespace) -> None:
         unseen="missing",
         random_state=config.seed,
         **parse_settings(config.data.bounds, config.data.orders, **kinds),
+        **{what: data[what] for what in RELATION_FLAGS},
     )
     try:
         impute_parquet(given.input, output, imputer, seed=config.seed, say=say)
@@ -87,6 +92,11 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.empty_value = given.empty_value
     if given.na is not None:
         config.data.na_values += tuple(given.na.split(","))
+    for what in RELATION_FLAGS:
+        value = getattr(given, what)
+        if isinstance(value, str):
+            value = value.split(",")
+        config.data[what] = tuple(value or ())
     for what in CHANGE_FLAGS:
         config.changes[what] = tuple(getattr(given, what))
     for kind in KIND_FLAGS:

@@ -16,6 +16,7 @@ from miri_jax import __version__
 from miri_jax.app.command_line import (
     CHANGE_FLAGS,
     KIND_FLAGS,
+    RELATION_FLAGS,
     call,
     fail,
     own_process,
@@ -40,12 +41,25 @@ FLAGS = {
     "empty_value": "--empty-value",
     **{kind: f"--{kind}" for kind in KIND_FLAGS},
     **CHANGE_FLAGS,
+    **RELATION_FLAGS,
 }
 # What each flag of CHANGE_FLAGS takes, and its help.
 _CHANGES = {
     "shift": ("NAME=NUMBER", "add a number to filled cells of a column"),
     "scale": ("NAME=FACTOR", "multiply filled cells of a column"),
     "odds": ("NAME=LEVEL:FACTOR", "multiply the odds of a level"),
+}
+# Likewise of RELATION_FLAGS, but for `keep`.
+_RELATIONS = {
+    "formulas": ("NAME=EXPRESSION", "a column that others give"),
+    "rules": ("CONDITION", "what holds in each row, as 'discharge >= admit'"),
+    "only_if": ("NAME:CONDITION", "elsewhere cells of a column stay empty"),
+    "below": ("NAME=LIMIT", "gaps of a column are known to lie below it"),
+    "above": ("NAME=LIMIT", "gaps of a column are known to lie above it"),
+    "gap_bounds": (
+        "NAME=LOW:HIGH",
+        "what imputed numbers lie between, where observed ones need not",
+    ),
 }
 
 
@@ -103,6 +117,20 @@ def make_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=LOW:HIGH",
         help="what imputed numbers lie between; may be repeated",
+    )
+    for what, (form, does) in _RELATIONS.items():
+        add(
+            RELATION_FLAGS[what],
+            dest=what,
+            action="append",
+            default=[],
+            metavar=form,
+            help=f"{does}; may be repeated",
+        )
+    add(
+        "--keep",
+        metavar="NAMES",
+        help="columns that stay as they are, and still tell of others: a,b,...",
     )
     add(
         "--empty-value",

@@ -67,6 +67,7 @@ class _Prepared(NamedTuple):
     Attributes:
       dataset: the data.
       data: the same as imputers take them, on the devices.
+      fitted: and as fits take them.
       imputer: the method.
       how: the fits that draws come from.
       like: shapes and dtypes of a state.
@@ -75,6 +76,7 @@ class _Prepared(NamedTuple):
 
     dataset: Dataset
     data: Masked
+    fitted: Masked
     imputer: Imputer
     how: engine.Several
     like: Any
@@ -162,10 +164,13 @@ def _prepare(
     how = engine.several(imputer, count, proper=proper)
     if config.check:
         _check_checkable(config, imputer)
-    data = parallel.spread(dataset.masked(), len(dataset.m))
+    data, fitted = (
+        parallel.spread(part, len(dataset.m))
+        for part in (dataset.masked(), dataset.fitted())
+    )
     like = engine.state_like(how.imputer, data)
     resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
-    return _Prepared(dataset, data, imputer, how, like, resumed)
+    return _Prepared(dataset, data, fitted, imputer, how, like, resumed)
 
 
 def _fill(
@@ -195,7 +200,11 @@ def _fill(
         with clock("fit"):
             states = list(
                 engine.fit_several(
-                    keys, how, data, watches=watches, retries=config.retries
+                    keys,
+                    how,
+                    ready.fitted,
+                    watches=watches,
+                    retries=config.retries,
                 )
             )
     except DivergedError as error:

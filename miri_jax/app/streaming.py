@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from miri_jax.data.readers import NULLABLE
 from miri_jax.estimator import MIRIImputer
+from miri_jax.estimator.checks import stated_by
 from miri_jax.exceptions import DataError, NonFiniteError
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import write_atomically
@@ -99,8 +100,14 @@ def _fill(
 ) -> None:
     schema, rows, done, said = file.schema_arrow, file.metadata.num_rows, 0, 0
     with pq.ParquetWriter(path, schema) as writer:
+        stated = stated_by(imputer, schema.names)
+        whole = list(schema.names)
+        if stated is not None:
+            empty = {*stated.keep, *(name for name, _ in stated.only_if)}
+            whole = [name for name in whole if name not in empty]
         for filled in imputer.transform_parts(_parts(file, part_rows)):
-            if not filled.notna().all(axis=None):
+            some = filled[[name for name in filled.columns if name in whole]]
+            if not some.notna().all(axis=None):
                 raise NonFiniteError("a gap was not filled; nothing is written")
             table = pa.Table.from_pandas(filled, schema)
             writer.write_table(table)

@@ -15,6 +15,7 @@ from miri_jax.data.readers import NA_VALUES, read_table
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
 from miri_jax.exceptions import ConfigError, DataError
+from miri_jax.relations import STATED
 
 BEIJING = os.path.join(os.path.dirname(__file__), "beijing_pm25.csv")
 
@@ -37,7 +38,8 @@ def load_table(
       bounds: of columns, each "NAME=LOW:HIGH"; either may be left out.
       orders: of the levels of ordinal columns, each "NAME=LEVEL<LEVEL<...".
       empty_value: see `readers.read_table`.
-      **kinds: names of columns by their kind, as `categorical=("a", "b")`.
+      **kinds: names of columns by their kind, as `categorical=("a", "b")`; and
+        what `relations.state` takes, as `rules=("a <= b",)`.
 
     Raises:
       DataError: naming what cannot be used, and the remedy.
@@ -48,12 +50,14 @@ def load_table(
             " table that comes with the package",
             about=("path",),
         )
+    stated = {name: kinds.pop(name, ()) for name in STATED}
     return from_table(
         read_table(
             BEIJING if path == "beijing" else path,
             na_values=na_values,
             empty_value=empty_value,
             **parse_settings(bounds, orders, **kinds),
+            **stated,
         )
     )
 

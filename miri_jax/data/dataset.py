@@ -15,8 +15,11 @@ import numpy as np
 from scipy.special import entr
 
 from miri_jax.core.masks import amputate
-from miri_jax.data.columns import Column, limits, values_of
+from miri_jax.data.censored import start_limited
+from miri_jax.data.columns import limits, values_of
+from miri_jax.data.keeping import keeping
 from miri_jax.data.layout import layout_of
+from miri_jax.data.related import row_limits
 from miri_jax.data.tables import Table, settle_table, split
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.data.writers import write_table
@@ -31,7 +34,7 @@ from miri_jax.metrics import (
 )
 from miri_jax.metrics.errors import column_scale
 from miri_jax.metrics.evidence import Estimate
-from miri_jax.types import Bounds, Layout, Masked
+from miri_jax.types import Layout, Masked, Region
 
 # (path, fill): lets `fill` write a file, whose name it is given, that becomes
 # `path` once it is whole.
@@ -58,14 +61,17 @@ class Dataset(Protocol):
     def masked(self) -> Masked:
         """The rows as imputers take them."""
 
+    def fitted(self) -> Masked:
+        """The rows as a fit takes them, which may know more of some gaps."""
+
     def layout(self) -> Layout | None:
         """What stands behind the numbers of `masked`; None for themselves."""
 
     def gaps(self) -> np.ndarray:
         """The gaps, True where a cell is missing, as the user counts them."""
 
-    def bounds(self) -> Bounds | None:
-        """What imputed entries, standardised, have to lie between, if any."""
+    def bounds(self) -> Region | None:
+        """Where imputed entries, standardised, have to be, if it matters."""
 
     def extent(self) -> str:
         """How many rows and columns there are, and the share of gaps."""
@@ -137,6 +143,10 @@ class _AnyTable:
     def masked(self) -> Masked:
         """See `Dataset`."""
         return standardise(self.values, self.m, self.scaler)
+
+    def fitted(self) -> Masked:
+        """See `Dataset`."""
+        return self.masked()
 
     def extent(self) -> str:
         """See `Dataset`."""
@@ -217,7 +227,7 @@ class AmputatedTable(_AnyTable):
         """The gaps `[n, d]`."""
         return ~self.m
 
-    def bounds(self) -> Bounds | None:
+    def bounds(self) -> Region | None:
         """None: the values have no types."""
         return None
 
@@ -312,9 +322,16 @@ class FileTable(_AnyTable):
         """The gaps `[n, c]` of the file's own columns."""
         return self.table.missing
 
-    def bounds(self) -> Bounds | None:
-        """See `Dataset`; `[d]` each."""
-        return standardised_limits(self.table.columns, self.scaler)
+    def fitted(self) -> Masked:
+        """See `Dataset`; gaps beyond a limit have a value there."""
+        table = self.table
+        return start_limited(
+            table.related, table.columns, self.masked(), self.bounds()
+        )
+
+    def bounds(self) -> Region:
+        """See `Dataset`."""
+        return region_of(self.table, self.scaler)
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """See `Dataset`; `[n, d]` float64, encoded.
@@ -394,12 +411,21 @@ def digest_of(values: np.ndarray, m: np.ndarray) -> str:
     return sha.hexdigest()
 
 
-def standardised_limits(columns: Sequence[Column], scaler: Scaler) -> Bounds:
-    """`columns.limits` on the scale that imputers see, `[d]` each."""
-    low, high = limits(columns)
+def region_of(table: Table, scaler: Scaler) -> Region:
+    """Where imputed entries are to be, on the scale that imputers see.
+
+    `columns.limits`, and where relations were stated also these.
+    """
+    low, high = limits(table.columns)
+    related = table.related
+    if related is not None:
+        low, high = row_limits(related, table.columns, low, high)
     mean, deviation = scaler
     with np.errstate(over="ignore"):
-        return Bounds((low - mean) / deviation, (high - mean) / deviation)
+        ends = (low - mean) / deviation, (high - mean) / deviation
+    if related is None:
+        return Region(*ends)
+    return Region(*ends, *keeping(related, table.columns, table.m, scaler))
 
 
 def from_table(table: Table) -> FileTable:

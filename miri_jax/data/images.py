@@ -15,7 +15,7 @@ from miri_jax.data.dataset import Write, digest_of
 from miri_jax.data.image_files import Images, read_images
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.exceptions import DataError
-from miri_jax.types import Bounds, Masked
+from miri_jax.types import Masked, Region
 
 # Images that PSNR and SSIM are a mean over, at most.
 MAX_COMPARED = 1000
@@ -63,7 +63,11 @@ class ImageSet:
         """The gaps `[n, h, w, 3]`."""
         return ~self.m
 
-    def bounds(self) -> Bounds | None:
+    def fitted(self) -> Masked:
+        """The same."""
+        return self.masked()
+
+    def bounds(self) -> Region | None:
         """None: pixels are clipped to [0, 1], which hides nothing of note."""
         return None
 

@@ -18,6 +18,7 @@ from miri_jax.data.columns import by_column
 from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
+from miri_jax.relations import state
 
 NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
 # Rows of a text file that are read and written at a time.
@@ -83,6 +84,7 @@ def read_table(
     bounds: Mapping[str, Sequence[float | None]] | None = None,
     orders: Mapping[str, Sequence[Any]] | None = None,
     empty_value: float | None = None,
+    **stated: Any,
 ) -> Table:
     """Reads a table from a file by its ending, see `endings`.
 
@@ -98,6 +100,7 @@ def read_table(
       orders: levels in their order, of ordinal columns by name.
       empty_value: what a column without any observed value is filled with;
         None refuses such a table, naming the column.
+      **stated: relations between columns, see `relations.state`.
 
     Returns:
       The `Table`.
@@ -113,10 +116,12 @@ def read_table(
     if ending not in SEPARATORS:
         frame, schema = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
+        settings["relations"] = state(frame.columns, **stated)
         table = make_table(frame, missing, empty_value=empty_value, **settings)
         return table._replace(ending=ending, schema=schema)
     frame = _read_text(path, SEPARATORS[ending])
     kinds = by_column("kinds", kinds, frame.columns)
+    settings["relations"] = state(frame.columns, **stated)
     na = [value.strip() for value in na_values]
     missing, parsed, styles = {}, {}, {}
     for name in frame.columns:

@@ -17,10 +17,13 @@ import pyarrow as pa
 
 from miri_jax.data import cells
 from miri_jax.data import columns as cols
+from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.places import hash_rows, place_of
+from miri_jax.data.related import Related, completed, relate, settle_related
 from miri_jax.exceptions import DataError
+from miri_jax.relations import Relations
 
 
 class Table(NamedTuple):
@@ -37,6 +40,7 @@ class Table(NamedTuple):
       notes: sentences about the table that a reader should know.
       ending: of its file, without .gz.
       schema: of its file, where that has types.
+      related: what relations were stated, and what they tell.
     """
 
     frame: pd.DataFrame
@@ -48,6 +52,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...]
     ending: str = ".csv"
     schema: pa.Schema | None = None
+    related: Related | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""
@@ -60,6 +65,7 @@ class Table(NamedTuple):
             missing=self.missing[rows],
             values=self.values[rows],
             m=self.m[rows],
+            related=self.related and self.related.take(rows),
         )
 
 
@@ -73,6 +79,7 @@ def make_table(
     bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
     orders: Mapping[Hashable, Sequence[Any]] | None = None,
     empty_value: float | None = None,
+    relations: Relations | None = None,
 ) -> Table:
     """A `Table` of a frame: finds the columns' kinds and encodes them.
 
@@ -86,6 +93,7 @@ def make_table(
       bounds: likewise.
       orders: likewise.
       empty_value: likewise.
+      relations: what `relations.state` read.
 
     Raises:
       DataError: naming the column or setting at fault and the remedy.
@@ -95,10 +103,14 @@ def make_table(
     bounds = cols.by_column("bounds", bounds, names)
     orders = cols.by_column("orders", orders, names)
     styles, found, notes = dict(styles or {}), [], []
+    kept, beyond = _stated(relations)
     filled: dict[int, float] = {}
     for j, name in enumerate(names):
         values = frame[name] if parsed is None else parsed[name]
         gaps, style = missing[:, j], styles.get(name)
+        if str(name) in kept and (gaps.all() or kinds.get(name) == "id"):
+            found.append(Column(name, "id"))
+            continue
         if gaps.all() and len(gaps):
             column, filled[j] = _empty_column(name, empty_value)
             _check_fits(name, frame.iloc[:, j], style, filled[j])
@@ -117,6 +129,8 @@ def make_table(
         )
         if style == ".7g":
             column = column._replace(decimals=None)
+        if str(name) in beyond:
+            column = censor(column, values, gaps, *beyond[str(name)])
         constant = (
             column.low == column.high
             if column.levels is None
@@ -151,6 +165,10 @@ def make_table(
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
         numbers[:, j], known[:, j] = value, True
+    related = None
+    if relations is not None:
+        related, told = relate(found, numbers, known, relations)
+        notes += told
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
     return Table(
@@ -161,7 +179,20 @@ def make_table(
         values,
         m,
         tuple(notes),
+        related=related,
     )
+
+
+def _stated(
+    relations: Relations | None,
+) -> tuple[Sequence[str], dict[str, tuple[float | None, float | None]]]:
+    """Columns to keep, and below and above what the gaps of others lie."""
+    if relations is None:
+        return (), {}
+    beyond = {name: (limit, None) for name, limit in relations.below}
+    return relations.keep, beyond | {
+        name: (None, limit) for name, limit in relations.above
+    }
 
 
 def encode_rows(
@@ -170,6 +201,7 @@ def encode_rows(
     columns: Sequence[Column],
     *,
     keep_unseen: bool = False,
+    relations: Relations | None = None,
 ) -> Table:
     """New rows by the columns of an earlier table.
 
@@ -179,14 +211,17 @@ def encode_rows(
       columns: c `Column`s.
       keep_unseen: whether a level that the columns lack stays as it is, and
         counts as unknown to an imputer; else it is refused.
+      relations: what `relations.state` read.
 
     Raises:
       DataError: naming the column at fault and the remedy.
     """
     numbers, known = np.zeros(missing.shape), ~missing
+    kept, related, notes = _stated(relations)[0], None, ()
     for j, column in enumerate(columns):
         cells, gaps = frame.iloc[:, j], missing[:, j]
-        if column.kind == "id" and gaps.any():
+        whole = column.kind == "id" and str(column.name) not in kept
+        if whole and gaps.any():
             raise DataError(
                 f"column {column.name!r} is an id and {int(gaps.sum())} of its"
                 " cells are missing, which nothing can fill; complete it"
@@ -200,13 +235,16 @@ def encode_rows(
                 " set unseen='missing'"
             )
         known[:, j] &= ~unseen
+    if relations is not None:
+        related, notes = relate(columns, numbers, known, relations)
     return Table(
         frame,
         missing,
         tuple(columns),
         (None,) * len(columns),
         *_encoded(columns, numbers, known),
-        (),
+        notes,
+        related=related,
     )
 
 
@@ -256,6 +294,9 @@ def settle_table(table: Table, values: np.ndarray) -> np.ndarray:
     for (column, block), (_, m) in parts:
         gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
         block[gaps] = cols.settle_column(column, block[gaps])
+    if table.related is not None:
+        parts = split(table.columns, values)
+        settle_related(table.related, table.m, parts)
     return values
 
 
@@ -272,16 +313,51 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     Returns:
       `[n, c]` frame.
     """
-    filled = {}
-    for j, (column, block) in enumerate(split(table.columns, values)):
+    filled, blocks = {}, split(table.columns, values)
+    empty, made = filled_cells(table, values)
+    for j, (column, block) in enumerate(blocks):
         series, gaps = table.frame.iloc[:, j], table.missing[:, j]
+        gaps = gaps & ~empty[:, j]
         if gaps.any() and column.kind != "id":
             new = cols.decode(column, block[gaps])
+            if str(column.name) in made:
+                new = cols.cells_of(column, made[str(column.name)][gaps])
             series = put_cells(series, gaps, column, new, table.styles[j])
         filled[j] = series
     out = pd.DataFrame(filled, index=table.frame.index)
     out.columns = table.frame.columns
     return out
+
+
+def filled_cells(
+    table: Table, values: np.ndarray
+) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+    """What stays empty of a filled table, and what relations make of it.
+
+    Args:
+      table: as read.
+      values: `[n, d]` float64, filled, encoded.
+
+    Returns:
+      `[n, c]` bool, and the values `[n]` of columns that relations name.
+    """
+    empty, related = np.zeros(table.missing.shape, bool), table.related
+    if related is None:
+        return empty, {}
+    kept = set(related.relations.keep)
+    drawn = {
+        str(column.name): cols.values_of(column, block)
+        for column, block in split(table.columns, values)
+        if str(column.name) in related.known
+    }
+    found = completed(related, table.columns, drawn)
+    for j, column in enumerate(table.columns):
+        name = str(column.name)
+        if name in kept:
+            empty[:, j] = table.missing[:, j]
+        elif name in found.empty:
+            empty[:, j] = found.empty[name]
+    return empty, found.values
 
 
 def put_cells(

@@ -11,11 +11,14 @@ from miri_jax.core.parallel import spread, to_host
 from miri_jax.core.rows import padded
 from miri_jax.engine.fitting import check_data
 from miri_jax.exceptions import ConfigError, NonFiniteError
-from miri_jax.types import Array, Bounds, Draw, Imputer, Masked, State
+from miri_jax.types import Array, Draw, Imputer, Masked, Region, State
 
 # Rounds in which cells outside their bounds are drawn again, and how many tries
 # of a row are in the first of them; every second round has twice as many.
 ROUNDS, FIRST_TRIES = 10, 4
+# Share of the rows to be drawn again from which on those that no draw brings
+# right say that what was stated is at odds with the method.
+HOPELESS = 0.5
 
 
 def draw(
@@ -24,7 +27,7 @@ def draw(
     state: State,
     data: Masked,
     *,
-    bounds: Bounds | None = None,
+    bounds: Region | None = None,
 ) -> np.ndarray:
     """One imputation of any rows, those of the fit or others.
 
@@ -35,15 +38,15 @@ def draw(
       imputer: the method.
       state: its fit.
       data: the rows with gaps.
-      bounds: what imputed entries have to lie between, on the scale of the
-        data; None for nothing.
+      bounds: where imputed entries have to be; None for anywhere.
 
     Returns:
       `[n, *dims]` float32 on the host, finite; observed entries are those of
       `data`, bit for bit.
 
     Raises:
-      DataError: if the data are not as `Masked` says.
+      DataError: if the data are not as `Masked` says, or hardly any draw keeps
+        what was stated of them.
       NonFiniteError: if the draw is not finite.
     """
     (x,) = draws(key, imputer, state, data, 1, bounds=bounds)
@@ -57,7 +60,7 @@ def draws(
     data: Masked,
     count: int,
     *,
-    bounds: Bounds | None = None,
+    bounds: Region | None = None,
     spread_out: bool = True,
 ) -> Iterator[np.ndarray]:
     """Several imputations from one fit, one at a time.
@@ -135,21 +138,40 @@ def _bounded(
     state: State,
     data: Masked,
     x: np.ndarray,
-    bounds: Bounds,
+    bounds: Region,
     which: Draw | None,
 ) -> np.ndarray:
-    """Brings imputed entries within bounds, given the rest of their row.
+    """Brings imputed entries to where they are to be, given the rest.
 
-    The entries of a row that lie outside are drawn again given all else of it,
-    observed and imputed, several times at once, until a draw lies inside: one
-    of their conditional distribution truncated at the bounds. What `ROUNDS`
-    rounds do not bring inside, and what an imputer that does not redraw leaves
-    outside, goes to the nearest value inside. A row has the same tries
-    wherever it stands, as `rows.row_names` has it.
+    The entries of a row that lie outside, or belong to a relation that the row
+    breaks, are drawn again given all else of it, observed and imputed, several
+    times at once, until a draw lies inside: one of their conditional
+    distribution truncated there. What `ROUNDS` rounds do not bring inside, and
+    what an imputer that does not redraw leaves outside, goes to the nearest
+    value inside. A row has the same tries wherever it stands, as
+    `rows.row_names` has it.
+
+    Raises:
+      DataError: where relations stay broken, or hardly any draw keeps them.
     """
-    low, high = bounds
-    x = np.array(x)
-    outside = ~to_host(data.m) & ((x < low) | (x > high))
+    x, gaps = np.array(x), ~to_host(data.m)
+    low, high = (_by_row(bound, x) for bound in bounds[:2])
+
+    def broken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        # Those behind the table have no gaps.
+        found = np.zeros(x.shape, bool)
+        if bounds.broken is not None and len(rows):
+            some = gaps[rows].reshape(len(rows), -1).any(axis=1)
+            found[some] = bounds.broken(x[some], rows[some])
+        return found
+
+    def wrong(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        outside = (x < low[rows]) | (x > high[rows])
+        return gaps[rows] & (outside | broken(x, rows))
+
+    outside = wrong(x, np.arange(len(x)))
+    needed = int(outside.reshape(len(x), -1).any(axis=1).sum())
+    tried, right, varied = 0, 0, False
     for k in range(ROUNDS if imputer.redraws else 0):
         rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
         if not rows.size:
@@ -158,19 +180,46 @@ def _bounded(
         size = max(len(x), tries)
         for call, some in _calls(x[rows], outside[rows], size // tries):
             some = rows[some]
-            asked = _asked(
-                *(np.repeat(a[some], tries, 0) for a in (x, outside)), size
-            )
+            each = np.repeat(some, tries)
+            asked = _asked(x[each], outside[each], size)
             key_call = jax.random.fold_in(key_k, call)
             found = to_host(imputer.impute(key_call, state, asked, which))
-            found = found[: len(some) * tries]
-            found = found.reshape(len(some), tries, *x.shape[1:])
-            inside = (found >= low) & (found <= high) & outside[some][:, None]
-            each = np.arange(len(some)), _first_best(inside)
-            x[some] = np.where(inside[each], found[each], x[some])
-            outside[some] &= ~inside[each]
-    low, high = (np.asarray(bound, x.dtype) for bound in bounds)
-    return np.where(outside, np.clip(x, low, high), x)
+            found = found[: len(each)]
+            varied |= bool(np.any(found != x[each], where=outside[each]))
+            inside = ~wrong(found, each) & outside[each]
+            found, inside = (
+                part.reshape(len(some), tries, *x.shape[1:])
+                for part in (found, inside)
+            )
+            all_right = (inside == outside[some][:, None]).reshape(
+                len(some), tries, -1
+            )
+            tried += len(each)
+            right += int(all_right.all(axis=2).sum())
+            best = np.arange(len(some)), _first_best(inside)
+            x[some] = np.where(inside[best], found[best], x[some])
+            outside[some] = wrong(x[some], some)
+    low, high = (np.asarray(bound, x.dtype) for bound in (low, high))
+    x = np.where(outside, np.clip(x, low, high), x)
+    if bounds.broken is None:
+        return x
+    rows = np.flatnonzero(broken(x, np.arange(len(x))).any(axis=1))
+    hopeless = varied and len(rows) > HOPELESS * needed
+    if len(rows) and not hopeless:
+        x[rows] = bounds.mend(x[rows], rows)
+        rows = rows[broken(x[rows], rows).any(axis=1)]
+    if len(rows):
+        bounds.refuse(x[rows], rows, right / max(tried, 1))
+    return x
+
+
+def _by_row(bound: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A bound of each row `[n, *dims]`; those behind the table are full."""
+    bound = np.asarray(bound)
+    if bound.ndim == x.ndim and len(bound) < len(x):
+        behind = ((0, len(x) - len(bound)), *((0, 0),) * (x.ndim - 1))
+        bound = np.pad(bound, behind)
+    return np.broadcast_to(bound, x.shape)
 
 
 def _first_best(inside: np.ndarray) -> np.ndarray:

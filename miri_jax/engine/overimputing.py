@@ -21,7 +21,7 @@ from miri_jax.engine.drawing import draws as draw_set
 from miri_jax.engine.fitting import RETRIES, Watch, fit
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.metrics.overimputation import Cells, Check, check_cells
-from miri_jax.types import Array, Bounds, Imputer, Layout, Masked
+from miri_jax.types import Array, Imputer, Layout, Masked, Region
 
 # What `Keys.measure` is folded with for the check of a table.
 CHECK = 2
@@ -78,7 +78,7 @@ def overimpute(
     data: Masked,
     *,
     layout: Layout | None = None,
-    bounds: Bounds | None = None,
+    bounds: Region | None = None,
     share: float | None = None,
     draws: int = DRAWS,
     folds: int = 1,
@@ -178,7 +178,7 @@ def filled_rows(
     rows: np.ndarray,
     count: int,
     *,
-    bounds: Bounds | None,
+    bounds: Region | None,
     watch: Watch | None,
     retries: int,
 ) -> Iterator[np.ndarray]:
@@ -188,6 +188,10 @@ def filled_rows(
     whole = Masked(*map(put, data))
     state = fit(key_fit, imputer, whole, watch=watch, retries=retries)
     asked = Masked(*(put(part[rows]) for part in data))
+    if bounds is not None:
+        # Relations are of known cells, some of which are hidden here.
+        ends = (np.asarray(bound) for bound in bounds[:2])
+        bounds = Region(*(x[rows] if x.ndim == 2 else x for x in ends))
     return draw_set(
         key_draw, imputer, state, asked, count, bounds=bounds, spread_out=False
     )

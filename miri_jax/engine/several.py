@@ -17,7 +17,7 @@ import numpy as np
 from miri_jax.engine.drawing import draw, draws
 from miri_jax.engine.fitting import Keys, Watch, fit_many
 from miri_jax.exceptions import ConfigError
-from miri_jax.types import Array, Bounds, Imputer, Masked, State
+from miri_jax.types import Array, Imputer, Masked, Region, State
 
 ONE_FIT = (
     "all draws are of one fit: what that does not know is missing from their"
@@ -106,7 +106,7 @@ def draw_several(
     data: Masked,
     count: int | None = None,
     *,
-    bounds: Bounds | None = None,
+    bounds: Region | None = None,
 ) -> Iterator[np.ndarray]:
     """Draws of any rows, see `drawing.draws`.
 

@@ -1,12 +1,14 @@
 """What is refused before a fit: settings, and frames of no use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_random_state
 
 from miri_jax.exceptions import ConfigError, DataError
+from miri_jax.relations import STATED, Relations, state
 
 UNSEEN = ("error", "missing")
 STATISTICS = ("draw", "mean")
@@ -55,3 +57,16 @@ def check_frame(frame: pd.DataFrame) -> None:
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"two columns are named {twice!r}; rename one")
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """A seed; that of the commands where it is a number."""
+    generator = check_random_state(random_state)
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(generator.randint(2**31 - 1))
+
+
+def stated_by(given: Any, names: Sequence[Hashable]) -> Relations | None:
+    """The relations that a `MIRIImputer` was told, see `relations.state`."""
+    return state(names, **{what: getattr(given, what) for what in STATED})

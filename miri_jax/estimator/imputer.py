@@ -11,26 +11,31 @@ import jax
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax import engine
 from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
-from miri_jax.data.dataset import FileTable, from_table, standardised_limits
+from miri_jax.data.dataset import FileTable, from_table, region_of
 from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.bar import Bar
-from miri_jax.estimator.checks import check_frame, check_settings
+from miri_jax.estimator.checks import (
+    check_frame,
+    check_settings,
+    seed_of,
+    stated_by,
+)
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import from_settings
+from miri_jax.relations import STATED
 from miri_jax.sensitivity import Changes, adjust_draws
-from miri_jax.types import Array, Imputer, Layout, Masked
+from miri_jax.types import Array, Imputer, Layout, Masked, Region
 
 # Settings that are mappings by column.
-BY_COLUMN = ("kinds", "bounds", "orders")
+BY_COLUMN = ("kinds", "bounds", "orders", *STATED)
 # What else is random besides fits and draws, see `engine.Keys.other`.
 HIDE, SYNTHESISE, PARTS = range(3)
 
@@ -64,6 +69,14 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
       bounds: (low, high) of imputed numbers by column name; None in place of
         one for no bound; the observed extremes bound nothing.
       orders: levels in their order, of ordinal columns by name.
+      formulas: columns that others give, as "gross = net + tax".
+      rules: what holds in each row, as "discharge >= admit".
+      only_if: by column, where its cells do not stay empty.
+      keep: columns that stay as they are, and still tell of others.
+      below: by column, a limit that its gaps are known to lie below.
+      above: likewise.
+      gap_bounds: by column, (low, high) of imputed numbers, where observed ones
+        may lie outside. docs/structure.md tells of all seven.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
         None refuses such a table.
@@ -91,6 +104,13 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         kinds: Mapping[Hashable, str] | None = None,
         bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
         orders: Mapping[Hashable, Sequence[Any]] | None = None,
+        formulas: Sequence[str] = (),
+        rules: Sequence[str] = (),
+        only_if: Mapping[Hashable, str] | Sequence[str] = (),
+        keep: Sequence[Hashable] = (),
+        below: Mapping[Hashable, float] | Sequence[str] = (),
+        above: Mapping[Hashable, float] | Sequence[str] = (),
+        gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
         unseen: str = "error",
@@ -106,6 +126,13 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.kinds = kinds
         self.bounds = bounds
         self.orders = orders
+        self.formulas = formulas
+        self.rules = rules
+        self.only_if = only_if
+        self.keep = keep
+        self.below = below
+        self.above = above
+        self.gap_bounds = gap_bounds
         self.missing_values = missing_values
         self.empty_value = empty_value
         self.unseen = unseen
@@ -131,7 +158,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         frame, dataset = self._read(X)
         table = dataset.table
         self._seed = seed_of(self.random_state)
-        data = dataset.masked()
+        data = dataset.fitted()
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
@@ -335,6 +362,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             bounds=self.bounds,
             orders=self.orders,
             empty_value=self.empty_value,
+            relations=stated_by(self, frame.columns),
         )
         return frame, from_table(table)
 
@@ -424,6 +452,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             tables.missing_cells(frame, self.missing_values),
             self.columns_,
             keep_unseen=self.unseen == "missing",
+            relations=stated_by(self, self._names()),
         )
         data = standardise(table.values, table.m, self._scaler)
         if changes:  # what does not fit the table is refused first
@@ -431,7 +460,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if table.m.all():
             return table, [table.values] * count
         found = []
-        for x in self._imputed(data, count, part):
+        region = region_of(table, self._scaler)
+        for x in self._imputed(data, count, part, region):
             x = np.where(table.m, table.values, unscale(x, self._scaler))
             found.append(tables.settle_table(table, x))
         if changes:
@@ -443,7 +473,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return table, found
 
     def _imputed(
-        self, data: Masked, count: int, part: int
+        self, data: Masked, count: int, part: int, bounds: Region
     ) -> Iterator[np.ndarray]:
         """Draws, standardised; a mean needs none but those of one fit."""
         how, states = self._several, self.states_
@@ -459,7 +489,6 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         if count == 1:  # of the table's own fit
             how, states = how._replace(draws=1, fits=1, resampled=0), states[:1]
-        bounds = standardised_limits(self.columns_, self._scaler)
         return engine.draw_several(key, how, states, data, count, bounds=bounds)
 
 
@@ -469,11 +498,3 @@ def _shared_imputer(
 ) -> Imputer:
     """One imputer for equal settings, so that it is compiled once."""
     return from_settings(method, json.loads(settings), layout)
-
-
-def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """A seed; that of the commands where it is a number."""
-    generator = check_random_state(random_state)
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(generator.randint(2**31 - 1))

@@ -8,7 +8,8 @@ from sklearn.base import clone
 
 from miri_jax import engine
 from miri_jax.engine.overimputing import DRAWS
-from miri_jax.estimator.imputer import MIRIImputer, seed_of
+from miri_jax.estimator.checks import seed_of
+from miri_jax.estimator.imputer import MIRIImputer
 
 
 def overimpute(

@@ -20,7 +20,7 @@ from miri_jax.data.transforms import Scaler
 from miri_jax.exceptions import DataError, WorkdirError
 from miri_jax.types import Masked
 
-FORMAT = 2
+FORMAT = 3
 
 
 def write(
@@ -115,9 +115,10 @@ def _plain(
     """Attributes as JSON can hold them."""
     content = dict(attributes)
     for name in pairs:
-        if content[name] is not None:
+        if isinstance(content[name], Mapping):
             # As pairs: the names of JSON's objects are text.
-            content[name] = [list(pair) for pair in content[name].items()]
+            pairs_of = [list(pair) for pair in content[name].items()]
+            content[name] = {"pairs": pairs_of}
     content["missing_values"] = list(content["missing_values"])
     content["columns_"] = [c._asdict() for c in content["columns_"]]
     content["_scaler"] = [part.tolist() for part in content["_scaler"]]
@@ -133,8 +134,8 @@ def _attributes(
     """The attributes that `_plain` made plain."""
     found = dict(content)
     for name in pairs:
-        if found[name] is not None:
-            found[name] = dict(found[name])
+        if isinstance(found[name], dict):
+            found[name] = dict(map(tuple, found[name]["pairs"]))
     found["columns_"] = tuple(map(_column, found["columns_"]))
     found["notes_"] = tuple(found["notes_"])
     found["_scaler"] = Scaler(*map(np.array, found["_scaler"]))

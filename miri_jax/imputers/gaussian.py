@@ -1,5 +1,6 @@
 """Draws from the conditional Gaussian fitted to the incomplete table."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -105,7 +106,7 @@ def impute(
 
 
 def _like(data: Masked) -> GaussianState:
-    d, of = data.x[0].size, jax.ShapeDtypeStruct
+    d, of = math.prod(data.x.shape[1:]), jax.ShapeDtypeStruct
     return GaussianState(
         of((), jnp.int32),
         of(data.x.shape, jnp.float32),

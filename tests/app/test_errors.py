@@ -144,6 +144,47 @@ WORDS = {
         ["in.parquet", "o.parquet", "--stream", "--delta", "age=2"],
         "--stream cannot change filled cells; leave out --delta",
     ),
+    **{
+        what: (["in.csv", "o.csv", "--method", "gaussian", *words], part)
+        for what, words, part in (
+            (
+                "a formula's column",
+                ["--formula", "age = agee + 1"],
+                "names 'agee', which is not a column; did you mean age?",
+            ),
+            ("a formula", ["--formula", "age + 1"], "NAME = EXPRESSION"),
+            (
+                "a circular formula",
+                ["--formula", "age = 2 * age"],
+                "the formulas of 'age' are circular",
+            ),
+            ("half a formula", ["--formula", "age = 2 *"], "at its end"),
+            ("a formula of text", ["--formula", "age = sex"], "gives a text"),
+            ("a rule as code", ["--rule", "open('x') == 1"], "no function"),
+            ("a rule of =", ["--rule", "age = 3"], "to compare, write =="),
+            ("a rule of no truth", ["--rule", "age + 1"], "met or not"),
+            (
+                "a rule's level",
+                ["--only-if", "age: sex != 'g'"],
+                "column 'sex' has no level 'g'",
+            ),
+            ("a condition", ["--only-if", "age"], "write NAME: CONDITION"),
+            ("a kept column", ["--keep", "agee"], "did you mean age? (--keep)"),
+            ("a limit", ["--below", "age"], "write NAME=LIMIT"),
+            ("a limit of text", ["--above", "sex=1"], "has no limits"),
+            (
+                "two limits",
+                ["--below", "age=9", "--above", "age=3"],
+                "said to lie below and above",
+            ),
+            (
+                "a limit out of bounds",
+                ["--below", "age=5", "--bounds", "age=10:"],
+                "are said to lie below 5",
+            ),
+            ("gap bounds", ["--gap-bounds", "age=9:1"], "the smaller"),
+        )
+    },
 }
 
 # What is wrong with in.csv.

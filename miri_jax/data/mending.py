@@ -1,0 +1,106 @@
+"""Rows that no draw brought right: the nearest values that keep a relation.
+
+What a bound is to a number that is drawn outside it, a comparison is to one of
+its columns: the value at which it is just met. It is the last resort, for rows
+that hardly any draw brings right and for methods that draw but once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from miri_jax.data.columns import Column
+from miri_jax.data.numbers import on_grid
+from miri_jax.relations import (
+    COMPARISONS,
+    DAY,
+    Call,
+    Expression,
+    Text,
+    names_in,
+    solve,
+)
+
+Values = dict[str, np.ndarray]
+# Levels that are tried one by one at most, and what is a step of numbers that
+# have no decimals, in their spread.
+MOST_LEVELS, STEP = 24, 1e-5
+
+
+def mended(
+    by_name: Mapping[str, Column],
+    trees: Sequence[Expression],
+    drawn: Values,
+    gaps: Mapping[str, np.ndarray],
+    env: Callable[[Values], Values],
+    wrong: Callable[[Values], np.ndarray],
+) -> Values:
+    """Drawn values with single ones replaced, so that rows are right.
+
+    Args:
+      by_name: the columns.
+      trees: of the conditions.
+      drawn: `[k]` by column.
+      gaps: `[k]` bool by column, what may be replaced.
+      env: values, completed, as expressions take them.
+      wrong: how many relations each row breaks, `[k]`.
+    """
+    drawn = {name: x.copy() for name, x in drawn.items()}
+    # Twice, as one replaced may break another relation.
+    for _ in range(2):
+        for tree in trees:
+            for name, found in _candidates(by_name, tree, env(drawn)):
+                before = wrong(drawn)
+                rows = gaps[name] & (before > 0) & np.isfinite(found)
+                if not rows.any():
+                    continue
+                trial = dict(drawn)
+                trial[name] = np.where(rows, found, drawn[name])
+                better = wrong(trial) < before
+                drawn[name] = np.where(better, trial[name], drawn[name])
+    return drawn
+
+
+def _candidates(
+    by_name: Mapping[str, Column], tree: Expression, env: Values
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Columns of a condition, and values at which it may be met."""
+    size = np.shape(next(iter(env.values())))
+    for name in names_in(tree):
+        levels = by_name[name].levels
+        if levels is not None and len(levels) <= MOST_LEVELS:
+            for rank in range(len(levels)):
+                yield name, np.full(size, float(rank))
+    for part in _comparisons(tree):
+        a, b = part.args
+        between = Call("+", (a, Call("neg", (b,))))
+        for name in names_in(part):
+            column = by_name[name]
+            if column.levels is not None:
+                continue
+            edge = solve(between, name, np.zeros(size), env)
+            if column.kind == "datetime":
+                edge = edge * DAY
+            step = column.unit or STEP * _size(column, edge)
+            # Scores are of single precision, so that no number without
+            # decimals comes back at the very edge.
+            for k in (0, 1, -1) if column.unit else (1, -1):
+                near = np.nan_to_num(edge + k * step)
+                near = on_grid(near, column.decimals, column.step)
+                yield name, np.where(np.isfinite(edge), near, np.nan)
+
+
+def _size(column: Column, edge: np.ndarray) -> float | np.ndarray:
+    """What numbers of a column spread over."""
+    if column.knots is None:
+        return np.maximum(np.abs(edge), 1)
+    return column.knots.values[-1] - column.knots.values[0]
+
+
+def _comparisons(tree: Expression) -> Iterator[Call]:
+    if isinstance(tree, Call) and tree.what in COMPARISONS:
+        if not any(isinstance(x, Text) for x in tree.args):
+            yield tree
+    elif isinstance(tree, Call):
+        for part in tree.args:
+            yield from _comparisons(part)

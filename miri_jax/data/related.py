@@ -1,0 +1,430 @@
+"""Relations that were stated of a table, as its cells: see `relations`.
+
+What observed cells determine is known before a fit. What draws determine is
+computed from them; what they must not be is told to the engine, which draws it
+again. Cells that stay empty are drawn and not written.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.mending import Values
+from miri_jax.data.numbers import on_grid
+from miri_jax.relations import (
+    DAY,
+    Formula,
+    Kind,
+    Relations,
+    evaluate,
+    solve,
+    with_kinds,
+)
+
+# Of numbers with any decimals, what part of them is a rounding.
+ROUNDING = 1e-6
+
+
+class Related(NamedTuple):
+    """Relations of a table's cells.
+
+    Attributes:
+      relations: what was stated.
+      known: of each column that formulas, rules and conditions name, its values
+        `[n]` (see `data.columns`), observed or computed, NaN where unknown.
+      low: `[n]` by column, what gaps lie above, -inf for nothing.
+      high: likewise, what they lie below.
+    """
+
+    relations: Relations
+    known: Values
+    low: Values
+    high: Values
+
+    def take(self, rows: slice | np.ndarray) -> "Related":
+        """Of some of the rows."""
+        parts = (
+            {name: x[rows] for name, x in part.items()} for part in self[1:]
+        )
+        return Related(self.relations, *parts)
+
+
+def relate(
+    columns: Sequence[Column],
+    numbers: np.ndarray,
+    known: np.ndarray,
+    relations: Relations,
+) -> tuple[Related, tuple[str, ...]]:
+    """Relations of a table, with what formulas tell of its gaps.
+
+    Args:
+      columns: c.
+      numbers: `[n, c]`, values; what is computed is put into it.
+      known: `[n, c]` bool; likewise.
+      relations: as `state` gives them.
+
+    Returns:
+      `Related`, and sentences on observed cells that contradict each other.
+
+    Raises:
+      DataError: where a relation does not fit what columns hold.
+    """
+    by_name = by_name_of(columns)
+    relations = with_kinds(
+        relations, {name: _kind(c) for name, c in by_name.items()}
+    )
+    place = {str(c.name): j for j, c in enumerate(columns)}
+    values = {
+        name: np.where(known[:, place[name]], numbers[:, place[name]], np.nan)
+        for name in relations.named()
+    }
+    gaps = {name: ~known[:, place[name]] for name in relations.limited()}
+    notes = _contradictions(by_name, relations, values)
+    seen = {name: ~np.isnan(x) for name, x in values.items()}
+    while True:
+        before = sum(np.isnan(x).sum() for x in values.values())
+        fixed = {name: ~np.isnan(x) for name, x in values.items()}
+        values = _complete(by_name, relations.formulas, values, fixed)
+        if sum(np.isnan(x).sum() for x in values.values()) == before:
+            break
+    for name, found in values.items():
+        new = ~known[:, place[name]] & ~np.isnan(found)
+        numbers[new, place[name]] = found[new]
+        known[new, place[name]] = True
+    related = Related(relations, values, *_limits(by_name, relations, gaps))
+    given = [(name, known[:, place[name]] & ~seen[name]) for name in values]
+    return related, (*notes, *_told(related, columns, known, given))
+
+
+def _told(
+    related: Related,
+    columns: Sequence[Column],
+    known: np.ndarray,
+    given: Sequence[tuple[str, np.ndarray]],
+) -> tuple[str, ...]:
+    """Sentences on gaps that are known, and on those that stay."""
+    notes = [
+        f"{int(rows.sum())} gap(s) of column {name!r} are given by formulas"
+        for name, rows in given
+        if rows.any()
+    ]
+    for j, column in enumerate(columns):
+        left = int((~known[:, j]).sum())
+        if str(column.name) in related.relations.keep and left:
+            notes.append(
+                f"column {column.name!r} is kept: its {left} gap(s) stay empty"
+            )
+    by_name = by_name_of(columns)
+    env = env_of(by_name, related.known)
+    for name, condition in related.relations.only_if:
+        rows = np.isnan(related.known[name])
+        rows = rows & (evaluate(condition.tree, env) == 0)
+        notes.append(
+            f"{int(rows.sum())} gap(s) of column {name!r} stay empty, where it"
+            f" is known that {condition.text!r} is not met"
+        )
+    return tuple(notes)
+
+
+def _limits(
+    by_name: Mapping[str, Column], relations: Relations, gaps: Values
+) -> tuple[Values, Values]:
+    """What gaps lie between, `[n]` by column; beyond a limit is not at it."""
+    low = {name: np.full(len(x), -np.inf) for name, x in gaps.items()}
+    high = {name: np.full(len(x), np.inf) for name, x in gaps.items()}
+    for name, (least, most) in relations.gap_bounds:
+        low[name][gaps[name]], high[name][gaps[name]] = least, most
+    for (name, limit), sign, ends in (
+        *((pair, -1, high) for pair in relations.below),
+        *((pair, 1, low) for pair in relations.above),
+    ):
+        unit = by_name[name].unit
+        beyond = limit + sign * unit
+        if unit and abs(limit / unit - round(limit / unit)) > 1e-6:
+            # The limit is no number that the column has.
+            whole = np.ceil if sign > 0 else np.floor
+            beyond = whole(limit / unit) * unit
+        nearer = np.minimum if sign < 0 else np.maximum
+        rows = gaps[name]
+        ends[name][rows] = nearer(ends[name][rows], beyond)
+    return low, high
+
+
+def by_name_of(columns: Sequence[Column]) -> dict[str, Column]:
+    """Columns by their names as text, which expressions have."""
+    return {str(column.name): column for column in columns}
+
+
+def _kind(column: Column) -> Kind:
+    """What an expression may do with a column."""
+    if column.kind == "id":
+        return Kind("")
+    if column.levels is None:
+        return Kind("time" if column.kind == "datetime" else "number")
+    if all(isinstance(level, bool | np.bool_) for level in column.levels):
+        return Kind("truth", column.levels)
+    if any(isinstance(level, str) for level in column.levels):
+        return Kind("text", column.levels)
+    return Kind("number", column.levels)
+
+
+def _cells(column: Column, values: np.ndarray) -> np.ndarray:
+    """Values as expressions take them: times in days, levels as themselves."""
+    if column.levels is None:
+        return values / DAY if column.kind == "datetime" else values
+    unknown = np.isnan(values)
+    ranks = np.where(unknown, 0, values).astype(int)
+    if _kind(column).what == "text":
+        levels = np.empty(len(column.levels), object)
+        levels[:] = column.levels
+        found = levels[ranks]
+        found[unknown] = None
+        return found
+    levels = np.array([float(level) for level in column.levels])
+    return np.where(unknown, np.nan, levels[ranks])
+
+
+def env_of(by_name: Mapping[str, Column], values: Values) -> Values:
+    """Values of columns as expressions take them."""
+    return {name: _cells(by_name[name], x) for name, x in values.items()}
+
+
+def _complete(
+    by_name: Mapping[str, Column],
+    formulas: Sequence[Formula],
+    values: Values,
+    fixed: Mapping[str, np.ndarray],
+) -> Values:
+    """Values with what formulas tell of them.
+
+    Where a formula's column is fixed, its first operand that is not and can be
+    solved for becomes what it must be; else the column becomes what the formula
+    gives. NaN where that is no number.
+    """
+    values = {name: x.copy() for name, x in values.items()}
+    fixed = {name: x.copy() for name, x in fixed.items()}
+    env = env_of(by_name, values)
+
+    def put(name: str, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+        column = by_name[name]
+        if column.kind == "datetime":
+            found = found * DAY
+        rows = rows & np.isfinite(found)
+        found = on_grid(
+            np.where(rows, found, 0.0), column.decimals, column.step
+        )
+        values[name][rows] = found[rows]
+        env[name] = _cells(column, values[name])
+        fixed[name] |= rows
+        return rows
+
+    for target, of in reversed(formulas):
+        open_ = fixed[target].copy()
+        for name in of.names:
+            rows = open_ & ~fixed[name]
+            if by_name[name].levels is None and rows.any():
+                found = solve(of.tree, name, env[target], env)
+                open_ &= ~put(name, rows, found)
+    for target, of in formulas:
+        rows = ~fixed[target]
+        if rows.any():
+            found = np.broadcast_to(evaluate(of.tree, env), rows.shape)
+            put(target, rows, found)
+    return values
+
+
+def _formula_holds(
+    by_name: Mapping[str, Column], formula: Formula, env: Values
+) -> np.ndarray:
+    """1 where a formula holds within the rounding of cells, 0, NaN: unknown."""
+    target, (_, tree, names) = formula
+    found, wanted = evaluate(tree, env), env[target]
+    slack = np.full(wanted.shape, _unit(by_name[target]) / 2)
+    for name in names:
+        half = _unit(by_name[name]) / 2
+        if half:
+            moved = [
+                np.abs(evaluate(tree, {**env, name: env[name] + h}) - found)
+                for h in (-half, half)
+            ]
+            slack = slack + np.fmax(*moved)
+    slack = slack * (1 + ROUNDING) + ROUNDING * np.abs(wanted) * (
+        _unit(by_name[target]) == 0
+    )
+    near = np.abs(found - wanted) <= slack + 1e-9 * np.abs(wanted)
+    return np.where(np.isnan(found) | np.isnan(wanted), np.nan, near)
+
+
+def _unit(column: Column) -> float:
+    if column.levels is not None:
+        return 0.0
+    return column.unit / (DAY if column.kind == "datetime" else 1)
+
+
+def _contradictions(
+    by_name: Mapping[str, Column], relations: Relations, values: Values
+) -> tuple[str, ...]:
+    """A sentence on each relation that some observed cells break."""
+    env, notes = env_of(by_name, values), []
+    for text, holds in held(by_name, relations, env, observed=values):
+        rows = np.flatnonzero(holds == 0)
+        if len(rows):
+            notes.append(
+                f"{text} does not hold of what is observed in {len(rows)}"
+                f" row(s), as in row {rows[0] + 1}; these cells stay as they"
+                " are"
+            )
+    return tuple(notes)
+
+
+def held(
+    by_name: Mapping[str, Column],
+    relations: Relations,
+    env: Values,
+    observed: Values,
+) -> list[tuple[str, np.ndarray]]:
+    """Each relation in words, and where it holds: 1, 0, or NaN, unknown."""
+    found = [
+        (f"formula {f.text!r}", _formula_holds(by_name, f, env))
+        for f in relations.formulas
+    ]
+    for rule in relations.rules:
+        found.append((f"rule {rule.text!r}", evaluate(rule.tree, env)))
+    for name, condition in relations.only_if:
+        holds = evaluate(condition.tree, env)
+        seen = ~np.isnan(observed[name])
+        found.append(
+            (
+                f"column {name!r} only if {condition.text!r}",
+                np.where(seen, holds, 1.0),
+            )
+        )
+    rows = next(iter(env.values())).shape if env else (0,)
+    return [(text, np.broadcast_to(holds, rows)) for text, holds in found]
+
+
+class Completed(NamedTuple):
+    """What relations make of a draw.
+
+    Attributes:
+      values: `[n]` of each column that they name, all gaps filled.
+      empty: `[n]` bool of columns with cells that stay empty.
+    """
+
+    values: Values
+    empty: Values
+
+
+def completed(
+    related: Related, columns: Sequence[Column], drawn: Values
+) -> Completed:
+    """A draw's values with those that formulas give, and what stays empty.
+
+    Args:
+      related: of the table.
+      columns: c.
+      drawn: `[n]` of each column that relations name; read in gaps only.
+    """
+    by_name, known = by_name_of(columns), related.known
+    fixed = {name: ~np.isnan(x) for name, x in known.items()}
+    values = {
+        name: np.where(fixed[name], known[name], drawn[name]) for name in known
+    }
+    values = _complete(by_name, related.relations.formulas, values, fixed)
+    for name, found in values.items():
+        # What has no number stays as it was drawn, and breaks its formula.
+        values[name] = np.where(np.isnan(found), drawn[name], found)
+    empty: Values = {}
+    env = env_of(by_name, values)
+    kept = set(related.relations.keep)
+    for name in kept & known.keys():
+        empty[name] = ~fixed[name]
+        env[name] = _cells(
+            by_name[name], np.where(fixed[name], values[name], np.nan)
+        )
+    # As often as conditions may hang on each other.
+    for _ in related.relations.only_if:
+        for name, condition in related.relations.only_if:
+            rows = np.broadcast_to(
+                evaluate(condition.tree, env) != 1, fixed[name].shape
+            )
+            empty[name] = rows & ~fixed[name]
+            env[name] = _cells(
+                by_name[name], np.where(empty[name], np.nan, values[name])
+            )
+    return Completed(values, empty)
+
+
+def row_limits(
+    related: Related,
+    columns: Sequence[Column],
+    low: np.ndarray,
+    high: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What encoded gaps lie between, `[n, d]`, or `[d]` where all have one.
+
+    Args:
+      related: of the table.
+      columns: c.
+      low: `[d]` and
+      high: `[d]`, by the columns alone.
+    """
+    if not related.low:
+        return low, high
+    n = len(next(iter(related.low.values())))
+    ends = [np.tile(end, (n, 1)) for end in (low, high)]
+    starts = np.cumsum([0] + [column.width for column in columns])
+    for k, column in enumerate(columns):
+        if str(column.name) not in related.low:
+            continue
+        for end, part, sign in zip(ends, (related.low, related.high), (-1, 1)):
+            limit = part[str(column.name)]
+            rows = np.flatnonzero(np.isfinite(limit))
+            if column.low == column.high:
+                continue
+            if column.knots is None:
+                found = limit[rows] + sign * column.unit / 2
+            else:
+                place = float(sign > 0)
+                found = block_of(column, limit[rows], place)[:, 0]
+            tighter = np.maximum if sign < 0 else np.minimum
+            end[rows, starts[k]] = tighter(end[rows, starts[k]], found)
+    return ends[0], np.maximum(*ends)
+
+
+def settle_related(
+    related: Related,
+    m: np.ndarray,
+    parts: Sequence[tuple[Column, np.ndarray]],
+) -> None:
+    """Brings encoded gaps within limits, and to what formulas give; in place.
+
+    Args:
+      related: of the table.
+      m: `[n, d]` bool, True = known.
+      parts: each column and its part of encoded, filled values.
+    """
+    columns, start, gaps = [column for column, _ in parts], 0, {}
+    drawn = {}
+    for column, block in parts:
+        name = str(column.name)
+        if column.width:
+            gaps[name] = ~m[:, start]
+        start += column.width
+        if name in related.low:
+            values = values_of(column, block)
+            inside = np.clip(values, related.low[name], related.high[name])
+            rows = gaps[name] & (inside != values)
+            block[rows] = block_of(column, inside[rows])
+        if name in related.known:
+            drawn[name] = values_of(column, block)
+    if not related.relations.formulas:
+        return
+    found = completed(related, columns, drawn).values
+    for column, block in parts:
+        name = str(column.name)
+        if name in found and column.levels is None:
+            rows = gaps[name] & (found[name] != drawn[name])
+            block[rows] = block_of(column, found[name][rows])
