@@ -214,7 +214,7 @@ def test_bootstrapped_fits_differ_and_spread_wider(table):
         found[bootstrap] = imputer.fit(x)
         # One of all rows, which `transform` uses, and one a resampling.
         assert len(imputer.states_) == (61 if bootstrap else 1)
-    fits = [np.asarray(state.mean) for state in found[True].states_]
+    fits = [np.asarray(state.gaussian.mean) for state in found[True].states_]
     assert len(np.unique(fits, axis=0)) == 61
     means = {
         bootstrap: np.var(
