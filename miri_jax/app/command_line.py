@@ -21,6 +21,24 @@ from miri_jax.settings import did_you_mean, gone
 KIND_FLAGS = ("real", "integer", "datetime", "boolean", "categorical", "id")
 # Kinds of changes of filled cells, by the flag that gives each.
 CHANGE_FLAGS = {"shift": "--delta", "scale": "--scale", "odds": "--odds"}
+# How the forms of text files are given, by the name of the setting.
+TEXT_FLAGS = {
+    "separator": "--sep",
+    "encoding": "--encoding",
+    "skip_rows": "--skip-rows",
+}
+# How `miri-impute` is given what `MiriError.about` may name.
+IMPUTE_FLAGS = {
+    "restart": "--force, which starts anew",
+    "parts": "--stream",
+    "check": "--check",
+    "learning_rate": "--set imputer.learning_rate",
+    "na_values": "--na",
+    "empty_value": "--empty-value",
+    **TEXT_FLAGS,
+    **{kind: f"--{kind}" for kind in KIND_FLAGS},
+    **CHANGE_FLAGS,
+}
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
     "workdir": "--workdir",
@@ -33,6 +51,7 @@ RUN_FLAGS = {
         name: f"--config.data.{name}"
         for name in (
             *("path", "na_values", "empty_value", "folder", "images", "rate"),
+            *TEXT_FLAGS,
             *KIND_FLAGS,
         )
     },
@@ -124,6 +143,13 @@ def fail(error: object, status: int = 1) -> None:
     line = " ".join(str(error).split()) or type(error).__name__
     print(f"error: {line}", file=sys.stderr)
     sys.exit(status)
+
+
+def with_flags(note: str, flags_of: Mapping[str, str]) -> str:
+    """A note, and how its reader settles it on a command line."""
+    about = getattr(note, "about", {})
+    known = [f"{flags_of[k]} {v}" for k, v in about.items() if k in flags_of]
+    return f"{note} ({', '.join(known)})" if known else str(note)
 
 
 def _hint(about: tuple[str, ...], flags_of: Mapping[str, str]) -> str:

@@ -166,6 +166,11 @@ def table_config(method: str = "") -> ConfigDict:
         # What imputed cells lie between, as ("age=0:120",); by default what
         # the column's type can hold.
         "bounds": (),
+        # Of a text file, where they are not found: what is between two cells,
+        # its encoding, and how many lines are above its header.
+        "separator": config_dict.placeholder(str),
+        "encoding": config_dict.placeholder(str),
+        "skip_rows": config_dict.placeholder(int),
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),
     }

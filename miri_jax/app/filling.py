@@ -10,7 +10,12 @@ import shutil
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.command_line import CHANGE_FLAGS, KIND_FLAGS
+from miri_jax.app.command_line import (
+    CHANGE_FLAGS,
+    IMPUTE_FLAGS,
+    KIND_FLAGS,
+    TEXT_FLAGS,
+)
 from miri_jax.app.config import table_config
 from miri_jax.app.run import check_output, method_settings, run
 from miri_jax.data import parse_settings
@@ -36,7 +41,7 @@ def fill(given: argparse.Namespace) -> None:
     config.checkpoint.at_end = False
     if given.force and workdir.exists():
         shutil.rmtree(workdir)
-    run(config, str(workdir))
+    run(config, str(workdir), IMPUTE_FLAGS)
     shutil.rmtree(workdir)
 
 
@@ -85,6 +90,8 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)
     config.data.empty_value = given.empty_value
+    for name in TEXT_FLAGS:
+        config.data[name] = getattr(given, name)
     if given.na is not None:
         config.data.na_values += tuple(given.na.split(","))
     for what in CHANGE_FLAGS:

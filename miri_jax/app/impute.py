@@ -15,6 +15,7 @@ from typing import Never
 from miri_jax import __version__
 from miri_jax.app.command_line import (
     CHANGE_FLAGS,
+    IMPUTE_FLAGS,
     KIND_FLAGS,
     call,
     fail,
@@ -30,17 +31,6 @@ from miri_jax.endings import (
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, check_method
 
-# How this command is given what `MiriError.about` may name.
-FLAGS = {
-    "restart": "--force, which starts anew",
-    "parts": "--stream",
-    "check": "--check",
-    "learning_rate": "--set imputer.learning_rate",
-    "na_values": "--na",
-    "empty_value": "--empty-value",
-    **{kind: f"--{kind}" for kind in KIND_FLAGS},
-    **CHANGE_FLAGS,
-}
 # What each flag of CHANGE_FLAGS takes, and its help.
 _CHANGES = {
     "shift": ("NAME=NUMBER", "add a number to filled cells of a column"),
@@ -79,6 +69,19 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--method", default="miri", help=", ".join(IMPUTERS))
     add("--seed", type=int, default=0, help="the same seed, the same result")
+    add(
+        "--sep",
+        dest="separator",
+        metavar="CHAR",
+        help="what is between two cells of a text file, where it is not found",
+    )
+    add("--encoding", help="of a text file, as utf-16 or cp1252; likewise")
+    add(
+        "--skip-rows",
+        type=int,
+        metavar="N",
+        help="how many lines of a text file are above its header; likewise",
+    )
     add(
         "--na",
         metavar="CELLS",
@@ -198,7 +201,7 @@ def main() -> None:
     """The entry point; exits with 1 and one line on a user's error."""
     with own_process():
         given = make_parser().parse_args()
-        call(lambda: impute(given), FLAGS)
+        call(lambda: impute(given), IMPUTE_FLAGS)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from miri_jax.data.cells import is_number
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.columns import by_column
 from miri_jax.data.tables import Table, make_table, missing_cells
+from miri_jax.data.texts import read_text
 from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
 
@@ -24,7 +25,7 @@ NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
 CHUNK = 100_000
 # What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
 # each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
-BYTES_A_BYTE, BYTES_A_CELL = 6.3, 48
+BYTES_A_BYTE, BYTES_A_CELL = 7.3, 48
 # A text column is a time where one of these reads and writes all its cells.
 TIME_FORMATS = (
     "%Y-%m-%d",
@@ -83,6 +84,9 @@ def read_table(
     bounds: Mapping[str, Sequence[float | None]] | None = None,
     orders: Mapping[str, Sequence[Any]] | None = None,
     empty_value: float | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    skip_rows: int | None = None,
 ) -> Table:
     """Reads a table from a file by its ending, see `endings`.
 
@@ -98,6 +102,9 @@ def read_table(
       orders: levels in their order, of ordinal columns by name.
       empty_value: what a column without any observed value is filled with;
         None refuses such a table, naming the column.
+      separator: between two cells of a text file; None to find it.
+      encoding: of a text file, a codec's name; None to find it.
+      skip_rows: lines of a text file above its header; None to find them.
 
     Returns:
       The `Table`.
@@ -109,13 +116,21 @@ def read_table(
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
     _refuse_too_large(path, ending)
+    text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
+    for name, value in text.items():
+        if value is not None and ending not in SEPARATORS:
+            raise DataError(
+                f"{name} is a setting of text files, and {path} is none; leave"
+                " it out",
+                about=(name,),
+            )
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
     if ending not in SEPARATORS:
         frame, schema = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
         table = make_table(frame, missing, empty_value=empty_value, **settings)
         return table._replace(ending=ending, schema=schema)
-    frame = _read_text(path, SEPARATORS[ending])
+    frame, form, notes = read_text(path, chunk=CHUNK, **text)
     kinds = by_column("kinds", kinds, frame.columns)
     na = [value.strip() for value in na_values]
     missing, parsed, styles = {}, {}, {}
@@ -135,7 +150,8 @@ def read_table(
         empty_value=empty_value,
         **settings,
     )
-    return table._replace(ending=ending)
+    notes = (*notes, *table.notes)
+    return table._replace(ending=ending, form=form, notes=notes)
 
 
 def _parse(
@@ -202,62 +218,3 @@ def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
     if not frame.size:
         raise DataError(f"{path} has no rows")
     return frame, table.schema
-
-
-def _read_text(path: str, separator: str) -> pd.DataFrame:
-    """All cells as str; a table without a header or data is refused."""
-    options = dict(
-        sep=separator,
-        header=None,
-        dtype=str,
-        na_filter=False,
-        encoding="utf-8-sig",
-    )
-    try:
-        frame = _read_cells(path, **options)
-        if frame.shape[1] == 1:  # then a blank line is a gap
-            frame = _read_cells(path, **options, skip_blank_lines=False)
-    except pd.errors.EmptyDataError:
-        raise DataError(
-            f"{path} is empty; it needs a header and rows"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{path} is not text in UTF-8; save it so, for example with"
-            " iconv -f latin1 -t utf-8"
-        ) from None
-    except (pd.errors.ParserError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a table: {first_line(error)}"
-        ) from None
-    names = [str(name).strip() for name in frame.iloc[0]]
-    if all(is_number(name) for name in names):
-        raise DataError(
-            f"{path} has no header: its first line is {','.join(names)[:60]!r};"
-            " put a line with the columns' names above it, or, where these are"
-            " the names, a letter into one of them"
-        )
-    for k, name in enumerate(names):
-        if not name:
-            raise DataError(f"column {k + 1} of {path} has no name; name it")
-        if name in names[:k]:
-            raise DataError(
-                f"{path} has two columns named {name!r}; rename one"
-            )
-    frame = frame.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
-    if not len(frame):
-        raise DataError(f"{path} has a header but no rows")
-    return frame
-
-
-def _read_cells(path: str, **options: Any) -> pd.DataFrame:
-    """All lines of a file; by parts, as parsing takes several times their size.
-
-    Rows shorter than the first line end in empty cells.
-    """
-    try:
-        with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
-            return pd.concat([part.fillna("") for part in parts])
-    except pd.errors.ParserError:
-        # Before pandas 3.1 a part that begins with a short row raises this.
-        return pd.read_csv(path, **options).fillna("")

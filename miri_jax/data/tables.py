@@ -20,6 +20,7 @@ from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.places import hash_rows, place_of
+from miri_jax.data.texts import Form
 from miri_jax.exceptions import DataError
 
 
@@ -37,6 +38,7 @@ class Table(NamedTuple):
       notes: sentences about the table that a reader should know.
       ending: of its file, without .gz.
       schema: of its file, where that has types.
+      form: of its file, where that is text.
     """
 
     frame: pd.DataFrame
@@ -48,6 +50,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...]
     ending: str = ".csv"
     schema: pa.Schema | None = None
+    form: Form | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""

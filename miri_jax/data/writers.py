@@ -1,6 +1,7 @@
 """Writers of tables: the file as it came, its gaps filled."""
 
 import csv
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 from miri_jax.data import readers
 from miri_jax.data.tables import Table, fill_table
+from miri_jax.data.texts import write_text
 from miri_jax.endings import SEPARATORS, ending_of
 
 
@@ -29,6 +31,10 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
         pq.write_table(_arrow_table(table, values), path)
     elif ending == ".feather":
         feather.write_feather(_arrow_table(table, values), path)
+    elif table.form is not None and SEPARATORS[ending] == SEPARATORS.get(
+        table.ending
+    ):
+        write_text(path, _parts(table, values), table.form)
     else:
         # How times are written is chosen anew for each part.
         times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
@@ -45,6 +51,15 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
                 mode="a" if start else "w",
                 quoting=_quoting(filled),
             )
+
+
+def _parts(
+    table: Table, values: np.ndarray
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Some rows after others, filled, and which of their cells are new."""
+    for start in range(0, len(values), readers.CHUNK):
+        rows = slice(start, start + readers.CHUNK)
+        yield fill_table(table.take(rows), values[rows]), table.missing[rows]
 
 
 def _quoting(frame: pd.DataFrame) -> int:

@@ -53,6 +53,23 @@ WORDS = {
         ["in.parquet", "o.parquet", "--stream", "--check"],
         "--stream gives no report",
     ),
+    "separator": (
+        ["in.csv", "o.csv", "--sep", ";;"],
+        "separator is ';;'; give one character, such as ; or tab (--sep)",
+    ),
+    "no encoding": (
+        ["in.csv", "o.csv", "--encoding", "utf9"],
+        "encoding is 'utf9', which Python does not know",
+    ),
+    "lines above": (
+        ["in.csv", "o.csv", "--skip-rows", "99"],
+        "give a smaller skip_rows (--skip-rows)",
+    ),
+    "a form of no text": (
+        ["in.parquet", "o.parquet", "--sep", ";"],
+        "separator is a setting of text files, and in.parquet is none; leave it"
+        " out (--sep)",
+    ),
     "column": (["in.csv", "o.csv", "--real", "agee"], "'agee', which is not"),
     "two kinds": (
         ["in.csv", "o.csv", "--real", "age", "--id", "age"],
@@ -166,9 +183,8 @@ FILES = {
         " of your choice, such as empty_value=0 (--empty-value)",
     ),
     "ragged": (b"a,b\n1,2\n1,2,3\n", "cannot be read as a table"),
-    "latin": (b"a,b\n1,caf\xe9\n,2\n", "is not text in UTF-8"),
-    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
-    "binary": (bytes(range(256)), "in.csv"),
+    "no encoding": (b"a,b\n1,\x81\x9d\n,2\n", "is not text in UTF-8"),
+    "binary": (bytes(range(256)), "is not text in UTF-8"),
     "ids only": (
         b"a\n" + b"".join(b"u%d\n" % k for k in range(30)),
         "nothing to fill",
