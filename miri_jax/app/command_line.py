@@ -26,6 +26,8 @@ TEXT_FLAGS = {
     "separator": "--sep",
     "encoding": "--encoding",
     "skip_rows": "--skip-rows",
+    "decimal": "--decimal",
+    "dates": "--dates",
 }
 # How `miri-impute` is given what `MiriError.about` may name.
 IMPUTE_FLAGS = {

@@ -7,6 +7,7 @@ import argparse
 import ast
 import pathlib
 import shutil
+from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
@@ -92,8 +93,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.empty_value = given.empty_value
     for name in TEXT_FLAGS:
         config.data[name] = getattr(given, name)
-    if given.na is not None:
-        config.data.na_values += tuple(given.na.split(","))
+    config.data.na_values += tuple(_marks(given.na))
     for what in CHANGE_FLAGS:
         config.changes[what] = tuple(getattr(given, what))
     for kind in KIND_FLAGS:
@@ -114,6 +114,17 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
                 f"{gone(key.rpartition('.')[2], value)}"
             ) from None
     return config
+
+
+def _marks(given: Sequence[str]) -> Iterator[str]:
+    """Each cell that means missing, those of one column as NAME=CELL."""
+    for cells in given:
+        name, found, rest = cells.partition("=")
+        yield from (
+            (f"{name}={cell}" for cell in rest.split(","))
+            if found
+            else cells.split(",")
+        )
 
 
 def _value(text: str) -> object:

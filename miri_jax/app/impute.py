@@ -10,7 +10,9 @@ removed at the end. What is asked wrongly is told before anything heavy loads.
 
 import argparse
 import pathlib
-from typing import Never
+import sys
+from collections.abc import Sequence
+from typing import Any, Never
 
 from miri_jax import __version__
 from miri_jax.app.command_line import (
@@ -40,6 +42,18 @@ _CHANGES = {
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse has it, but a value of --na may begin with a minus."""
+        words, joined = list(sys.argv[1:] if args is None else args), []
+        for word in words:
+            if joined[-1:] == ["--na"] and not word.startswith("--"):
+                joined[-1] = f"--na={word}"
+            else:
+                joined.append(word)
+        return super().parse_known_args(joined, namespace)
+
     def error(self, message: str) -> Never:
         fail(f"{message}; see miri-impute --help", status=2)
 
@@ -83,9 +97,18 @@ def make_parser() -> argparse.ArgumentParser:
         help="how many lines of a text file are above its header; likewise",
     )
     add(
+        "--decimal",
+        metavar="MARK",
+        help="the decimal mark, . or , where a text file leaves it open",
+    )
+    add("--dates", metavar="ORDER", help="of dates, dmy or mdy; likewise")
+    add(
         "--na",
+        action="append",
+        default=[],
         metavar="CELLS",
-        help="what means missing besides empty, NA, NaN, NULL: a,b,...",
+        help="what means missing besides empty, NA, N/A, NaN, NULL: a,b,... or,"
+        " in one column, NAME=a,b,...; may be repeated",
     )
     for kind in KIND_FLAGS:
         add(

@@ -29,6 +29,8 @@ def load_table(
     separator: str | None = None,
     encoding: str | None = None,
     skip_rows: int | None = None,
+    decimal: str | None = None,
+    dates: str | None = None,
     **kinds: tuple[str, ...],
 ) -> FileTable:
     """A file with gaps, see `readers.read_table`.
@@ -43,6 +45,8 @@ def load_table(
       separator: likewise.
       encoding: likewise.
       skip_rows: likewise.
+      decimal: likewise.
+      dates: likewise.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`.
 
     Raises:
@@ -62,6 +66,8 @@ def load_table(
             separator=separator,
             encoding=encoding,
             skip_rows=skip_rows,
+            decimal=decimal,
+            dates=dates,
             **parse_settings(bounds, orders, **kinds),
         )
     )

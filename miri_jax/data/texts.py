@@ -1,20 +1,20 @@
-"""Text files of tables: read into cells, written back to the byte.
+"""Text files of tables: bytes become cells.
 
-Of a file, `Form` keeps what its cells do not tell: encoding, line ends, quotes
-and all lines that are no rows. `write_text` puts cells into it again.
+Of a file, its `Form` keeps what its cells do not tell: encoding, line ends,
+quotes and all lines that are no rows.
 """
 
 import gzip
 import io
 import zlib
-from collections.abc import Hashable, Iterable
-from typing import BinaryIO, NamedTuple
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
 
 from miri_jax.data.cells import is_number
-from miri_jax.data.encodings import Encoding, decode
+from miri_jax.data.encodings import decode
+from miri_jax.data.forms import Form, rows_text
 from miri_jax.data.lines import (
     Lines,
     Masked,
@@ -24,37 +24,13 @@ from miri_jax.data.lines import (
     mask_quotes,
     table_start,
 )
+from miri_jax.data.markers import SIGNS, WORDS
+from miri_jax.data.notations import number_styles
 from miri_jax.data.notes import Note
 from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
 
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-
-
-class Form(NamedTuple):
-    """How a text file holds its cells.
-
-    Attributes:
-      encoding: of its bytes.
-      separator: between two cells.
-      end: of a line.
-      ends: of rows that end otherwise, by row.
-      between: lines that are no rows, by the row before which they are, as
-        they came: what is above the first row, blank lines, the end.
-      quoted: cells as they came, of columns where one has quotes.
-      labels: cells as they came of a column without a name before the others;
-        None for none.
-      tails: what is in each row after the last column; None for nothing.
-    """
-
-    encoding: Encoding = Encoding()
-    separator: str = ","
-    end: str = "\n"
-    ends: dict[int, str] = {}
-    between: dict[int, str] = {}
-    quoted: dict[Hashable, pd.Series] = {}
-    labels: pd.Series | None = None
-    tails: np.ndarray | None = None
 
 
 def read_text(
@@ -112,74 +88,51 @@ def read_text(
     return frame, form, _notes(path, form, usual, given, encoding, top, lines)
 
 
-def write_text(
-    path: str, parts: Iterable[tuple[pd.DataFrame, np.ndarray]], form: Form
-) -> None:
-    """Writes parts of a table's cells into the form that they came in.
+def without_units(
+    frame: pd.DataFrame, form: Form, marks: Collection[str]
+) -> tuple[pd.DataFrame, Form, list[Note]]:
+    """A table without a first row of units, which is put above its rows.
+
+    Such a row has text in every column that holds numbers below it: in two or
+    more of them, or in brackets, or beside nothing but signs.
 
     Args:
-      path: the file; .gz is packed.
-      parts: of rows, in their order: cells as str `[n, c]`, and which `[n, c]`
-        bool are new.
-      form: as read.
+      frame: as `read_text` gives it, as is `form`.
+      form: of the file.
+      marks: cells that mean missing.
     """
-    with open(path, "wb") as file:
-        packed = path.lower().endswith(".gz")
-        # Without a name and a time, the same table gives the same bytes.
-        out = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if packed else file
-        out.write(form.encoding.mark)
-        quotes = {name: _all_quoted(s) for name, s in form.quoted.items()}
-        start = 0
-        for frame, new in parts:
-            _write_rows(out, start, frame, new, form, quotes)
-            start += len(frame)
-        out.write(form.encoding.encode(form.between.get(start, "")))
-        if packed:
-            out.close()
-
-
-def _write_rows(
-    out: BinaryIO,
-    start: int,
-    frame: pd.DataFrame,
-    new: np.ndarray,
-    form: Form,
-    quotes: dict[Hashable, bool],
-) -> None:
-    rows, columns = slice(start, start + len(frame)), []
-    for j, name in enumerate(frame.columns):
-        cells, here = frame[name].to_numpy(object, copy=True), new[:, j]
-        made = [
-            _quote(cell, form.separator, quotes.get(name, False))
-            for cell in cells[here]
-        ]
-        if name in form.quoted:
-            cells = form.quoted[name].iloc[rows].to_numpy(object, copy=True)
-        cells[here] = made
-        columns.append(cells)
-    if form.labels is not None:
-        columns.insert(0, form.labels.iloc[rows])
-    lines = map(form.separator.join, zip(*columns))
-    if form.tails is not None:
-        lines = map("".join, zip(lines, form.tails[rows]))
-    text = "".join(
-        form.between.get(k, "") + line + form.ends.get(k, form.end)
-        for k, line in enumerate(lines, start)
+    first = frame.iloc[0].str.strip()
+    units, other = [], []
+    for name in frame:
+        below = frame[name].iloc[1:500].str.strip()
+        below = below[~below.isin([*marks, *SIGNS, *WORDS])]
+        here = first[name]
+        if len(below) > 1 and number_styles(below):
+            if is_number(here) or number_styles(pd.Series([here])):
+                return frame, form, []
+            if here not in marks and here not in SIGNS:
+                units.append(here)
+        else:
+            other.append(here)
+    bracketed = all(x[0] in "[(" and x[-1] in ")]" for x in units)
+    alone = all(x == "" or x in SIGNS or x[0] in "[(" for x in other)
+    if not units or not (len(units) > 1 or bracketed or alone and other):
+        return frame, form, []
+    none = np.zeros((1, frame.shape[1]), bool)
+    above = rows_text(0, frame.iloc[:1], none, form, {})
+    after = {k - 1: text for k, text in form.between.items() if k}
+    form = form._replace(
+        between={**after, 0: above + after.get(0, "")},
+        ends={k - 1: end for k, end in form.ends.items() if k},
+        quoted={
+            name: cells.iloc[1:].reset_index(drop=True)
+            for name, cells in form.quoted.items()
+        },
+        labels=None if form.labels is None else form.labels.iloc[1:],
+        tails=None if form.tails is None else form.tails[1:],
     )
-    out.write(form.encoding.encode(text))
-
-
-def _quote(cell: str, separator: str, always: bool) -> str:
-    """A cell in quotes, where it needs them or all others have them."""
-    if always or any(c in cell for c in (separator, '"', "\n", "\r")):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
-
-
-def _all_quoted(cells: pd.Series) -> bool:
-    """Whether all cells are quoted, but those that are empty or NA."""
-    text = cells[~cells.isin(["", "NA", "NULL"])]
-    return bool(len(text)) and bool(text.str.startswith('"').all())
+    note = f"the first row ({', '.join(units)[:60]}) is taken for units"
+    return frame.iloc[1:].reset_index(drop=True), form, [Note(note)]
 
 
 def _check(separator: str | None, skip_rows: int | None) -> str | None:

@@ -10,8 +10,8 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from miri_jax.data import readers
+from miri_jax.data.forms import write_text
 from miri_jax.data.tables import Table, fill_table
-from miri_jax.data.texts import write_text
 from miri_jax.endings import SEPARATORS, ending_of
 
 
@@ -83,10 +83,8 @@ def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
     filled, schema = fill_table(table, values), table.schema
     if schema is None:
         for name, style in zip(filled.columns, table.styles):
-            if style is not None and style.startswith("%"):
-                filled[name] = pd.to_datetime(filled[name], format=style)
-            elif style is not None:
-                filled[name] = pd.to_numeric(filled[name].str.strip())
+            if style is not None:
+                filled[name] = style.read(filled[name].str.strip())
         return pa.Table.from_pandas(filled)
     for k, field in enumerate(schema):
         if pa.types.is_null(field.type):  # no cell had a value
