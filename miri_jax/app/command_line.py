@@ -7,6 +7,7 @@ adds how they are given to it, from its table of flags.
 import contextlib
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -150,7 +151,11 @@ def fail(error: object, status: int = 1) -> None:
 def with_flags(note: str, flags_of: Mapping[str, str]) -> str:
     """A note, and how its reader settles it on a command line."""
     about = getattr(note, "about", {})
-    known = [f"{flags_of[k]} {v}" for k, v in about.items() if k in flags_of]
+    known = [
+        f"{flags_of[name]} {shlex.quote(value)}"
+        for name, value in about.items()
+        if name in flags_of
+    ]
     return f"{note} ({', '.join(known)})" if known else str(note)
 
 

@@ -19,6 +19,7 @@ from miri_jax.app.command_line import (
     CHANGE_FLAGS,
     IMPUTE_FLAGS,
     KIND_FLAGS,
+    TEXT_FLAGS,
     call,
     fail,
     own_process,
@@ -197,6 +198,11 @@ def _check(given: argparse.Namespace) -> None:
                 )
         if given.draws != 1:
             raise ConfigError(f"--stream gives one draw, not {given.draws}")
+        for what, flag in TEXT_FLAGS.items():
+            if getattr(given, what) is not None:
+                raise ConfigError(
+                    f"--stream takes Parquet files; leave out {flag}"
+                )
         for what, flag in CHANGE_FLAGS.items():
             if getattr(given, what):
                 raise ConfigError(

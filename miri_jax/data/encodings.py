@@ -1,6 +1,7 @@
 """Bytes of text files: their encoding, and the mark at their start."""
 
 import codecs
+import re
 from typing import NamedTuple
 
 import charset_normalizer
@@ -17,7 +18,7 @@ MARKS = (
 )
 # Bytes of a file that its encoding is guessed from.
 SAMPLE = 1 << 16
-# Of the letters of western text, those that ASCII lacks are fewer than this.
+# Of the letters of western text that ASCII lacks, fewer stand side by side.
 FEW = 0.4
 
 
@@ -50,7 +51,7 @@ def decode(
     """A file's text as UTF-8 without a mark, and its encoding.
 
     It is what is given, or the mark's, or UTF-8, or UTF-16 where every other
-    byte is 0, or cp1252 where most letters are ASCII, or what
+    byte is 0, or cp1252 where those that are not ASCII stand alone, or what
     charset-normalizer takes it for.
 
     Raises:
@@ -127,9 +128,8 @@ def _guess(content: bytes) -> Encoding | None:
     # From where it is not ASCII, which may be far down.
     start = next(k for k, byte in enumerate(content) if byte > 127)
     sample = content[max(start - 1000, 0) :][:SAMPLE]
-    other = sum(byte > 127 for byte in sample)
-    letters = sum(chr(byte).isalpha() for byte in sample if byte < 128)
-    if other < FEW * (letters + other):
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", sample)]
+    if sum(n for n in runs if n > 1) < FEW * sum(runs):
         try:
             content.decode("cp1252")
             return Encoding("cp1252", told=False)

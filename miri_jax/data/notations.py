@@ -147,7 +147,10 @@ def number_styles(observed: pd.Series) -> list[NumberStyle]:
         minus=_minus(parts),
     )
     every = (_with_mark(style, parts["body"], mark) for mark in (".", ","))
-    return [made for made in every if made is not None]
+    every = [made for made in every if made is not None]
+    if any(s.group or s.decimals != 0 for s in every):
+        return every
+    return every[:1]  # Whole numbers have no mark.
 
 
 def settle_decimals(
@@ -188,7 +191,7 @@ def settle_decimals(
             Note(
                 f"column {name!r}: {shown} is taken for {value}, as nothing in"
                 f" the file tells; name the decimal mark for {instead}",
-                decimal=repr(other.decimal),
+                decimal=other.decimal,
             )
         )
     return chosen, notes

@@ -105,9 +105,6 @@ def read_table(
       DataError: naming the column, cell or setting at fault and the remedy.
     """
     ending = ending_of(path)
-    if not pathlib.Path(path).is_file():
-        raise DataError(f"no such file: {path}")
-    _refuse_too_large(path, ending)
     text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
     for name, value in {**text, "decimal": decimal, "dates": dates}.items():
         if value is not None and ending not in SEPARATORS:
@@ -116,6 +113,9 @@ def read_table(
                 " it out",
                 about=(name,),
             )
+    if not pathlib.Path(path).is_file():
+        raise DataError(f"no such file: {path}")
+    _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
     if ending not in SEPARATORS:
         frame, schema = _read_typed(path, ending)

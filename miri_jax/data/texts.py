@@ -191,17 +191,14 @@ def _find_header(
     if text.startswith(b"sep=") and len(full) > 1:
         full = full[1:]
     start, width = table_start(lines.counts[full])
-    while width > 2 and start + 1 < len(full):
-        here, below = (
-            text[lines.starts[k] : lines.starts[k + 1]].split(
-                separator.encode()
-            )
-            for k in full[start : start + 2]
-        )
-        title = here[0].strip() and not b"".join(here[1:]).strip()
-        if not title or not all(x.strip() for x in below):
+    for k in range(start, min(start + 20, len(full)) if width > 2 else 0):
+        line = text[lines.starts[full[k]] : lines.starts[full[k] + 1]]
+        cells = [cell.strip() for cell in line.split(separator.encode())]
+        if all(cells):
+            return int(full[k])
+        if any(cells[1:]):
             break
-        start += 1  # a title, padded as spreadsheets do
+        # A title, with empty cells after it as spreadsheets have them.
     return int(full[start])
 
 
@@ -397,7 +394,7 @@ def _notes(
     if form.separator != usual and separator is None:
         name = NAMES.get(form.separator, repr(form.separator))
         found.append(f"{name} between its cells")
-        about["separator"] = form.separator
+        about["separator"] = form.separator.replace("\t", "tab")
     above = int((~lines.blank[:top]).sum())
     if above:
         found.append(f"{above} line(s) above its header")

@@ -61,6 +61,14 @@ WORDS = {
         ["in.csv", "o.csv", "--encoding", "utf9"],
         "encoding is 'utf9', which Python does not know",
     ),
+    "decimal mark": (
+        ["in.csv", "o.csv", "--decimal", ";"],
+        "decimal is ';'; use one of . , (--decimal)",
+    ),
+    "order of dates": (
+        ["in.csv", "o.csv", "--dates", "ymd"],
+        "dates is 'ymd'; use one of dmy mdy (--dates)",
+    ),
     "lines above": (
         ["in.csv", "o.csv", "--skip-rows", "99"],
         "give a smaller skip_rows (--skip-rows)",
@@ -157,6 +165,10 @@ WORDS = {
         ["in.csv", "o.parquet", "--stream"],
         "takes Parquet files; in.csv is another kind",
     ),
+    "parts with a decimal mark": (
+        ["in.parquet", "o.parquet", "--stream", "--decimal", ","],
+        "--stream takes Parquet files; leave out --decimal",
+    ),
     "parts to be changed": (
         ["in.parquet", "o.parquet", "--stream", "--delta", "age=2"],
         "--stream cannot change filled cells; leave out --delta",
@@ -182,8 +194,16 @@ FILES = {
         "column 'b' has no observed value; remove it, or fill it with a number"
         " of your choice, such as empty_value=0 (--empty-value)",
     ),
+    "mixed, decimal commas": (
+        b"a;b\n" + b"".join(b"%d,5;1\n" % k for k in range(20)) + b"tbd;1\n",
+        "column 'a' holds text ('tbd' in row 21); name it among the values that"
+        " mean missing, or call the column categorical (--na, --categorical)",
+    ),
     "ragged": (b"a,b\n1,2\n1,2,3\n", "cannot be read as a table"),
-    "no encoding": (b"a,b\n1,\x81\x9d\n,2\n", "is not text in UTF-8"),
+    "no encoding": (
+        b"a,b\n1," + bytes(range(128, 256)) + b"\n,2\n",
+        "name its encoding, as encoding='cp1252' (--encoding)",
+    ),
     "binary": (bytes(range(256)), "is not text in UTF-8"),
     "ids only": (
         b"a\n" + b"".join(b"u%d\n" % k for k in range(30)),

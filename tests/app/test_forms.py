@@ -43,7 +43,7 @@ def test_a_file_from_a_spreadsheet_comes_back_as_it_was(tmp_path):
     words = ["in.csv", "out.csv", "--method", "mean"]
     code, _, err = Command("miri_jax.app.impute", *words, cwd=tmp_path).end()
     assert code == 0, err
-    assert "--encoding cp1252" in err and "--sep ;" in err
+    assert "--encoding cp1252" in err and "--sep ';'" in err
     assert "--na Preis=-99" in err and "holds -99 in 2 cells" in err
     back = (tmp_path / "out.csv").read_bytes().decode("cp1252").split("\r\n")
     assert back[:4] == ["Export", "", *rows[:2]] and back[7:] == rows[5:]

@@ -148,6 +148,7 @@ def _mixed(text):
         _mixed("sep=;\r\na;b\r\n1;2\r\n3;4\r\n"),
         _mixed("a,b,,\n1,2,,\n3,4,,\n"),
         _mixed("a,b\n1,2,\n3,4,\n"),
+        _mixed("Report,,\n,,\nx,y,z\n1,2,3\n4,5,7\n"),
         _mixed("Report,,\nx,y,z\n1,2,3\n4,5,7\n"),
         _mixed('"x","y"\n"r1",1,2\n"r2",3,5\n"r3",4,4\n'),  # R's names of rows
     ],
