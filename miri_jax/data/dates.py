@@ -105,10 +105,14 @@ class TimeStyle(NamedTuple):
         return texts[np.where(left, after - 1, after)]
 
 
-def time_styles(observed: pd.Series) -> list[TimeStyle]:
+def time_styles(observed: pd.Series, share: float = 1.0) -> list[TimeStyle]:
     """The ways that cells `[n]`, one or more, without blanks, are times.
 
     None where they are none; two where either of two numbers may be the day.
+
+    Args:
+      observed: the cells.
+      share: of the cells, how many at least must be times.
     """
     first = observed.iloc[0]
     if len(first) > 40 or not any(c.isdigit() for c in first):
@@ -120,11 +124,12 @@ def time_styles(observed: pd.Series) -> list[TimeStyle]:
         style = TimeStyle(date, gap, clock)
         if zoned:
             style = style._replace(zones=(np.zeros(1), np.array([""])))
-            if not observed.str.contains(_ZONE.pattern).all():
+            if observed.str.contains(_ZONE.pattern).mean() < share:
                 return []
         times = style.read(observed)
-        if times.notna().all():
-            found.append(_as_written(style, observed, times))
+        known = times.notna()
+        if known.mean() >= share:
+            found.append(_as_written(style, observed[known], times[known]))
     if len(found) == 2 and found[0].order == found[1].order:
         return found[:1]
     return found

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from miri_jax.data.cells import cell_text
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.dates import TimeStyle, settle_dates, time_styles
 from miri_jax.data.markers import (
@@ -16,6 +17,7 @@ from miri_jax.data.markers import (
     split_marks,
 )
 from miri_jax.data.notations import (
+    MOSTLY,
     NumberStyle,
     number_styles,
     plain_numbers,
@@ -84,6 +86,8 @@ def read_cells(
                 numbers[name] = found
             elif found := time_styles(observed):
                 times[name] = found
+            elif found := time_styles(observed, MOSTLY):
+                notes.append(_odd_time(name, observed, found[0]))
         if name in numbers or name in times:
             gaps[name] |= soft
         elif soft.any():
@@ -162,6 +166,17 @@ def _sign_note(name: Hashable, signs: Sequence[str], count: int) -> Note:
         f"column {name!r}: {shown} is taken for missing, in {count} cells; name"
         " no value that means missing if it is a level",
         na_values=f"{name}=",
+    )
+
+
+def _odd_time(name: Hashable, observed: pd.Series, style: TimeStyle) -> Note:
+    """That a column is text because of a few cells."""
+    odd = observed[style.read(observed).isna()].iloc[0]
+    return Note(
+        f"column {name!r} is taken for text, as {cell_text(odd)} is not a time"
+        " as most others are; correct it, or name it among the values that mean"
+        " missing",
+        na_values=f"{name}={odd}",
     )
 
 

@@ -205,6 +205,16 @@ def test_offsets_are_kept(when, form, gap):
     assert style.write(stamps).tolist() == cells.tolist()
 
 
+def test_a_column_of_times_but_for_a_word_is_said_to_be_text():
+    days = pd.date_range("2021-01-01", periods=30).strftime("%d.%m.%Y").tolist()
+    frame = pd.DataFrame({"x": [*days, "soon"], "y": "a"})
+    table = _read(frame, sep=",")
+    assert "'soon' is not a time" in table.notes[0]
+    marks = (*NA_VALUES, table.notes[0].about["na_values"])
+    table = _read(frame, sep=",", na_values=marks)
+    assert table.columns[0].kind == "datetime" and table.missing.sum() == 1
+
+
 def test_days_and_months_are_told_by_the_file_or_asked_for():
     frame = pd.DataFrame({"x": ["03/04/2021", "05/06/2021"], "y": "a"})
     table = _read(frame, sep=",")
