@@ -133,10 +133,11 @@ def number_styles(observed: pd.Series) -> list[NumberStyle]:
             found.append(NumberStyle(".0f", ",", "."))
         return found
     parts = _parts(distinct)
-    share = observed.isin(distinct[parts["body"].notna()]).mean()
-    if share < MOSTLY:
-        return []
-    parts = parts[parts["body"].notna()]
+    known = parts["body"].notna()
+    if not known.all():
+        if observed.isin(distinct[known]).mean() < MOSTLY:
+            return []
+        parts = parts[known]
     affixes = {}
     for side in ("before", "after"):
         affixes[side] = parts[side].dropna()
