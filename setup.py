@@ -34,6 +34,7 @@ setup(
         "absl-py>=2.1",
         # Its reader, for the images of tensorflow-datasets.
         "array_record>=0.5",
+        "charset-normalizer>=3.3",
         "chex>=0.1.90",
         "filelock>=3.15",
         "flax>=0.12.2",

@@ -7,6 +7,7 @@ adds how they are given to it, from its table of flags.
 import contextlib
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -31,6 +32,27 @@ RELATION_FLAGS = {
     "above": "--above",
     "gap_bounds": "--gap-bounds",
 }
+# How the forms of text files are given, by the name of the setting.
+TEXT_FLAGS = {
+    "separator": "--sep",
+    "encoding": "--encoding",
+    "skip_rows": "--skip-rows",
+    "decimal": "--decimal",
+    "dates": "--dates",
+}
+# How `miri-impute` is given what `MiriError.about` may name.
+IMPUTE_FLAGS = {
+    "restart": "--force, which starts anew",
+    "parts": "--stream",
+    "check": "--check",
+    "learning_rate": "--set imputer.learning_rate",
+    "na_values": "--na",
+    "empty_value": "--empty-value",
+    **TEXT_FLAGS,
+    **{kind: f"--{kind}" for kind in KIND_FLAGS},
+    **CHANGE_FLAGS,
+    **RELATION_FLAGS,
+}
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
     "workdir": "--workdir",
@@ -43,6 +65,7 @@ RUN_FLAGS = {
         name: f"--config.data.{name}"
         for name in (
             *("path", "na_values", "empty_value", "folder", "images", "rate"),
+            *TEXT_FLAGS,
             *KIND_FLAGS,
             *RELATION_FLAGS,
         )
@@ -135,6 +158,17 @@ def fail(error: object, status: int = 1) -> None:
     line = " ".join(str(error).split()) or type(error).__name__
     print(f"error: {line}", file=sys.stderr)
     sys.exit(status)
+
+
+def with_flags(note: str, flags_of: Mapping[str, str]) -> str:
+    """A note, and how its reader settles it on a command line."""
+    about = getattr(note, "about", {})
+    known = [
+        f"{flags_of[name]} {shlex.quote(value)}"
+        for name, value in about.items()
+        if name in flags_of
+    ]
+    return f"{note} ({', '.join(known)})" if known else str(note)
 
 
 def _hint(about: tuple[str, ...], flags_of: Mapping[str, str]) -> str:

@@ -151,7 +151,7 @@ def table_config(method: str = "") -> ConfigDict:
     config.data = {
         "source": "table",
         "path": config_dict.placeholder(str),
-        # Cells that mean "missing".
+        # Cells that mean "missing"; as "NAME=CELL" in one column.
         "na_values": NA_VALUES,
         # Names of columns whose kind is not the one that is found, see
         # `miri_jax.data.columns.detect`.
@@ -177,6 +177,15 @@ def table_config(method: str = "") -> ConfigDict:
         "below": (),
         "above": (),
         "gap_bounds": (),
+        # Of a text file, where they are not found: what is between two cells,
+        # its encoding, and how many lines are above its header.
+        "separator": config_dict.placeholder(str),
+        "encoding": config_dict.placeholder(str),
+        "skip_rows": config_dict.placeholder(int),
+        # Where its cells leave it open: the decimal mark, "." or ",", and the
+        # order of dates, "dmy" or "mdy".
+        "decimal": config_dict.placeholder(str),
+        "dates": config_dict.placeholder(str),
         # What a column without any observed value is filled with.
         "empty_value": config_dict.placeholder(float),
     }

@@ -7,13 +7,16 @@ import argparse
 import ast
 import pathlib
 import shutil
+from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
 from miri_jax.app.command_line import (
     CHANGE_FLAGS,
+    IMPUTE_FLAGS,
     KIND_FLAGS,
     RELATION_FLAGS,
+    TEXT_FLAGS,
 )
 from miri_jax.app.config import table_config
 from miri_jax.app.run import check_output, method_settings, run
@@ -40,7 +43,7 @@ def fill(given: argparse.Namespace) -> None:
     config.checkpoint.at_end = False
     if given.force and workdir.exists():
         shutil.rmtree(workdir)
-    run(config, str(workdir))
+    run(config, str(workdir), IMPUTE_FLAGS)
     shutil.rmtree(workdir)
 
 
@@ -90,13 +93,14 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)
     config.data.empty_value = given.empty_value
-    if given.na is not None:
-        config.data.na_values += tuple(given.na.split(","))
     for what in RELATION_FLAGS:
         value = getattr(given, what)
         if isinstance(value, str):
             value = value.split(",")
         config.data[what] = tuple(value or ())
+    for name in TEXT_FLAGS:
+        config.data[name] = getattr(given, name)
+    config.data.na_values += tuple(_marks(given.na))
     for what in CHANGE_FLAGS:
         config.changes[what] = tuple(getattr(given, what))
     for kind in KIND_FLAGS:
@@ -117,6 +121,17 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
                 f"{gone(key.rpartition('.')[2], value)}"
             ) from None
     return config
+
+
+def _marks(given: Sequence[str]) -> Iterator[str]:
+    """Each cell that means missing, those of one column as NAME=CELL."""
+    for cells in given:
+        name, found, rest = cells.partition("=")
+        yield from (
+            (f"{name}={cell}" for cell in rest.split(","))
+            if found
+            else cells.split(",")
+        )
 
 
 def _value(text: str) -> object:

@@ -10,13 +10,17 @@ removed at the end. What is asked wrongly is told before anything heavy loads.
 
 import argparse
 import pathlib
-from typing import Never
+import sys
+from collections.abc import Sequence
+from typing import Any, Never
 
 from miri_jax import __version__
 from miri_jax.app.command_line import (
     CHANGE_FLAGS,
+    IMPUTE_FLAGS,
     KIND_FLAGS,
     RELATION_FLAGS,
+    TEXT_FLAGS,
     call,
     fail,
     own_process,
@@ -31,18 +35,6 @@ from miri_jax.endings import (
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, check_method
 
-# How this command is given what `MiriError.about` may name.
-FLAGS = {
-    "restart": "--force, which starts anew",
-    "parts": "--stream",
-    "check": "--check",
-    "learning_rate": "--set imputer.learning_rate",
-    "na_values": "--na",
-    "empty_value": "--empty-value",
-    **{kind: f"--{kind}" for kind in KIND_FLAGS},
-    **CHANGE_FLAGS,
-    **RELATION_FLAGS,
-}
 # What each flag of CHANGE_FLAGS takes, and its help.
 _CHANGES = {
     "shift": ("NAME=NUMBER", "add a number to filled cells of a column"),
@@ -64,6 +56,18 @@ _RELATIONS = {
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse has it, but a value of --na may begin with a minus."""
+        words, joined = list(sys.argv[1:] if args is None else args), []
+        for word in words:
+            if joined[-1:] == ["--na"] and not word.startswith("--"):
+                joined[-1] = f"--na={word}"
+            else:
+                joined.append(word)
+        return super().parse_known_args(joined, namespace)
+
     def error(self, message: str) -> Never:
         fail(f"{message}; see miri-impute --help", status=2)
 
@@ -94,9 +98,31 @@ def make_parser() -> argparse.ArgumentParser:
     add("--method", default="miri", help=", ".join(IMPUTERS))
     add("--seed", type=int, default=0, help="the same seed, the same result")
     add(
+        "--sep",
+        dest="separator",
+        metavar="CHAR",
+        help="what is between two cells of a text file, where it is not found",
+    )
+    add("--encoding", help="of a text file, as utf-16 or cp1252; likewise")
+    add(
+        "--skip-rows",
+        type=int,
+        metavar="N",
+        help="how many lines of a text file are above its header; likewise",
+    )
+    add(
+        "--decimal",
+        metavar="MARK",
+        help="the decimal mark, . or , where a text file leaves it open",
+    )
+    add("--dates", metavar="ORDER", help="of dates, dmy or mdy; likewise")
+    add(
         "--na",
+        action="append",
+        default=[],
         metavar="CELLS",
-        help="what means missing besides empty, NA, NaN, NULL: a,b,...",
+        help="what means missing besides empty, NA, N/A, NaN, NULL: a,b,... or,"
+        " in one column, NAME=a,b,...; may be repeated",
     )
     for kind in KIND_FLAGS:
         add(
@@ -199,6 +225,11 @@ def _check(given: argparse.Namespace) -> None:
                 )
         if given.draws != 1:
             raise ConfigError(f"--stream gives one draw, not {given.draws}")
+        for what, flag in TEXT_FLAGS.items():
+            if getattr(given, what) is not None:
+                raise ConfigError(
+                    f"--stream takes Parquet files; leave out {flag}"
+                )
         for what, flag in CHANGE_FLAGS.items():
             if getattr(given, what):
                 raise ConfigError(
@@ -226,7 +257,7 @@ def main() -> None:
     """The entry point; exits with 1 and one line on a user's error."""
     with own_process():
         given = make_parser().parse_args()
-        call(lambda: impute(given), FLAGS)
+        call(lambda: impute(given), IMPUTE_FLAGS)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import platform
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from miri_jax import engine
+from miri_jax.app.command_line import RUN_FLAGS, with_flags
 from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
@@ -27,7 +29,11 @@ from miri_jax.runtime.workdir import WorkdirLock, claim_workdir, flatten
 from miri_jax.types import Imputer, Masked
 
 
-def run(config: ConfigDict, workdir: str) -> Any:
+def run(
+    config: ConfigDict,
+    workdir: str,
+    flags_of: Mapping[str, str] = RUN_FLAGS,
+) -> Any:
     """Fits an imputer to a table with gaps and writes the filled table.
 
     A run started again in the same folder goes on where it was and ends
@@ -36,6 +42,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     Args:
       config: as one of configs/ returns it.
       workdir: the folder that receives everything, see docs/tables.md.
+      flags_of: how the command is given what `Note.about` may name.
 
     Returns:
       The imputer's final state; None where nothing was missing.
@@ -58,7 +65,7 @@ def run(config: ConfigDict, workdir: str) -> Any:
     start_devices(config)
     folder = pathlib.Path(workdir)
     with Compilations() as compiled, WorkdirLock(folder) as lock:
-        return _run(config, folder, lock, compiled)
+        return _run(config, folder, lock, compiled, flags_of)
 
 
 class _Prepared(NamedTuple):
@@ -109,13 +116,14 @@ def _run(
     folder: pathlib.Path,
     lock: WorkdirLock,
     compiled: Compilations,
+    flags_of: Mapping[str, str],
 ) -> Any:
     clock = Clock()
     with clock("load"):
         ready = _prepare(config, folder, lock)
     dataset = ready.dataset
     for note in dataset.notes:
-        say(note)
+        say(with_flags(note, flags_of))
     say(
         f"{config.method}: {dataset.extent()} missing,"
         f" on {jax.devices()[0].device_kind}"

@@ -27,6 +27,11 @@ def load_table(
     bounds: tuple[str, ...] = (),
     orders: tuple[str, ...] = (),
     empty_value: float | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    skip_rows: int | None = None,
+    decimal: str | None = None,
+    dates: str | None = None,
     **kinds: tuple[str, ...],
 ) -> FileTable:
     """A file with gaps, see `readers.read_table`.
@@ -38,6 +43,11 @@ def load_table(
       bounds: of columns, each "NAME=LOW:HIGH"; either may be left out.
       orders: of the levels of ordinal columns, each "NAME=LEVEL<LEVEL<...".
       empty_value: see `readers.read_table`.
+      separator: likewise.
+      encoding: likewise.
+      skip_rows: likewise.
+      decimal: likewise.
+      dates: likewise.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`; and
         what `relations.state` takes, as `rules=("a <= b",)`.
 
@@ -56,6 +66,11 @@ def load_table(
             BEIJING if path == "beijing" else path,
             na_values=na_values,
             empty_value=empty_value,
+            separator=separator,
+            encoding=encoding,
+            skip_rows=skip_rows,
+            decimal=decimal,
+            dates=dates,
             **parse_settings(bounds, orders, **kinds),
             **stated,
         )

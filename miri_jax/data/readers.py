@@ -6,38 +6,25 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
-from miri_jax.data.cells import is_number
-from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.columns import by_column
+from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.tables import Table, make_table, missing_cells
+from miri_jax.data.text_cells import read_cells
+from miri_jax.data.texts import read_text, without_units
 from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
 from miri_jax.relations import state
 
-NA_VALUES = ("", "NA", "NaN", "nan", "NULL", "null")
 # Rows of a text file that are read and written at a time.
 CHUNK = 100_000
 # What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
 # each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
-BYTES_A_BYTE, BYTES_A_CELL = 6.3, 48
-# A text column is a time where one of these reads and writes all its cells.
-TIME_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y/%m/%d",
-)
-
-
+BYTES_A_BYTE, BYTES_A_CELL = 7.3, 48
 # Without these, whole numbers of a file with gaps would become floats.
 NULLABLE = {
     pa.bool_(): pd.BooleanDtype(),
@@ -84,22 +71,34 @@ def read_table(
     bounds: Mapping[str, Sequence[float | None]] | None = None,
     orders: Mapping[str, Sequence[Any]] | None = None,
     empty_value: float | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    skip_rows: int | None = None,
+    decimal: str | None = None,
+    dates: str | None = None,
     **stated: Any,
 ) -> Table:
     """Reads a table from a file by its ending, see `endings`.
 
     CSV and TSV have a header. Of their columns, numbers are those whose
-    observed cells all are, but text where one has a leading zero; times those
-    that one of `TIME_FORMATS` reads and writes; all others are text.
+    observed cells all are, in one notation, but text where one has a leading
+    zero; times likewise; all others are text. See `text_cells`.
 
     Args:
       path: the file.
-      na_values: cells of text that mean "missing", after stripping blanks.
+      na_values: cells of text that mean "missing", after stripping blanks, in
+        all columns, or as "NAME=CELL" in one; "NAME=" for empty cells only.
       kinds: kinds of columns by name, see `columns.KINDS`.
       bounds: smallest and largest number of imputed cells, by column.
       orders: levels in their order, of ordinal columns by name.
       empty_value: what a column without any observed value is filled with;
         None refuses such a table, naming the column.
+      separator: between two cells of a text file; None to find it.
+      encoding: of a text file, a codec's name; None to find it.
+      skip_rows: lines of a text file above its header; None to find them.
+      decimal: the decimal mark of a text file's numbers, "." or ",", where
+        they may be read with either; None for what the file tells.
+      dates: "dmy" or "mdy", likewise.
       **stated: relations between columns, see `relations.state`.
 
     Returns:
@@ -109,6 +108,14 @@ def read_table(
       DataError: naming the column, cell or setting at fault and the remedy.
     """
     ending = ending_of(path)
+    text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
+    for name, value in {**text, "decimal": decimal, "dates": dates}.items():
+        if value is not None and ending not in SEPARATORS:
+            raise DataError(
+                f"{name} is a setting of text files, and {path} is none; leave"
+                " it out",
+                about=(name,),
+            )
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
     _refuse_too_large(path, ending)
@@ -119,76 +126,29 @@ def read_table(
         settings["relations"] = state(frame.columns, **stated)
         table = make_table(frame, missing, empty_value=empty_value, **settings)
         return table._replace(ending=ending, schema=schema)
-    frame = _read_text(path, SEPARATORS[ending])
-    kinds = by_column("kinds", kinds, frame.columns)
+    frame, form, notes = read_text(path, chunk=CHUNK, **text)
+    marks = [str(value).strip() for value in na_values]
+    frame, form, units = without_units(frame, form, marks)
     settings["relations"] = state(frame.columns, **stated)
-    na = [value.strip() for value in na_values]
-    missing, parsed, styles = {}, {}, {}
-    for name in frame.columns:
-        cells = frame[name].str.strip()
-        gaps = cells.isin(na).to_numpy()
-        as_text = kinds.get(name) in (*LEVEL_KINDS, "id") or name in (
-            orders or {}
-        )
-        parsed[name], styles[name] = _parse(name, cells, gaps, as_text)
-        missing[name] = gaps
+    read = read_cells(
+        frame,
+        na_values=na_values,
+        kinds=by_column("kinds", kinds, frame.columns),
+        as_levels=orders or (),
+        decimal=decimal,
+        dates=dates,
+        separator=form.separator,
+    )
     table = make_table(
         frame,
-        np.column_stack(list(missing.values())),
-        parsed=parsed,
-        styles=styles,
+        read.missing,
+        parsed=read.parsed,
+        styles=read.styles,
         empty_value=empty_value,
         **settings,
     )
-    return table._replace(ending=ending)
-
-
-def _parse(
-    name: str, cells: pd.Series, gaps: np.ndarray, as_text: bool
-) -> tuple[pd.Series, str | None]:
-    """The values of a text column, and the format of new ones.
-
-    Raises:
-      DataError: if it holds numbers and some text, naming the first.
-    """
-    observed = cells[~gaps]
-    if not len(observed):
-        return cells, ".15g"
-    if as_text:
-        return cells, None
-    parsed = pd.to_numeric(observed.astype(object), errors="coerce")
-    # Before pandas 3 what is beyond float64, such as 1e999, was no number.
-    for k in np.flatnonzero(parsed.isna())[:1]:
-        if is_number(observed.iloc[k]) and "_" not in observed.iloc[k]:
-            parsed.iloc[k] = float(observed.iloc[k])
-    number = parsed.notna().to_numpy()
-    if number.mean() >= 0.5 and not observed.str.match(r"^0\d").any():
-        for k in np.flatnonzero(~number)[:1]:
-            row = np.flatnonzero(~gaps)[k] + 1
-            raise DataError(
-                f"column {name!r} holds text ({observed.iloc[k]!r} in row"
-                f" {row}); name it among the values that mean missing, or call"
-                " the column categorical",
-                about=("na_values", "categorical"),
-            )
-        values = np.full(len(cells), np.nan)
-        values[~gaps] = parsed.to_numpy(np.float64)
-        return pd.Series(values, cells.index), _number_style(observed)
-    for style in TIME_FORMATS if observed.iloc[0][:4].isdigit() else ():
-        times = pd.to_datetime(observed, format=style, errors="coerce")
-        if times.notna().all() and (times.dt.strftime(style) == observed).all():
-            every = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]")
-            every[~gaps] = times.astype("datetime64[us]")
-            return every, style
-    return cells, None
-
-
-def _number_style(observed: pd.Series) -> str:
-    """As many digits after the point as the longest; .7g with exponents."""
-    if observed.str.contains("[eE]").any():
-        return ".7g"
-    decimals = observed.str.partition(".")[2].str.len().max()
-    return f".{decimals}f"
+    notes = (*notes, *units, *read.notes, *table.notes)
+    return table._replace(ending=ending, form=form, notes=notes)
 
 
 def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
@@ -207,62 +167,3 @@ def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
     if not frame.size:
         raise DataError(f"{path} has no rows")
     return frame, table.schema
-
-
-def _read_text(path: str, separator: str) -> pd.DataFrame:
-    """All cells as str; a table without a header or data is refused."""
-    options = dict(
-        sep=separator,
-        header=None,
-        dtype=str,
-        na_filter=False,
-        encoding="utf-8-sig",
-    )
-    try:
-        frame = _read_cells(path, **options)
-        if frame.shape[1] == 1:  # then a blank line is a gap
-            frame = _read_cells(path, **options, skip_blank_lines=False)
-    except pd.errors.EmptyDataError:
-        raise DataError(
-            f"{path} is empty; it needs a header and rows"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{path} is not text in UTF-8; save it so, for example with"
-            " iconv -f latin1 -t utf-8"
-        ) from None
-    except (pd.errors.ParserError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a table: {first_line(error)}"
-        ) from None
-    names = [str(name).strip() for name in frame.iloc[0]]
-    if all(is_number(name) for name in names):
-        raise DataError(
-            f"{path} has no header: its first line is {','.join(names)[:60]!r};"
-            " put a line with the columns' names above it, or, where these are"
-            " the names, a letter into one of them"
-        )
-    for k, name in enumerate(names):
-        if not name:
-            raise DataError(f"column {k + 1} of {path} has no name; name it")
-        if name in names[:k]:
-            raise DataError(
-                f"{path} has two columns named {name!r}; rename one"
-            )
-    frame = frame.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
-    if not len(frame):
-        raise DataError(f"{path} has a header but no rows")
-    return frame
-
-
-def _read_cells(path: str, **options: Any) -> pd.DataFrame:
-    """All lines of a file; by parts, as parsing takes several times their size.
-
-    Rows shorter than the first line end in empty cells.
-    """
-    try:
-        with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
-            return pd.concat([part.fillna("") for part in parts])
-    except pd.errors.ParserError:
-        # Before pandas 3.1 a part that begins with a short row raises this.
-        return pd.read_csv(path, **options).fillna("")

@@ -19,11 +19,17 @@ from miri_jax.data import cells
 from miri_jax.data import columns as cols
 from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
+from miri_jax.data.dates import TimeStyle
+from miri_jax.data.forms import Form
 from miri_jax.data.levels import learn_levels
+from miri_jax.data.markers import sentinel_notes, split_marks
+from miri_jax.data.notations import NumberStyle
 from miri_jax.data.places import hash_rows, place_of
 from miri_jax.data.related import Related, completed, relate, settle_related
 from miri_jax.exceptions import DataError
 from miri_jax.relations import Relations
+
+Style = NumberStyle | TimeStyle
 
 
 class Table(NamedTuple):
@@ -33,25 +39,27 @@ class Table(NamedTuple):
       frame: `[n, c]`, the cells as they came: str of a text file.
       missing: `[n, c]` bool, True where a cell is a gap.
       columns: c `Column`s.
-      styles: c formats that a text file's gaps are written with, for `format`
-        or `strftime`; None where a cell is written as its value.
+      styles: c ways that a text file's numbers and times are written; None
+        where a cell is written as its value.
       values: `[n, d]` float64, the columns encoded, 0 in the gaps.
       m: `[n, d]` bool, True = observed.
       notes: sentences about the table that a reader should know.
       ending: of its file, without .gz.
       schema: of its file, where that has types.
+      form: of its file, where that is text.
       related: what relations were stated, and what they tell.
     """
 
     frame: pd.DataFrame
     missing: np.ndarray
     columns: tuple[Column, ...]
-    styles: tuple[str | None, ...]
+    styles: tuple[Style | None, ...]
     values: np.ndarray
     m: np.ndarray
     notes: tuple[str, ...]
     ending: str = ".csv"
     schema: pa.Schema | None = None
+    form: Form | None = None
     related: Related | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
@@ -74,7 +82,7 @@ def make_table(
     missing: np.ndarray,
     *,
     parsed: dict[Hashable, pd.Series] | None = None,
-    styles: Mapping[Hashable, str] | None = None,
+    styles: Mapping[Hashable, Style | None] | None = None,
     kinds: Mapping[Hashable, str] | None = None,
     bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
     orders: Mapping[Hashable, Sequence[Any]] | None = None,
@@ -88,7 +96,7 @@ def make_table(
       missing: `[n, c]` bool, True where a cell is a gap.
       parsed: the columns' values, where they are not those of the frame;
         emptied on the way.
-      styles: formats of columns of text, see `Table`.
+      styles: of columns of text, see `Table`.
       kinds: see `readers.read_table`, as are the others.
       bounds: likewise.
       orders: likewise.
@@ -124,10 +132,10 @@ def make_table(
             kind=kinds.get(name),
             bounds=bounds.get(name),
             levels=orders.get(name),
-            decimals=_style_decimals(style),
+            decimals=getattr(style, "decimals", None),
             text=style is not None,
         )
-        if style == ".7g":
+        if isinstance(style, NumberStyle) and style.decimals is None:
             column = column._replace(decimals=None)
         if str(name) in beyond:
             column = censor(column, values, gaps, *beyond[str(name)])
@@ -161,6 +169,8 @@ def make_table(
         cells = frame[name] if parsed is None else parsed.pop(name)
         if j not in filled:
             numbers[:, j] = cols.read(column, cells, missing[:, j])[0]
+            if column.kind in ("real", "integer"):
+                notes += sentinel_notes(name, numbers[~missing[:, j], j])
     known = ~missing
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
@@ -365,7 +375,7 @@ def put_cells(
     gaps: np.ndarray,
     column: Column,
     new: np.ndarray,
-    style: str | None = None,
+    style: Style | None = None,
 ) -> pd.Series:
     """A column with new cells in its gaps, see `fill_table`.
 
@@ -382,7 +392,7 @@ def put_cells(
     elif cells.holds(series[~gaps], decimal.Decimal):
         new = _as_decimals(new, series[~gaps])
     elif style is not None:
-        new = np.array([format(x, style) for x in new], object)
+        new = np.array([style.write(x) for x in new], object)
     elif column.kind == "integer" or (
         column.kind == "real"
         and pd.api.types.is_integer_dtype(series.dtype)
@@ -398,14 +408,17 @@ def missing_cells(
     """`[n, c]` bool: cells without a value, or with one that means missing."""
     missing = np.array(frame.isna())
     given = list(na_values)
-    # -99 of a command line means the number where a column holds numbers.
-    numbers = [float(x) for x in given if cells.is_number(x)]
-    numbers = [x for x in numbers if np.isfinite(x)]
+    texts = [x for x in given if isinstance(x, str) and "=" in x]
+    single = split_marks(texts, list(frame.columns))[1]
     for j in range(frame.shape[1] if given else 0):
         series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
-        found = series.isin(given)
+        own = single.get(frame.columns[j], [])
+        marks = own if "" in own else [*given, *own]
+        found = series.isin(marks)
         if pd.api.types.is_numeric_dtype(kind) and kind.kind in "iuf":
-            found |= series.isin(numbers)
+            # -99 of a command line means the number.
+            numbers = [float(x) for x in marks if cells.is_number(x)]
+            found |= series.isin([x for x in numbers if np.isfinite(x)])
         missing[:, j] |= found.to_numpy(bool)
     return missing
 
@@ -425,7 +438,7 @@ def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
 
 
 def _check_fits(
-    name: str, series: pd.Series, style: str | None, value: float
+    name: str, series: pd.Series, style: Style | None, value: float
 ) -> None:
     """Refuses a number for an empty column whose type cannot hold it."""
     if style is not None:
@@ -439,12 +452,6 @@ def _check_fits(
         ) from None
 
 
-def _style_decimals(style: str | None) -> int | None:
-    if style is None or not style.endswith("f") or style.startswith("%"):
-        return None
-    return int(style[1:-1])
-
-
 def times(seconds: np.ndarray, zone: Any = None) -> pd.Series:
     """Seconds since 1970 `[n]` as times, to the microsecond, in a zone."""
     # By whole microseconds, as nanoseconds end in the year 2262.
@@ -456,11 +463,11 @@ def times(seconds: np.ndarray, zone: Any = None) -> pd.Series:
 
 
 def _place_times(
-    stamps: pd.Series, observed: pd.Series, style: str | None
+    stamps: pd.Series, observed: pd.Series, style: Style | None
 ) -> np.ndarray:
     """Times as the cells of a column are: text, dates or times."""
     if style is not None:
-        return stamps.dt.strftime(style).to_numpy(object)
+        return style.write(stamps)
     if cells.holds_dates(observed):
         with_time = any(isinstance(x, datetime.datetime) for x in observed)
         made = stamps.dt.to_pydatetime() if with_time else stamps.dt.date

@@ -1,6 +1,7 @@
 """Writers of tables: the file as it came, its gaps filled."""
 
 import csv
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from miri_jax.data import readers
+from miri_jax.data.forms import write_text
 from miri_jax.data.tables import Table, fill_table
 from miri_jax.endings import SEPARATORS, ending_of
 
@@ -29,6 +31,10 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
         pq.write_table(_arrow_table(table, values), path)
     elif ending == ".feather":
         feather.write_feather(_arrow_table(table, values), path)
+    elif table.form is not None and SEPARATORS[ending] == SEPARATORS.get(
+        table.ending
+    ):
+        write_text(path, _parts(table, values), table.form)
     else:
         # How times are written is chosen anew for each part.
         times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
@@ -45,6 +51,15 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
                 mode="a" if start else "w",
                 quoting=_quoting(filled),
             )
+
+
+def _parts(
+    table: Table, values: np.ndarray
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Some rows after others, filled, and which of their cells are new."""
+    for start in range(0, len(values), readers.CHUNK):
+        rows = slice(start, start + readers.CHUNK)
+        yield fill_table(table.take(rows), values[rows]), table.missing[rows]
 
 
 def _quoting(frame: pd.DataFrame) -> int:
@@ -68,10 +83,8 @@ def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
     filled, schema = fill_table(table, values), table.schema
     if schema is None:
         for name, style in zip(filled.columns, table.styles):
-            if style is not None and style.startswith("%"):
-                filled[name] = pd.to_datetime(filled[name], format=style)
-            elif style is not None:
-                filled[name] = pd.to_numeric(filled[name].str.strip())
+            if style is not None:
+                filled[name] = style.read(filled[name].str.strip())
         return pa.Table.from_pandas(filled)
     for k, field in enumerate(schema):
         if pa.types.is_null(field.type):  # no cell had a value

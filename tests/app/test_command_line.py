@@ -30,7 +30,7 @@ def test_each_remedy_can_be_given_to_a_command():
     assert named - RUN_FLAGS.keys() == {"restart"}
     # It has a table, and a folder that is found from the table's name.
     others = {"workdir", "path", "folder", "images", "rate", "distributed"}
-    assert named - impute.FLAGS.keys() == others
+    assert named - command_line.IMPUTE_FLAGS.keys() == others
 
 
 def test_every_flag_of_a_remedy_exists():
@@ -40,7 +40,7 @@ def test_every_flag_of_a_remedy_exists():
         if flag.startswith("--config."):
             assert any(_has(config, flag[9:]) for config in configs), flag
     options = impute.make_parser()._option_string_actions
-    for flag in impute.FLAGS.values():
+    for flag in command_line.IMPUTE_FLAGS.values():
         name, _, setting = flag.replace(",", "").partition(" ")
         assert name in options
         assert name != "--set" or _has(configs[0], setting)
@@ -58,7 +58,7 @@ def _has(config, path):
     ("flags_of", "end"),
     [
         (RUN_FLAGS, " (--config.data.na_values, --config.data.categorical)"),
-        (impute.FLAGS, " (--na, --categorical)"),
+        (command_line.IMPUTE_FLAGS, " (--na, --categorical)"),
         ({}, ""),
     ],
 )

@@ -53,6 +53,31 @@ WORDS = {
         ["in.parquet", "o.parquet", "--stream", "--check"],
         "--stream gives no report",
     ),
+    "separator": (
+        ["in.csv", "o.csv", "--sep", ";;"],
+        "separator is ';;'; give one character, such as ; or tab (--sep)",
+    ),
+    "no encoding": (
+        ["in.csv", "o.csv", "--encoding", "utf9"],
+        "encoding is 'utf9', which Python does not know",
+    ),
+    "decimal mark": (
+        ["in.csv", "o.csv", "--decimal", ";"],
+        "decimal is ';'; use one of . , (--decimal)",
+    ),
+    "order of dates": (
+        ["in.csv", "o.csv", "--dates", "ymd"],
+        "dates is 'ymd'; use one of dmy mdy (--dates)",
+    ),
+    "lines above": (
+        ["in.csv", "o.csv", "--skip-rows", "99"],
+        "give a smaller skip_rows (--skip-rows)",
+    ),
+    "a form of no text": (
+        ["in.parquet", "o.parquet", "--sep", ";"],
+        "separator is a setting of text files, and in.parquet is none; leave it"
+        " out (--sep)",
+    ),
     "column": (["in.csv", "o.csv", "--real", "agee"], "'agee', which is not"),
     "two kinds": (
         ["in.csv", "o.csv", "--real", "age", "--id", "age"],
@@ -140,6 +165,10 @@ WORDS = {
         ["in.csv", "o.parquet", "--stream"],
         "takes Parquet files; in.csv is another kind",
     ),
+    "parts with a decimal mark": (
+        ["in.parquet", "o.parquet", "--stream", "--decimal", ","],
+        "--stream takes Parquet files; leave out --decimal",
+    ),
     "parts to be changed": (
         ["in.parquet", "o.parquet", "--stream", "--delta", "age=2"],
         "--stream cannot change filled cells; leave out --delta",
@@ -206,10 +235,17 @@ FILES = {
         "column 'b' has no observed value; remove it, or fill it with a number"
         " of your choice, such as empty_value=0 (--empty-value)",
     ),
+    "mixed, decimal commas": (
+        b"a;b\n" + b"".join(b"%d,5;1\n" % k for k in range(20)) + b"tbd;1\n",
+        "column 'a' holds text ('tbd' in row 21); name it among the values that"
+        " mean missing, or call the column categorical (--na, --categorical)",
+    ),
     "ragged": (b"a,b\n1,2\n1,2,3\n", "cannot be read as a table"),
-    "latin": (b"a,b\n1,caf\xe9\n,2\n", "is not text in UTF-8"),
-    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
-    "binary": (bytes(range(256)), "in.csv"),
+    "no encoding": (
+        b"a,b\n1," + bytes(range(128, 256)) + b"\n,2\n",
+        "name its encoding, as encoding='cp1252' (--encoding)",
+    ),
+    "binary": (bytes(range(256)), "is not text in UTF-8"),
     "ids only": (
         b"a\n" + b"".join(b"u%d\n" % k for k in range(30)),
         "nothing to fill",

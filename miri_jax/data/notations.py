@@ -1,0 +1,265 @@
+"""Numbers as text: decimal marks, thousands, currencies, per cent.
+
+`number_styles` tells the ways that a column can be read; `settle_decimals`
+which of them it is, by what the other columns of its file leave no doubt of.
+"""
+
+import re
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from miri_jax.data.notes import Note
+
+_MONEY = (
+    r"[$€£¥₹₽₩₺₴₪฿₫₦]|[A-Z]{1,2}\$|kr\.?|zł|Kč|Ft|lei|Fr\.|Rs\.?|"
+    r"(?:EUR|USD|GBP|CHF|JPY|CNY|SEK|NOK|DKK|PLN|CZK|HUF|RON|TRY|INR|BRL|AUD|"
+    r"CAD|NZD|MXN|ZAR|RUB|KRW|SGD|HKD)"
+)
+_BLANK = "[ \u00a0\u202f]"
+_NUMBER = re.compile(
+    rf"(?P<open>\()?(?P<sign>[-+\u2212]?)(?P<before>(?:{_MONEY}){_BLANK}?)?"
+    r"(?P<inner>[-+\u2212]?)"
+    rf"(?P<body>\d(?:[\d.,'\u2019]|{_BLANK}(?=\d))*(?:[eE][-+]?\d+)?|"
+    r"[.,]\d+(?:[eE][-+]?\d+)?)"
+    rf"(?P<after>{_BLANK}?(?:%|‰|{_MONEY}))?(?P<close>\))?"
+)
+# One without currency and blanks.
+_BARE = r"[-+]?\d[\d.,']*(?:[eE][-+]?\d+)?"
+_GROUPS = {
+    ".": ",'\u2019 \u00a0\u202f",
+    ",": ".'\u2019 \u00a0\u202f",
+}
+# Of a column's cells, the share that must be numbers for others to be faults.
+MOSTLY = 0.9
+
+
+class NumberStyle(NamedTuple):
+    """How the numbers of a column are written.
+
+    Attributes:
+      spec: for `format`: ".2f" or, with any number of digits, ".7g".
+      decimal: the mark between whole and part.
+      group: what is between thousands; "" for nothing.
+      before: a currency before the number.
+      after: one after it, or per cent.
+      minus: "-" before all, "$-" before the digits, "()" around all; with
+        another sign than "-" where that is the column's.
+    """
+
+    spec: str
+    decimal: str = "."
+    group: str = ""
+    before: str = ""
+    after: str = ""
+    minus: str = "-"
+
+    @property
+    def decimals(self) -> int | None:
+        """Digits after the mark; None for any number."""
+        return int(self.spec[1:-1]) if self.spec.endswith("f") else None
+
+    def write(self, number: float) -> str:
+        """A number as a cell."""
+        plain = self == NumberStyle(self.spec)
+        if plain:
+            return format(number, self.spec)
+        comma = "," if self.group else ""
+        text = format(abs(number), f"{comma}{self.spec}")
+        marks = {",": self.group, ".": self.decimal}
+        text = text.translate(str.maketrans(marks))
+        if not number < 0:
+            return f"{self.before}{text}{self.after}"
+        if self.minus == "()":
+            return f"({self.before}{text}{self.after})"
+        if self.minus.startswith("$"):
+            return f"{self.before}{self.minus[1:]}{text}{self.after}"
+        return f"{self.minus}{self.before}{text}{self.after}"
+
+    def read(self, cells: pd.Series) -> pd.Series:
+        """The numbers `[n]` float64 of cells; NaN where there is none."""
+        if self == NumberStyle(self.spec):
+            return plain_numbers(cells)
+        parts = _parts(cells)
+        body = parts["body"]
+        if self.group:
+            body = body.str.replace(self.group, "", regex=False)
+        body = body.str.replace(self.decimal, ".", regex=False)
+        numbers = pd.to_numeric(body.astype(object), errors="coerce")
+        numbers = numbers.astype(np.float64)
+        return numbers.where(~_negative(parts), -numbers)
+
+
+def plain_numbers(cells: pd.Series) -> pd.Series:
+    """The numbers of cells as programs write them; NaN where there is none."""
+    parsed = pd.to_numeric(cells.astype(object), errors="coerce")
+    # Before pandas 3 what is beyond float64, such as 1e999, was no number.
+    for k in np.flatnonzero(parsed.isna())[:1]:
+        try:
+            if "_" not in cells.iloc[k]:
+                parsed.iloc[k] = float(cells.iloc[k])
+        except ValueError:
+            pass
+    return parsed
+
+
+def plain_style(observed: pd.Series) -> NumberStyle:
+    """As many digits after the point as the longest; .7g with exponents."""
+    if observed.str.contains("[eE]").any():
+        return NumberStyle(".7g")
+    decimals = observed.str.partition(".")[2].str.len().max()
+    return NumberStyle(f".{decimals}f")
+
+
+def number_styles(observed: pd.Series) -> list[NumberStyle]:
+    """The ways that cells `[n]`, one or more, without blanks, are numbers.
+
+    None where they are text; one where all of them are in no other; two where
+    a mark may be the decimals' or the thousands', as in 1,234.
+    """
+    # Codes, such as those of towns.
+    if observed.str.match(r"^0\d").any():
+        return []
+    distinct = pd.Series(observed.unique())
+    plain = plain_numbers(distinct)
+    if plain.notna().all():
+        found = [plain_style(distinct)]
+        pointed = distinct.str.fullmatch(
+            r"[-+]?(?:[1-9]\d{0,2}\.\d{3}|\d{1,3})"
+        )
+        if found[0].decimals == 3 and pointed.all():
+            found.append(NumberStyle(".0f", ",", "."))
+        return found
+    parts = _parts(distinct)
+    known = parts["body"].notna()
+    if not known.all():
+        if observed.isin(distinct[known]).mean() < MOSTLY:
+            return []
+        parts = parts[known]
+    affixes = {}
+    for side in ("before", "after"):
+        affixes[side] = parts[side].dropna()
+        if affixes[side].str.strip().nunique() > 1:
+            return []  # Two currencies are not one scale.
+    style = NumberStyle(
+        "",
+        before=_most(affixes["before"]),
+        after=_most(affixes["after"]),
+        minus=_minus(parts),
+    )
+    every = (_with_mark(style, parts["body"], mark) for mark in (".", ","))
+    every = [made for made in every if made is not None]
+    if any(s.group or s.decimals != 0 for s in every):
+        return every
+    return every[:1]  # Whole numbers have no mark.
+
+
+def settle_decimals(
+    options: Mapping[Hashable, list[NumberStyle]],
+    decimal: str | None,
+    separator: str,
+) -> tuple[dict[Hashable, NumberStyle], list[Note]]:
+    """The one way that each column is read, and notes on what is in doubt.
+
+    Args:
+      options: the ways that columns can be read, one or two.
+      decimal: the mark that the user names; None for none.
+      separator: of the file's cells.
+    """
+    sure = {
+        found[0].decimal
+        for found in options.values()
+        if len(found) == 1 and (found[0].decimals != 0 or found[0].group)
+    }
+    file = decimal or (sure.pop() if len(sure) == 1 else None)
+    chosen, doubt = {}, {}
+    for name, found in options.items():
+        # A semicolon is between cells where the comma is the decimals' mark.
+        commas = any(s.decimal == "." and s.group == "," for s in found)
+        guess = "," if separator == ";" and commas else "."
+        mark = file or guess
+        style = next((s for s in found if s.decimal == mark), found[0])
+        chosen[name] = style
+        if len(found) == 2 and file is None and (commas or separator == ";"):
+            doubt[name] = style
+    notes = []
+    for name, style in doubt.items():
+        other = next(s for s in options[name] if s != style)
+        seen = other.group or style.group
+        shown = f"1{seen}234"
+        value, instead = ("1234", "1.234") if style.group else ("1.234", "1234")
+        notes.append(
+            Note(
+                f"column {name!r}: {shown} is taken for {value}, as nothing in"
+                f" the file tells; name the decimal mark for {instead}",
+                decimal=other.decimal,
+            )
+        )
+    return chosen, notes
+
+
+def _parts(cells: pd.Series) -> pd.DataFrame:
+    if cells.str.fullmatch(_BARE).all():
+        # Most are so, and what follows takes ten times as long.
+        body = cells.str.lstrip("+-")
+        sign = cells.str.slice(0, 1).where(body != cells)
+        none = pd.Series(np.nan, cells.index, dtype=object)
+        names = _NUMBER.groupindex
+        return pd.DataFrame(
+            {**dict.fromkeys(names, none), "sign": sign, "body": body}
+        )
+    parts = cells.astype(object).str.extract(rf"^{_NUMBER.pattern}$")
+    unpaired = parts["open"].notna() != parts["close"].notna()
+    twice = parts["sign"].fillna("").ne("") & parts["inner"].fillna("").ne("")
+    twice |= parts["open"].notna() & parts["sign"].fillna("").ne("")
+    both = parts["before"].notna() & parts["after"].notna()
+    return parts.mask(unpaired | twice | both)
+
+
+def _negative(parts: pd.DataFrame) -> pd.Series:
+    signs = ["-", "\u2212"]
+    return (
+        parts["open"].notna()
+        | parts["sign"].isin(signs)
+        | parts["inner"].isin(signs)
+    )
+
+
+def _minus(parts: pd.DataFrame) -> str:
+    """How a column writes what is below 0."""
+    if parts["open"].notna().any():
+        return "()"
+    below = parts[_negative(parts)]
+    if not len(below):
+        return "-"
+    inner = below["inner"].fillna("").ne("").any() and below["before"].any()
+    first = "".join(below[["sign", "inner"]].fillna("").iloc[0])
+    return f"${first}" if inner else first
+
+
+def _most(affixes: pd.Series) -> str:
+    return str(affixes.mode().iloc[0]) if len(affixes) else ""
+
+
+def _with_mark(
+    style: NumberStyle, body: pd.Series, mark: str
+) -> NumberStyle | None:
+    """A style with a decimal mark, and the thousands' that goes with it."""
+    seen = set("".join(body.unique())) & set(_GROUPS[mark])
+    if len(seen) > 1:
+        return None
+    group = seen.pop() if seen else ""
+    whole = r"\d+"
+    if group:
+        # Five digits without a mark are none of a column with thousands'.
+        whole = rf"\d{{1,4}}|[1-9]\d{{0,2}}(?:{re.escape(group)}\d{{3}})+"
+    part = rf"(?:{re.escape(mark)}\d*)?(?:[eE][-+]?\d+)?"
+    fits = body.str.fullmatch(rf"(?:{whole}){part}|{re.escape(mark)}\d+")
+    if not fits.all():
+        return None
+    if body.str.contains("[eE]").any():
+        return style._replace(spec=".7g", decimal=mark, group=group)
+    decimals = body.str.partition(mark)[2].str.len().max()
+    return style._replace(spec=f".{decimals}f", decimal=mark, group=group)
