@@ -48,6 +48,7 @@ IMPUTE_FLAGS = {
     "learning_rate": "--set imputer.learning_rate",
     "na_values": "--na",
     "empty_value": "--empty-value",
+    "bounds": "--bounds",
     **TEXT_FLAGS,
     **{kind: f"--{kind}" for kind in KIND_FLAGS},
     **CHANGE_FLAGS,
@@ -64,7 +65,8 @@ RUN_FLAGS = {
     **{
         name: f"--config.data.{name}"
         for name in (
-            *("path", "na_values", "empty_value", "folder", "images", "rate"),
+            *("path", "na_values", "empty_value", "bounds"),
+            *("folder", "images", "rate"),
             *TEXT_FLAGS,
             *KIND_FLAGS,
             *RELATION_FLAGS,

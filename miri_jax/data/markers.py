@@ -85,9 +85,12 @@ def sentinels(numbers: np.ndarray) -> list[tuple[float, int]]:
     bulk, found = values[low:high], []
     if len(bulk) < 2:
         return []
-    step, span = np.diff(bulk).max(), bulk[-1] - bulk[0]
+    # Of numbers that differ by more than a number can be nothing is far.
+    with np.errstate(over="ignore"):
+        step, span = np.diff(bulk).max(), bulk[-1] - bulk[0]
     for k in (*range(low), *range(high, len(values))):
-        gap = max(bulk[0] - values[k], values[k] - bulk[-1])
+        with np.errstate(over="ignore"):
+            gap = max(bulk[0] - values[k], values[k] - bulk[-1])
         far = gap > 3 * step and gap > span / 4
         # The only one below 0, but for what is one below counts.
         below = values[k] < 0 <= bulk[0] and (bulk[0] > 0 or values[k] < -1)

@@ -224,7 +224,8 @@ def test_an_ordered_level_that_was_not_observed_has_a_code():
 def _normal_like(block, n):
     """Normal numbers with the moments of a block `[?, width]`."""
     cov = np.atleast_2d(np.cov(block.T))
-    return RNG.multivariate_normal(block.mean(axis=0), cov, n)
+    rng = np.random.default_rng(0)
+    return rng.multivariate_normal(block.mean(axis=0), cov, n)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,8 @@ def test_drawn_levels_are_as_frequent_as_observed(share, kind):
     drawn = cols.decode(column, _normal_like(block, 40000))
     found = np.array([np.mean(drawn == w) for w in WORDS[: len(share)]])
     error = np.abs(found - counts / counts.sum())
-    assert (error < 0.15 * np.array(share) + 0.003).all(), found
+    # What offsets are learnt from are draws, too.
+    assert (error < 0.15 * np.array(share) + 0.005).all(), found
     # A code itself is still its own level.
     assert list(cols.decode(column, block)) == list(values)
 

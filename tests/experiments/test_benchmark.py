@@ -209,8 +209,15 @@ def test_scikit_learns_peers_fill_and_name_their_settings():
         json.dumps(benchmark.method_settings(name))
 
 
+SMALL_DIFFUSION = {
+    "num_iterations": 2,
+    "num_steps": 4,
+    "batch_size": 32,
+    "diffusion_steps": 4,
+    "model": {"width": 8},
+}
 SMALL_MIRI = {
-    "source": "gaussian",
+    "source": "noise",
     "num_iterations": 2,
     "num_steps": 4,
     "batch_size": 32,
@@ -223,7 +230,7 @@ SMALL_MIRI = {
 @pytest.mark.parametrize(
     "name, settings",
     [
-        ("gaussian", {"num_iterations": 4}),
+        ("missdiff", SMALL_DIFFUSION),
         pytest.param("miri", SMALL_MIRI, marks=pytest.mark.slow),
     ],
 )
@@ -295,7 +302,7 @@ def test_presets_are_what_they_say():
     )
     assert count("smoke", ["miri", "mean"]) == 3 * 2
     assert count("full", ["miri"]) == 10 * 3 * (3 + 2 + 1)
-    cells = list(benchmark.jobs([BLOCK], ["gaussian", "mice"], True))
+    cells = list(benchmark.jobs([BLOCK], ["missdiff", "mice"], True))
     assert [len(some) for some in cells] == [2, 1, 1]
     assert cells[1][0].draws == 1
     cells = list(benchmark.jobs([BLOCK], ["miri", "chained"], True))
