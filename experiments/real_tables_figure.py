@@ -259,7 +259,7 @@ def define_flags() -> None:
     flags.DEFINE_string("folder", "~/real_tables", "Holds NAME.csv.gz.")
     flags.DEFINE_list(
         "methods",
-        ["miri", "chained", "gaussian", "r-cart", "r-default"],
+        ["miri", "chained", "gaussian", "r-cart"],
         "Methods, in their order.",
     )
     flags.DEFINE_integer("rows", 2000, "Rows to fill.")
