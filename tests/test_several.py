@@ -87,6 +87,20 @@ def test_each_draw_has_a_chain_of_its_own_and_no_more_than_were_fitted():
         list(engine.draw_several(keys.draw, how, [state], data, 4))
 
 
+def test_a_single_draw_to_be_pooled_is_of_a_fit_of_its_own():
+    """As for who fits anew for each; `transform` fills by the table's fit."""
+    _, frame, _ = next(_frames(1))
+    plain, own = (
+        MIRIImputer("gaussian", bootstrap=b, random_state=0).fit(frame)
+        for b in (False, True)
+    )
+    assert (len(plain.states_), len(own.states_)) == (1, 2)
+    filled = plain.transform(frame)
+    pd.testing.assert_frame_equal(plain.imputations(frame)[0], filled)
+    pd.testing.assert_frame_equal(own.transform(frame), filled)
+    assert not own.imputations(frame)[0].equals(filled)
+
+
 def test_images_have_no_set_from_one_fit():
     x = jnp.zeros((4, 8, 8, 1))
     how = engine.several(make_imputer("miri"), 3, proper=True)

@@ -119,22 +119,20 @@ def draw_several(
       bounds: see `drawing.draw`.
 
     Raises:
-      ConfigError: if that are more than there are fits, where each draw has
-        another, or than `several` was told of.
+      ConfigError: if that are more than `several` was told of, but of one fit
+        that any number of draws may be taken from.
     """
     count = how.draws if count is None else count
-    own = how.resampled or how.fits
-    if how.imputer.redraws and not how.resampled or how.draws == 1:
-        own = 0
-    if count > how.draws and (own or not how.caveat):
+    if count > how.draws and how.caveat != ONE_FIT:
         raise ConfigError(
             f"{count} imputations are wanted and {how.draws} were fitted;"
             f" fit with n_imputations={count}"
         )
-    if not own:
+    if how.fits + how.resampled == 1:
         yield from draws(
             key, how.imputer, states[0], data, count, bounds=bounds
         )
         return
-    for one, state in zip(jax.random.split(key, count), states[-own:]):
+    states = states[-how.draws :]  # behind that of the table itself, if any
+    for one, state in zip(jax.random.split(key, count), states):
         yield draw(one, how.imputer, state, data, bounds=bounds)

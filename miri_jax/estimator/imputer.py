@@ -251,7 +251,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not isinstance(count, int | np.integer) or count < 1:
             raise ConfigError(f"n is {count!r}; ask for 1 imputation or more")
         frame, back = self._frame(X)
-        table, found = self._draws(frame, count, changes=changes)
+        table, found = self._draws(frame, count, pooled=True, changes=changes)
         caveat = self._several.caveat
         if count > 1 and caveat and self.bootstrap is None:
             if self._several.imputer.redraws:
@@ -277,11 +277,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if not isinstance(n, int | np.integer) or n < 1:
             raise ConfigError(f"n is {n!r}; ask for 1 row or more")
-        imputer, state, key = (
-            self._several.imputer,
-            self.states_[0],
-            self._key(SYNTHESISE),
-        )
+        imputer, state = self._several.imputer, self.states_[0]
+        key = self._key(SYNTHESISE)
         rows = padded_rows(n)
         if imputer.sample is not None:
             x = imputer.sample(key, state, (rows, len(self._scaler.mean)))
@@ -440,6 +437,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         frame: pd.DataFrame,
         count: int,
         *,
+        pooled: bool = False,
         part: int = 0,
         changes: Changes | None = None,
     ) -> tuple[tables.Table, list[np.ndarray]]:
@@ -461,7 +459,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return table, [table.values] * count
         found = []
         region = region_of(table, self._scaler)
-        for x in self._imputed(data, count, part, region):
+        for x in self._imputed(data, count, pooled, part, region):
             x = np.where(table.m, table.values, unscale(x, self._scaler))
             found.append(tables.settle_table(table, x))
         if changes:
@@ -473,9 +471,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return table, found
 
     def _imputed(
-        self, data: Masked, count: int, part: int, bounds: Region
+        self, data: Masked, count: int, pooled: bool, part: int, bounds: Region
     ) -> Iterator[np.ndarray]:
-        """Draws, standardised; a mean needs none but those of one fit."""
+        """Draws, standardised: to be pooled, or of the table's own fit."""
         how, states = self._several, self.states_
         key = engine.seed_keys(self._seed).draw
         if part:
@@ -487,9 +485,10 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 " it to these rows, or use another method",
                 stacklevel=4,
             )
-        if count == 1:  # of the table's own fit
-            how, states = how._replace(draws=1, fits=1, resampled=0), states[:1]
-        return engine.draw_several(key, how, states, data, count, bounds=bounds)
+        draws = functools.partial(engine.draws, key, how.imputer, states[0])
+        if pooled or not how.imputer.redraws:
+            draws = functools.partial(engine.draw_several, key, how, states)
+        return draws(data, count, bounds=bounds)
 
 
 @functools.lru_cache(maxsize=16)
