@@ -100,6 +100,7 @@ class _Filled(NamedTuple):
       notes: sentences about what went wrong on the way.
       chosen: of each column what the fit has chosen for it, where it has.
       changes: sentences on what was done to filled cells afterwards.
+      check: how well known cells were filled again; None where not asked.
     """
 
     state: Any
@@ -172,10 +173,11 @@ def _prepare(
     how = engine.several(imputer, count, proper=proper)
     if config.check:
         _check_checkable(config, imputer)
-    data, fitted = (
-        parallel.spread(part, len(dataset.m))
-        for part in (dataset.masked(), dataset.fitted())
-    )
+    masked = dataset.masked()
+    known = dataset.fitted(masked)
+    fitted = data = parallel.spread(masked, len(dataset.m))
+    if known is not masked:
+        fitted = parallel.spread(known, len(dataset.m))
     like = engine.state_like(how.imputer, data)
     resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
     return _Prepared(dataset, data, fitted, imputer, how, like, resumed)

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from miri_jax.data.cells import to_numbers
-from miri_jax.data.columns import Column
+from miri_jax.data.columns import Column, starts_of
 from miri_jax.data.related import Related
 from miri_jax.data.scores import Knots, all_atoms
 from miri_jax.exceptions import DataError
@@ -133,7 +133,7 @@ def _line(
 
 
 def start_limited(
-    related: Related | None,
+    related: Related,
     columns: Sequence[Column],
     data: Masked,
     region: Region,
@@ -149,9 +149,9 @@ def start_limited(
       data: `[n, d]`, standardised.
       region: where its gaps are to be, with limits of each row.
     """
-    names = () if related is None else _censored(related)
+    names = _censored(related)
     x, m = (np.array(part) for part in data)
-    starts = np.cumsum([0] + [column.width for column in columns])
+    starts = starts_of(columns)
     places = [starts[k] for k, c in enumerate(columns) if str(c.name) in names]
     places = [j for j in places if not m[:, j].all()]
     if not places:

@@ -291,6 +291,11 @@ def _with_levels(
     )
 
 
+def starts_of(columns: Sequence[Column]) -> np.ndarray:
+    """Where each of c columns begins among the d numbers, and d: `[c + 1]`."""
+    return np.cumsum([0] + [column.width for column in columns])
+
+
 def read(
     column: Column, cells: pd.Series, missing: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

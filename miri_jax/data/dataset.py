@@ -61,8 +61,11 @@ class Dataset(Protocol):
     def masked(self) -> Masked:
         """The rows as imputers take them."""
 
-    def fitted(self) -> Masked:
-        """The rows as a fit takes them, which may know more of some gaps."""
+    def fitted(self, data: Masked) -> Masked:
+        """What a fit takes in place of `masked`: itself, if no more is known.
+
+        Of some gaps a fit may know more than a draw.
+        """
 
     def layout(self) -> Layout | None:
         """What stands behind the numbers of `masked`; None for themselves."""
@@ -144,9 +147,9 @@ class _AnyTable:
         """See `Dataset`."""
         return standardise(self.values, self.m, self.scaler)
 
-    def fitted(self) -> Masked:
+    def fitted(self, data: Masked) -> Masked:
         """See `Dataset`."""
-        return self.masked()
+        return data
 
     def extent(self) -> str:
         """See `Dataset`."""
@@ -322,12 +325,12 @@ class FileTable(_AnyTable):
         """The gaps `[n, c]` of the file's own columns."""
         return self.table.missing
 
-    def fitted(self) -> Masked:
+    def fitted(self, data: Masked) -> Masked:
         """See `Dataset`; gaps beyond a limit have a value there."""
-        table = self.table
-        return start_limited(
-            table.related, table.columns, self.masked(), self.bounds()
-        )
+        related, columns = self.table.related, self.table.columns
+        if related is None:
+            return data
+        return start_limited(related, columns, data, self.bounds())
 
     def bounds(self) -> Region:
         """See `Dataset`."""

@@ -63,9 +63,9 @@ class ImageSet:
         """The gaps `[n, h, w, 3]`."""
         return ~self.m
 
-    def fitted(self) -> Masked:
-        """The same."""
-        return self.masked()
+    def fitted(self, data: Masked) -> Masked:
+        """See `Dataset`."""
+        return data
 
     def bounds(self) -> Region | None:
         """None: pixels are clipped to [0, 1], which hides nothing of note."""

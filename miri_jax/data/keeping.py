@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.columns import Column, block_of, starts_of, values_of
 from miri_jax.data.mending import Values, mended
 from miri_jax.data.related import (
     Completed,
@@ -72,7 +72,7 @@ def keeping(
     if not any(related.relations[:3]):
         return ()
     relations, by_name = related.relations, by_name_of(columns)
-    starts = np.cumsum([0] + [column.width for column in columns])
+    starts = starts_of(columns)
     place = {str(c.name): k for k, c in enumerate(columns)}
     before = [
         holds == 0

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.columns import Column, block_of, starts_of, values_of
 from miri_jax.data.numbers import on_grid
 from miri_jax.data.scores import all_atoms, nearest_of
 from miri_jax.data.transforms import Scaler, scaled, unscale
@@ -32,7 +32,7 @@ class TableLayout:
 
     @functools.cached_property
     def _starts(self) -> np.ndarray:
-        return np.cumsum([0] + [column.width for column in self._seen])
+        return starts_of(self._seen)
 
     @functools.cached_property
     def _scaler(self) -> Scaler:

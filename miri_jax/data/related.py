@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, values_of
+from miri_jax.data.columns import Column, block_of, starts_of, values_of
 from miri_jax.data.mending import Values
 from miri_jax.data.numbers import on_grid
 from miri_jax.relations import (
@@ -375,7 +375,7 @@ def row_limits(
         return low, high
     n = len(next(iter(related.low.values())))
     ends = [np.tile(end, (n, 1)) for end in (low, high)]
-    starts = np.cumsum([0] + [column.width for column in columns])
+    starts = starts_of(columns)
     for k, column in enumerate(columns):
         if str(column.name) not in related.low:
             continue

@@ -158,7 +158,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         frame, dataset = self._read(X)
         table = dataset.table
         self._seed = seed_of(self.random_state)
-        data = dataset.fitted()
+        data = dataset.fitted(dataset.masked())
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
