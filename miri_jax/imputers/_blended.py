@@ -27,7 +27,7 @@ from miri_jax.sources.chained import (
     flat,
     layout_for,
     pack_chains,
-    reaching_beyond,
+    reaches_out,
     run,
     seeds_of_rows,
     seeds_of_set,
@@ -244,7 +244,6 @@ def _trial(
     plan, words = blend.plan._replace(chains=1), words_of(key)
     begun = begin(table, by_flow[:1], plan, words)
     kept = run(begun, table, plan, words).kept
-    beyond = reaching_beyond(begun, table, plan, words)
     rows = np.flatnonzero(held.any(axis=1))
     names = Masked(*(part[rows] for part in flat(rest)))
     part = Table(table.values[rows], table.observed[rows], table.layout)
@@ -257,7 +256,11 @@ def _trial(
         swept.append(_columns(part, drawn))
     alone = np.stack([one[rows] for one in by_flow])
     trial = compare(whole, held, rows, np.stack(swept), alone)
-    return trial._replace(by_flow=trial.by_flow & ~beyond)
+    for column in np.flatnonzero(trial.by_flow):
+        # Held-out cells are observed, and say nothing of such gaps.
+        if reaches_out(column, begun, table, plan, words):
+            trial.by_flow[column] = False
+    return trial
 
 
 def _impute(

@@ -38,7 +38,7 @@ TREES, WIDE = 8, 20
 # Rows, and their share, that tell whether a column is a line.
 KNOWN_ROWS, KNOWN_SHARE = 60, 0.1
 # What predicts a column: nothing, so that trees alone tell it; a ridge
-# regression; one that leaves nothing but rounding.
+# regression, of levels a logistic one; one that leaves nothing but rounding.
 TREES_ALONE, RIDGE, LINE = range(3)
 
 

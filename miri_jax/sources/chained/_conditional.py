@@ -11,6 +11,7 @@ cells like them are missing, since that is where the column is to be filled.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -261,8 +262,10 @@ def choose_ridge(
     weight = odds_of(every, observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS
     score, apart, off = np.zeros((3, 2, FOLDS))
+    rate = fair_brier if levels else fair_crps
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
+        average = partial(np.average, weights=weight[ask])
         for ridge in (False, True):
             one = aim._replace(ridge=ridge)
             fitted = _fit(
@@ -275,25 +278,17 @@ def choose_ridge(
                     for u, v in zip(rng.random(size), rng.random(size))
                 ]
             )
-            rate = fair_brier if levels else fair_crps
-            score[int(ridge), k] = np.average(
-                rate(draws, y[ask]), weights=weight[ask]
-            )
-            if levels:
+            of = int(ridge), k
+            score[of] = average(rate(draws, y[ask]))
+            if levels:  # which have no distances
                 continue
-            apart[int(ridge), k] = np.mean(
-                [ks_distance(one, y[ask]) for one in draws]
-            )
+            apart[of] = np.mean([ks_distance(one, y[ask]) for one in draws])
             mean = draws.mean(axis=0)
             if ridge:
                 mean = predict(fitted.linear, x[ask])
-            off[int(ridge), k] = np.average(
-                np.square(mean - y[ask]), weights=weight[ask]
-            )
+            off[of] = average(np.square(mean - y[ask]))
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
-    if levels:
-        return bool(gain.mean() > least)
     # The line by itself tells as much as donors, and goes on where they end.
     if off[1].mean() < off[0].mean() and _lie_beyond(x, y, every[~observed]):
         least = -MOST_LOSS * base

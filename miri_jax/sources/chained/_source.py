@@ -169,19 +169,19 @@ def run(
     return chains
 
 
-def reaching_beyond(
-    chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
-) -> np.ndarray:
-    """Of each column `[c]` whether its gaps lie beyond what is observed."""
-    rng = np.random.Generator(np.random.SFC64([*words, 0, 1]))
-
-    def one(column: int) -> bool:
-        seen = table.observed[:, column]
-        rows = rng.permutation(np.flatnonzero(seen))[: plan.max_rows]
-        aim = Aim(column, chains.others[column], rows)
-        return reaches_beyond(chains.filled[0], seen, table.layout, aim, rng)
-
-    return np.array([one(j) for j in range(table.values.shape[1])])
+def reaches_out(
+    column: int,
+    chains: Chains,
+    table: Table,
+    plan: Plan,
+    words: tuple[int, ...],
+) -> bool:
+    """Whether the gaps of a column lie beyond what is observed of it."""
+    rng = np.random.Generator(np.random.SFC64([*words, column, 1]))
+    seen = table.observed[:, column]
+    rows = rng.permutation(np.flatnonzero(seen))[: plan.max_rows]
+    aim = Aim(column, chains.others[column], rows)
+    return reaches_beyond(chains.filled[0], seen, table.layout, aim, rng)
 
 
 def begin_normal(
