@@ -21,7 +21,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from miri_jax.metrics.evidence import Estimate, Question, estimate
-from miri_jax.metrics.mutual_information import CELLS, MAX_REGRESSED, RIDGE
+from miri_jax.metrics.mutual_information import (
+    CELLS,
+    MAX_REGRESSED,
+    RIDGE,
+    covariance_of_pairs,
+)
 from miri_jax.types import Array
 
 # Levels of a column that have an indicator, and the share of a column's gaps
@@ -168,12 +173,7 @@ def _expected(
     count = np.maximum(m[learn].sum(axis=0), 1)
     centre = shown[learn].sum(axis=0) / count
     shown = np.where(m, shown - centre, 0)
-    pairs = m[learn].T.astype(float) @ m[learn]
-    cov = shown[learn].T @ shown[learn] / np.maximum(pairs, 1)
-    # Few pairs make a noisy covariance; they also need not be consistent.
-    cov *= np.where(np.eye(e, dtype=bool), 1, pairs / (pairs + e))
-    found, vectors = np.linalg.eigh(cov)
-    cov = (vectors * np.maximum(found, RIDGE)) @ vectors.T
+    cov = covariance_of_pairs(shown[learn], m[learn])
     variance = np.diag(cov)
     expected, left = np.empty((2, *shown.shape))
     size = max(CELLS // e**2, 1)

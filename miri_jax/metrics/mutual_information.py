@@ -150,6 +150,22 @@ def _features(
     return _Rows(*(part.astype(np.float32) for part in found))
 
 
+def covariance_of_pairs(shown: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """The covariance `[d, d]` of centred columns by rows where both are seen.
+
+    Args:
+      shown: `[n, d]`, 0 where missing.
+      m: `[n, d]` bool, True = observed.
+    """
+    d = shown.shape[1]
+    pairs = m.T.astype(float) @ m
+    cov = shown.T @ shown / np.maximum(pairs, 1)
+    # Few pairs make a noisy covariance; they also need not be consistent.
+    cov *= np.where(np.eye(d, dtype=bool), 1, pairs / (pairs + d))
+    found, vectors = np.linalg.eigh(cov)
+    return (vectors * np.maximum(found, RIDGE)) @ vectors.T
+
+
 def _residuals(
     values: np.ndarray, m: np.ndarray, learn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -166,12 +182,7 @@ def _residuals(
     """
     d = values.shape[1]
     shown = np.where(m, values, 0)
-    pairs = m[learn].T.astype(float) @ m[learn]
-    cov = shown[learn].T @ shown[learn] / np.maximum(pairs, 1)
-    # Few pairs make a noisy correlation; they also need not be consistent.
-    cov *= np.where(np.eye(d, dtype=bool), 1, pairs / (pairs + d))
-    values_, vectors = np.linalg.eigh(cov)
-    cov = (vectors * np.maximum(values_, RIDGE)) @ vectors.T
+    cov = covariance_of_pairs(shown[learn], m[learn])
     variance = np.diag(cov)
     residuals, log_variance = np.empty((2, *values.shape))
     size = max(CELLS // d**2, 1)
