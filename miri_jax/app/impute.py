@@ -9,9 +9,10 @@ removed at the end. What is asked wrongly is told before anything heavy loads.
 """
 
 import argparse
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Never
 
 from miri_jax import __version__
@@ -97,6 +98,34 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--method", default="miri", help=", ".join(IMPUTERS))
     add("--seed", type=int, default=0, help="the same seed, the same result")
+    many = functools.partial(add, action="append", default=[])
+    _add_text(add, many)
+    _add_columns(add, many)
+    _add_changes(many)
+    many(
+        "--set",
+        metavar="KEY=VALUE",
+        help="a setting of configs/table.py, as imputer.num_iterations=5",
+    )
+    add(
+        "--check",
+        action="store_true",
+        help="also fill known cells, and tell in the report how well; takes"
+        " as long again",
+    )
+    add(
+        "--stream",
+        action="store_true",
+        help="a Parquet file larger than memory: fit to 100000 rows drawn at"
+        " random, fill by parts; one draw, no report",
+    )
+    add("--force", action="store_true", help="replace OUT where it is there")
+    add("--version", action="version", version=f"miri_jax {__version__}")
+    return parser
+
+
+def _add_text(add: Callable[..., Any], many: Callable[..., Any]) -> None:
+    """How a text file is written."""
     add(
         "--sep",
         dest="separator",
@@ -116,40 +145,36 @@ def make_parser() -> argparse.ArgumentParser:
         help="the decimal mark, . or , where a text file leaves it open",
     )
     add("--dates", metavar="ORDER", help="of dates, dmy or mdy; likewise")
-    add(
+    many(
         "--na",
-        action="append",
-        default=[],
         metavar="CELLS",
         help="what means missing besides empty, NA, N/A, NaN, NULL: a,b,... or,"
         " in one column, NAME=a,b,...; may be repeated",
     )
+
+
+def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
+    """What is known of columns."""
     for kind in KIND_FLAGS:
         add(
             f"--{kind}",
             metavar="NAMES",
             help=f"columns that are {kind}, where it is not found: a,b,...",
         )
-    add(
+    many(
         "--order",
-        action="append",
-        default=[],
         metavar="NAME=A<B<C",
         help="an ordinal column's levels in order; may be repeated",
     )
-    add(
+    many(
         "--bounds",
-        action="append",
-        default=[],
         metavar="NAME=LOW:HIGH",
         help="what imputed numbers lie between; may be repeated",
     )
     for what, (form, does) in _RELATIONS.items():
-        add(
+        many(
             RELATION_FLAGS[what],
             dest=what,
-            action="append",
-            default=[],
             metavar=form,
             help=f"{does}; may be repeated",
         )
@@ -163,38 +188,18 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         help="what to fill a column with that has no observed value",
     )
+
+
+def _add_changes(many: Callable[..., Any]) -> None:
+    """What is done to cells once they are filled."""
     for what, (form, does) in _CHANGES.items():
-        add(
+        many(
             CHANGE_FLAGS[what],
             dest=what,
-            action="append",
-            default=[],
             metavar=form,
             help=f"{does} once it is filled, as NAME[COLUMN=LEVEL]=... for one"
             " group; may be repeated",
         )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of configs/table.py, as imputer.num_iterations=5",
-    )
-    add(
-        "--check",
-        action="store_true",
-        help="also fill known cells, and tell in the report how well; takes"
-        " as long again",
-    )
-    add(
-        "--stream",
-        action="store_true",
-        help="a Parquet file larger than memory: fit to 100000 rows drawn at"
-        " random, fill by parts; one draw, no report",
-    )
-    add("--force", action="store_true", help="replace OUT where it is there")
-    add("--version", action="version", version=f"miri_jax {__version__}")
-    return parser
 
 
 def impute(given: argparse.Namespace) -> None:

@@ -101,13 +101,10 @@ def _fill(
     schema, rows, done, said = file.schema_arrow, file.metadata.num_rows, 0, 0
     with pq.ParquetWriter(path, schema) as writer:
         stated = stated_by(imputer, schema.names)
-        whole = list(schema.names)
-        if stated is not None:
-            empty = {*stated.keep, *(name for name, _ in stated.only_if)}
-            whole = [name for name in whole if name not in empty]
+        with_gaps = stated.with_gaps() if stated is not None else set()
         for filled in imputer.transform_parts(_parts(file, part_rows)):
-            some = filled[[name for name in filled.columns if name in whole]]
-            if not some.notna().all(axis=None):
+            whole = filled.columns[~filled.columns.isin(with_gaps)]
+            if not filled[whole].notna().all(axis=None):
                 raise NonFiniteError("a gap was not filled; nothing is written")
             table = pa.Table.from_pandas(filled, schema)
             writer.write_table(table)

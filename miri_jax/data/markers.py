@@ -66,6 +66,8 @@ def sign_marks(observed: pd.Series) -> list[str]:
     return [] if other or len(signs) == len(levels) else signs
 
 
+# Of numbers that differ by more than a number can be nothing is far.
+@np.errstate(over="ignore")
 def sentinels(numbers: np.ndarray) -> list[tuple[float, int]]:
     """Numbers among `[n]` that seem to mean missing, and how often each is.
 
@@ -85,12 +87,9 @@ def sentinels(numbers: np.ndarray) -> list[tuple[float, int]]:
     bulk, found = values[low:high], []
     if len(bulk) < 2:
         return []
-    # Of numbers that differ by more than a number can be nothing is far.
-    with np.errstate(over="ignore"):
-        step, span = np.diff(bulk).max(), bulk[-1] - bulk[0]
+    step, span = np.diff(bulk).max(), bulk[-1] - bulk[0]
     for k in (*range(low), *range(high, len(values))):
-        with np.errstate(over="ignore"):
-            gap = max(bulk[0] - values[k], values[k] - bulk[-1])
+        gap = max(bulk[0] - values[k], values[k] - bulk[-1])
         far = gap > 3 * step and gap > span / 4
         # The only one below 0, but for what is one below counts.
         below = values[k] < 0 <= bulk[0] and (bulk[0] > 0 or values[k] < -1)

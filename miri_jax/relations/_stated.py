@@ -76,6 +76,10 @@ class Relations(NamedTuple):
         found += [n for name, c in self.only_if for n in (name, *c.names)]
         return tuple(dict.fromkeys(found))
 
+    def with_gaps(self) -> set[str]:
+        """The columns some of whose cells may stay empty."""
+        return {*self.keep, *(name for name, _ in self.only_if)}
+
     def limited(self) -> tuple[str, ...]:
         """The columns whose gaps have limits."""
         parts = (self.below, self.above, self.gap_bounds)
