@@ -200,19 +200,31 @@ def _ks(a, b):
     ["chained", pytest.param("miri", marks=pytest.mark.slow)],
 )
 def test_a_line_goes_on_beyond_what_was_observed(method):
-    """Where large values are missing, draws were cut at the largest seen."""
+    """Where large values are missing, draws were cut at the largest seen.
+
+    The quantile is that of the law of the hidden cells, not of the 20 hidden
+    values that happened to be largest. Cut draws are .46 of a deviation off;
+    over table seeds the draws' own noise (few rows tell of the end) is .1.
+    """
     rng, n = np.random.default_rng(0), 2000
     driver = rng.standard_normal(n)
-    y = 10 + 3 * driver + 1.5 * rng.standard_normal(n)
-    truth = pd.DataFrame({"driver": driver, "y": y})
+    line = 10 + 3 * driver
+    truth = pd.DataFrame(
+        {"driver": driver, "y": line + 1.5 * rng.standard_normal(n)}
+    )
     odds = np.exp(-3 * (driver - 0.5))
+    hidden = rng.random(n) < 1 / (1 + odds)
     frame = truth.copy()
-    frame.loc[rng.random(n) < 1 / (1 + odds), "y"] = np.nan
+    frame.loc[hidden, "y"] = np.nan
+    lawful = []
+    for _ in range(200):
+        again = line + 1.5 * rng.standard_normal(n)
+        lawful.append(np.quantile(np.where(hidden, again, truth["y"]), 0.99))
     draws, scale = _draws(method, frame, 10), truth["y"].std()
     spread = np.mean([one["y"].std() for one in draws])
     high = np.mean([one["y"].quantile(0.99) for one in draws])
     assert abs(spread / scale - 1) < 0.03
-    assert abs(high - truth["y"].quantile(0.99)) < 0.15 * scale
+    assert abs(high - np.mean(lawful)) < 0.2 * scale
 
 
 @pytest.mark.parametrize("method", METHODS)
