@@ -82,7 +82,7 @@ def step(
         _merged(data, x),
         pack_chains(chains),
     )
-    return state, {"ridge": np.mean(chains.ridge > 0, dtype=np.float32)}
+    return state, {"ridge": np.mean(chains.models > 0, dtype=np.float32)}
 
 
 def impute(

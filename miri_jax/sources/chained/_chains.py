@@ -15,11 +15,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from miri_jax.sources.chained._conditional import (
+    LINE,
+    TREES_ALONE,
     Aim,
     Conditional,
     Growth,
     Table,
-    choose_ridge,
+    choose_model,
     draw_column,
     fit_conditional,
     from_plain,
@@ -37,9 +39,6 @@ SINGLE = Growth(trees=1, leaf=5)
 TREES, WIDE = 8, 20
 # Rows, and their share, that tell whether a column is a line.
 KNOWN_ROWS, KNOWN_SHARE = 60, 0.1
-# What predicts a column: nothing, so that trees alone tell it; a ridge
-# regression, of levels a logistic one; one that leaves nothing but rounding.
-TREES_ALONE, RIDGE, LINE = range(3)
 
 
 class Plan(NamedTuple):
@@ -108,9 +107,7 @@ def choose(
             return LINE
         if seen.all():  # it is only ever drawn for new rows
             return TREES_ALONE
-        if choose_ridge(filled, seen, table.layout, aim, SINGLE, rng):
-            return RIDGE
-        return TREES_ALONE
+        return choose_model(filled, seen, table.layout, aim, SINGLE, rng)
 
     return np.array(_at_once(one, range(table.values.shape[1])), np.int8)
 
@@ -135,7 +132,7 @@ def sweep_all(
     table: Table,
     filled: Sequence[np.ndarray],
     others: Sequence[Sequence[int]],
-    ridge: np.ndarray,
+    models: np.ndarray,
     plan: Plan,
     sweep: int,
     words: Sequence[int],
@@ -146,7 +143,7 @@ def sweep_all(
       table: with gaps.
       filled: the chains' tables `[n, c]`.
       others: of each column those that tell it, see `screened`.
-      ridge: see `choose`.
+      models: `[c]`, see `choose`.
       plan: how.
       sweep: its number, from 0 on.
       words: of the seed.
@@ -168,9 +165,10 @@ def sweep_all(
             growth = SINGLE
             if last and not complete:
                 growth = plan.growth._replace(trees=many)
-            by_ridge = bool(ridge[column] != TREES_ALONE)
-            aim = Aim(column, others[column], rows, by_ridge)
-            line = bool(ridge[column] == LINE)
+            model = int(models[column])
+            growth = growth.for_model(model)
+            aim = Aim(column, others[column], rows, model != TREES_ALONE)
+            line = model == LINE
             kept[column] = _draw_gaps(
                 values, table, plan, growth, aim, rng, well_known=line
             )

@@ -46,8 +46,13 @@ LEAST_GAIN = 0.02
 # What a line may lose where such a share of the gaps lies beyond what is
 # observed, to which donors are bound: beyond the inner 98 % of its predictions.
 MOST_LOSS, BEYOND = 0.1, 0.1
-# Trees that a logistic regression of levels is compared with.
-FOREST = 8
+# Trees that models of levels, and of numbers, are compared with.
+FOREST, FEW = 8, 4
+# What predicts a column: nothing, so that trees alone tell it; a ridge
+# regression, of levels a logistic one; one whose residuals hang on little else,
+# so that a leaf has at least so many; one that leaves nothing but rounding.
+TREES_ALONE, RIDGE, SMOOTH, LINE = range(4)
+SMOOTH_LEAF = 30
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.03
 # Largest odds of being missing that a held-out cell counts with, over the mean.
@@ -70,6 +75,12 @@ class Growth(NamedTuple):
 
     trees: int | None
     leaf: int
+
+    def for_model(self, model: int) -> "Growth":
+        """That of the residuals that a model leaves."""
+        if model != SMOOTH:
+            return self
+        return self._replace(leaf=max(self.leaf, SMOOTH_LEAF))
 
 
 class Conditional(NamedTuple):
@@ -151,7 +162,9 @@ def _fit(
         exact = _is_rounding(left, layout.units[aim.column], y.std())
         if exact:  # it goes on however far
             ends = np.full(x.shape[1], np.inf)
-            linear = linear._replace(low=-ends, high=ends)
+            linear = linear._replace(
+                low=-ends, high=ends, least=-ends, most=ends
+            )
         x, y = _beside(x, predict(linear, x)), left
     forest = grow(
         x,
@@ -233,15 +246,15 @@ def is_line(
     return _is_rounding(left, layout.units[column], y.std())
 
 
-def choose_ridge(
+def choose_model(
     values: np.ndarray,
     observed: np.ndarray,
     layout: Layout,
     aim: Aim,
     growth: Growth,
     rng: np.random.Generator,
-) -> bool:
-    """Whether a regression fills held-out cells of a column better.
+) -> int:
+    """What fills held-out cells of a column best: see `TREES_ALONE`.
 
     Args:
       values: `[n, c]`, a filled table.
@@ -254,23 +267,23 @@ def choose_ridge(
     column, others, rows, _ = aim
     levels = layout.levels[column]
     if levels > MAX_LEVELS or levels == 1 or len(rows) < 10 * FOLDS:
-        return False
-    if levels:  # what a logistic regression is compared with
-        growth = growth._replace(trees=FOREST)
+        return TREES_ALONE
+    # What single trees do says little of what several do together.
+    growth = growth._replace(trees=FOREST if levels else FEW)
+    models = (TREES_ALONE, RIDGE) if levels else (TREES_ALONE, RIDGE, SMOOTH)
     features, x = fit_features(values, layout.levels, column, others, rows, rng)
     y, every = values[rows, column], apply_features(features, values)
     weight = odds_of(every, observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS
-    score, apart, off = np.zeros((3, 2, FOLDS))
+    score, apart, off = np.zeros((3, len(models), FOLDS))
     rate = fair_brier if levels else fair_crps
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
         average = partial(np.average, weights=weight[ask])
-        for ridge in (False, True):
-            one = aim._replace(ridge=ridge)
-            fitted = _fit(
-                features, x[learn], y[learn], layout, one, growth, rng
-            )
+        for model in models:
+            one = aim._replace(ridge=model != TREES_ALONE)
+            by = growth.for_model(model)
+            fitted = _fit(features, x[learn], y[learn], layout, one, by, rng)
             size = (TRIES, int(ask.sum()))
             draws = np.stack(
                 [
@@ -278,23 +291,31 @@ def choose_ridge(
                     for u, v in zip(rng.random(size), rng.random(size))
                 ]
             )
-            of = int(ridge), k
-            score[of] = average(rate(draws, y[ask]))
+            score[model, k] = average(rate(draws, y[ask]))
             if levels:  # which have no distances
                 continue
-            apart[of] = np.mean([ks_distance(one, y[ask]) for one in draws])
+            apart[model, k] = np.mean(
+                [ks_distance(one, y[ask]) for one in draws]
+            )
             mean = draws.mean(axis=0)
-            if ridge:
+            if one.ridge:
                 mean = predict(fitted.linear, x[ask])
-            off[of] = average(np.square(mean - y[ask]))
-    gain, base = score[0] - score[1], score[0].mean()
-    least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
+            off[model, k] = average(np.square(mean - y[ask]))
+    base, chosen = score[0].mean(), TREES_ALONE
     # The line by itself tells as much as donors, and goes on where they end.
-    if off[1].mean() < off[0].mean() and _lie_beyond(x, y, every[~observed]):
-        least = -MOST_LOSS * base
-    return bool(
-        gain.mean() > least and apart[1].mean() < apart[0].mean() + MOST_APART
+    beyond = off[1].mean() < off[0].mean() and _lie_beyond(
+        x, y, every[~observed]
     )
+    most = -np.inf
+    for model in models[1:]:
+        gain = score[0] - score[model]
+        least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
+        if beyond:
+            least = -MOST_LOSS * base
+        close = apart[model].mean() < apart[0].mean() + MOST_APART
+        if close and gain.mean() > max(least, most):
+            chosen, most = model, gain.mean()
+    return chosen
 
 
 def reaches_beyond(
@@ -333,7 +354,7 @@ def _lie_beyond(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> bool:
     """
     if not len(gaps):
         return False
-    linear, _ = fit_linear(x, y)
+    linear, _ = fit_linear(x, y, curved=False)
     low, high = np.quantile(predict(linear, x), [0.01, 0.99])
     found = predict(linear, gaps)
     return bool(np.mean((found < low) | (found > high)) > BEYOND)

@@ -95,7 +95,7 @@ class Chains(NamedTuple):
       sweeps: how many are done.
       filled: of each chain its table `[n, c]` float64.
       others: of each column those that tell it, see `screened`.
-      ridge: `[c]` int8, see `choose`.
+      models: `[c]` int8, see `choose`.
       kept: what draws need; its conditionals are those of the last sweep.
       normal: what chains begin with; None where that comes from elsewhere.
     """
@@ -103,7 +103,7 @@ class Chains(NamedTuple):
     sweeps: int
     filled: list[np.ndarray]
     others: list[list[int]]
-    ridge: np.ndarray
+    models: np.ndarray
     kept: Kept
     normal: Normal | None
 
@@ -145,19 +145,19 @@ def begin(
     strength = strengths(table.values, table.observed, table.layout.levels)
     others = screened(strength, MAX_OTHERS)
     filled = [np.where(table.observed, table.values, one) for one in starts]
-    ridge = choose(table, filled[0], others, plan, words)
+    models = choose(table, filled[0], others, plan, words)
     kept = Kept(order_of(table.observed), ())
-    return Chains(0, filled, others, ridge, kept, normal)
+    return Chains(0, filled, others, models, kept, normal)
 
 
 def advance(
     chains: Chains, table: Table, plan: Plan, words: tuple[int, ...]
 ) -> Chains:
     """The chains after one sweep more."""
-    sweeps, filled, others, ridge, kept, normal = chains
-    filled, by = sweep_all(table, filled, others, ridge, plan, sweeps, words)
+    sweeps, filled, others, models, kept, normal = chains
+    filled, by = sweep_all(table, filled, others, models, plan, sweeps, words)
     kept = kept._replace(chains=by if sweeps == plan.sweeps - 1 else ())
-    return Chains(sweeps + 1, filled, others, ridge, kept, normal)
+    return Chains(sweeps + 1, filled, others, models, kept, normal)
 
 
 def run(
