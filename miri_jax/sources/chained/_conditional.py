@@ -54,7 +54,7 @@ FOREST, FEW = 8, 4
 TREES_ALONE, RIDGE, SMOOTH, LINE = range(4)
 SMOOTH_LEAF = 30
 # How far the distances of filled from true cells may lie apart.
-MOST_APART = 0.03
+MOST_APART = 0.015
 # Largest odds of being missing that a held-out cell counts with, over the mean.
 MOST_ODDS = 10.0
 # Penalties on the way to the odds, the last of which counts.

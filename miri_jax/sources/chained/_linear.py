@@ -61,7 +61,10 @@ def fit_linear(
     if not len(pairs):
         return linear, left
     weights, level, bent = _ridge(np.hstack([z, _products(z, pairs)]), y)
-    if np.mean(bent**2) >= (1 - LEAST_GAIN) * np.mean(left**2):
+    few = 1 - LEAST_GAIN
+    if np.mean(bent**2) >= few * np.mean(left**2) or (
+        np.abs(bent).mean() >= few * np.abs(left).mean()
+    ):
         return linear, left
     return linear._replace(weights=weights, pairs=pairs, level=level), bent
 
