@@ -144,9 +144,9 @@ def make_chained(
 
     Chained equations (Van Buuren and Groothuis-Oudshoorn, 2011) with trees
     whose leaves hold donors (Burgette and Reiter, 2010): gaps get values that
-    occur. Where a ridge regression predicts held-out cells of a column of
-    numbers better, donors are of its residuals instead, and values may lie
-    beyond those observed.
+    occur. Where a ridge regression, of squares and products too, fills
+    held-out cells of a column of numbers better, donors are of its residuals
+    instead, and values may lie beyond those observed.
 
     Args:
       num_iterations: sweeps of the fit, and of a draw.

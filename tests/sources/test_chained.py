@@ -8,14 +8,14 @@ from threadpoolctl import threadpool_limits
 from miri_jax.sources._by_gradients import draw
 from miri_jax.sources.chained import PLAN, Table, layout_for
 from miri_jax.sources.chained._blob import pack, unpack
-from miri_jax.sources.chained._chains import (
+from miri_jax.sources.chained._chains import _well_known, choose
+from miri_jax.sources.chained._conditional import (
     LINE,
-    RIDGE,
+    SMOOTH,
     TREES_ALONE,
-    _well_known,
-    choose,
+    Aim,
+    is_line,
 )
-from miri_jax.sources.chained._conditional import Aim, is_line
 from miri_jax.sources.chained._features import screened, strengths
 from miri_jax.sources.chained._forest import (
     draw_donors,
@@ -258,13 +258,43 @@ def test_a_ridge_is_for_lines_and_not_for_heaps():
     line = parts.sum(axis=0) + 0.5 * rng.standard_normal(600)
     heap = np.maximum(parts.sum(axis=0), 0)
     bent = np.abs(parts[0]) + 0.1 * rng.standard_normal(600)
+    curve = parts[0] ** 2 + parts[1] * parts[2]
+    noisy = curve + rng.standard_normal(600)
     for column, expected in (
-        (line, RIDGE),
+        (line, SMOOTH),
         (heap, TREES_ALONE),
         (bent, TREES_ALONE),
+        (noisy, SMOOTH),
         (parts.sum(axis=0), LINE),
+        (curve, LINE),
     ):
         assert _chosen([column, *parts])[0] == expected
+
+
+def test_a_curve_is_taken_where_it_gains_and_ends_where_the_data_do():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 3))
+    x[:, 2] = x[:, 2] > 0
+    noise = 0.5 * rng.standard_normal(400)
+    line, _ = fit_linear(x, x @ [1.0, 2.0, 3.0] + noise)
+    assert not len(line.pairs)
+    law = lambda x: x[:, 0] ** 2 - 2 * x[:, 1] * x[:, 2]
+    curve, left = fit_linear(x, law(x) + noise)
+    # The square of an indicator is itself, so there is none of it.
+    assert [*map(tuple, curve.pairs)] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 1),
+        (1, 2),
+    ]
+    assert np.std(left) < 0.55
+    new = rng.uniform(-2, 2, (400, 3))
+    new[:, 2] = new[:, 2] > 0
+    assert np.std(predict(curve, new) - law(new)) < 0.2
+    far = np.array([[100.0, 0, 0], [1000.0, 0, 0]])
+    assert np.ptp(predict(curve, far)) < 1e-9
+    assert predict(curve, far)[0] < 2 * np.max(np.square(x[:, 0]))
 
 
 def test_where_gaps_lie_beyond_the_observed_a_line_goes_on():
@@ -273,7 +303,7 @@ def test_where_gaps_lie_beyond_the_observed_a_line_goes_on():
     y = 2 * driver + rng.standard_normal(1500)
     observed = np.ones((1500, 2), bool)
     observed[:, 0] = driver < 0.7
-    assert _chosen([y, driver], observed)[0] == RIDGE
+    assert _chosen([y, driver], observed)[0] == SMOOTH
     bent = 2 * np.cos(4 * driver) + 0.1 * rng.standard_normal(1500)
     assert _chosen([bent, driver], observed)[0] == TREES_ALONE
 

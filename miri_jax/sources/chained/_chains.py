@@ -37,6 +37,8 @@ SINGLE = Growth(trees=1, leaf=5)
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
 TREES, WIDE = 8, 20
+# Rows that the choice of a model looks at, at most.
+CHOICE_ROWS = 4096
 # Rows, and their share, that tell whether a column is a line.
 KNOWN_ROWS, KNOWN_SHARE = 60, 0.1
 
@@ -99,8 +101,9 @@ def choose(
         rng = _generator(words, column, 1)
         seen = table.observed[:, column]
         rows = np.flatnonzero(seen)
-        if len(rows) > plan.max_rows:
-            rows = rng.choice(rows, plan.max_rows, replace=False)
+        limit = min(plan.max_rows, CHOICE_ROWS)
+        if len(rows) > limit:
+            rows = rng.choice(rows, limit, replace=False)
         aim = Aim(column, others[column], rows)
         known = aim._replace(rows=_well_known(table.observed, aim))
         if is_line(filled, table.layout, known, rng):

@@ -1,8 +1,10 @@
 """The distribution of one column given all others, as far as a table tells.
 
     donors    observed values of rows in the same leaf of a tree
-    ridge     a ridge regression, and donors of its leave-one-out residuals:
-              linear relations are kept, and go on beyond what was observed
+    ridge     a ridge regression, on squares and products, too, where these
+              gain, and donors of its leave-one-out residuals: lines are kept,
+              and go on beyond what was observed; the residuals hang on the
+              other columns as trees of small leaves have it, or of large ones
     logits    a logistic regression of few levels, see `_levels`
 
 Which of them a column has is chosen on held-out observed cells, by the fair
@@ -41,13 +43,13 @@ from miri_jax.types import Layout
 
 # Held-out cells are looked at in so many folds and filled so often.
 FOLDS, TRIES = 3, 6
-# What a ridge regression has to gain: a share of the donors' score.
+# What a regression has to gain: a share of the donors' score.
 LEAST_GAIN = 0.02
 # What a line may lose where such a share of the gaps lies beyond what is
 # observed, to which donors are bound: beyond the inner 98 % of its predictions.
 MOST_LOSS, BEYOND = 0.1, 0.1
 # Trees that models of levels, and of numbers, are compared with.
-FOREST, FEW = 8, 4
+FOREST, FEW = 8, 3
 # What predicts a column: nothing, so that trees alone tell it; a ridge
 # regression, of levels a logistic one; one whose residuals hang on little else,
 # so that a leaf has at least so many; one that leaves nothing but rounding.

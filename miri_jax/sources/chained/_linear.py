@@ -1,4 +1,4 @@
-"""Ridge regression whose strength leave-one-out errors choose."""
+"""Ridge regression whose strength and shape leave-one-out errors choose."""
 
 from typing import NamedTuple
 
