@@ -17,10 +17,13 @@ from miri_jax.app.command_line import (
     KIND_FLAGS,
     RELATION_FLAGS,
     TEXT_FLAGS,
+    with_flags,
 )
 from miri_jax.app.config import table_config
+from miri_jax.app.planning import lines_of
 from miri_jax.app.run import check_output, method_settings, run
-from miri_jax.data import parse_settings
+from miri_jax.data import load_dataset, parse_settings
+from miri_jax.data.plans import plans_of
 from miri_jax.endings import stem_of
 from miri_jax.exceptions import ConfigError
 from miri_jax.runtime import interrupt
@@ -45,6 +48,20 @@ def fill(given: argparse.Namespace) -> None:
         shutil.rmtree(workdir)
     run(config, str(workdir), IMPUTE_FLAGS)
     shutil.rmtree(workdir)
+
+
+def show(given: argparse.Namespace) -> None:
+    """Prints what is about to be done to each column, and does nothing.
+
+    Raises:
+      MiriError: see its subclasses.
+    """
+    config = make_config(given)
+    dataset = load_dataset(**config.data.to_dict())
+    for note in dataset.notes:
+        say(with_flags(note, IMPUTE_FLAGS))
+    plans = plans_of(dataset.table)
+    print("\n".join(lines_of(plans, given.method, IMPUTE_FLAGS)))
 
 
 def stream(given: argparse.Namespace) -> None:

@@ -67,7 +67,10 @@ class _Parser(argparse.ArgumentParser):
                 joined[-1] = f"--na={word}"
             else:
                 joined.append(word)
-        return super().parse_known_args(joined, namespace)
+        given, rest = super().parse_known_args(joined, namespace)
+        if given.output is None and not given.dry_run:
+            self.error("the following arguments are required: OUT")
+        return given, rest
 
     def error(self, message: str) -> Never:
         fail(f"{message}; see miri-impute --help", status=2)
@@ -82,7 +85,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     endings = ", ".join(ENDINGS)
     parser.add_argument("input", metavar="IN", help=f"the table: {endings}")
-    parser.add_argument("output", metavar="OUT", help="the filled table")
+    parser.add_argument(
+        "output", metavar="OUT", nargs="?", help="the filled table"
+    )
     add = parser.add_argument
     add(
         "--draws",
@@ -118,6 +123,11 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a Parquet file larger than memory: fit to 100000 rows drawn at"
         " random, fill by parts; one draw, no report",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="only show what each column is taken for, and how it is filled",
     )
     add("--force", action="store_true", help="replace OUT where it is there")
     add("--version", action="version", version=f"miri_jax {__version__}")
@@ -212,7 +222,9 @@ def impute(given: argparse.Namespace) -> None:
     # Not above, see the module's docstring.
     from miri_jax.app import filling
 
-    if given.stream:
+    if given.dry_run:
+        filling.show(given)
+    elif given.stream:
         filling.stream(given)
     else:
         filling.fill(given)
@@ -221,6 +233,8 @@ def impute(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
+    if given.dry_run:
+        return
     ending_of(given.output)
     if given.stream:
         for path in (given.input, given.output):

@@ -134,7 +134,8 @@ def _run(
         jax.random.fold_in(keys.measure, k) for k in range(2)
     )
     if dataset.m.all():
-        say("nothing is missing: the table is returned as it is")
+        what = "to be filled" if dataset.gaps().any() else "missing"
+        say(f"nothing is {what}: the table is returned as it is")
         filled = _Filled(None, [dataset.values] * config.draws, [], [], {})
     else:
         watch = RunWatch(

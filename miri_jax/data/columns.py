@@ -31,10 +31,8 @@ from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.detecting import Found, detect
 from miri_jax.data.numbers import digits, mean_of, on_grid
 from miri_jax.data.scores import (
-    MIN_VALUES,
     Knots,
     fit_atoms,
-    fit_knots,
     fit_scores,
     from_scores,
     to_scores,
@@ -164,7 +162,7 @@ def fit_column(
     Raises:
       DataError: naming the column and the remedy.
     """
-    found = Found(kind or "ordinal", "as was said", codes=False)
+    found = Found(kind or "ordinal", "as was said")
     if kind is None and levels is None:
         found = detect(name, values, missing)
     column = _fitted(
@@ -233,10 +231,6 @@ def _fitted(
     )
     if low < high and found.codes:
         knots = fit_atoms(*np.unique(numbers, return_counts=True))
-    elif low < high and found.codes is False and kind != "datetime":
-        # Who calls them numbers says that others may come between.
-        if len(numbers) >= MIN_VALUES:
-            knots = fit_knots(numbers, low, high)
     elif low < high:
         knots = fit_scores(numbers, low, high, unit_of(step, decimals))
     return Column(name, kind, None, low, high, decimals, step, knots)

@@ -50,13 +50,13 @@ class Found(NamedTuple):
       why: in words.
       other: the kind that it may be instead, in doubt; "" for none.
       codes: whether its numbers are codes, of which none but those that occur
-        is to be expected; None for what `scores.are_codes` says.
+        is to be expected.
     """
 
     kind: str
     why: str
     other: str = ""
-    codes: bool | None = None
+    codes: bool = False
 
 
 def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> Found:
@@ -151,19 +151,17 @@ def _numbers(name: Hashable, numbers: np.ndarray, here: np.ndarray) -> Found:
         if np.sum(alone) > NEW * len(numbers):
             why = "a name of codes, and most cells are like no other"
             return Found("id", why, "integer")
-        return Found("integer", "a name of codes", "integer", codes=True)
+        return Found("integer", "a name of codes", "categorical", True)
     return _codes(numbers, 1.0, Found("integer", "whole numbers"))
 
 
 def _codes(numbers: np.ndarray, unit: float, plain: Found) -> Found:
     count = len(np.unique(numbers))
-    if count > 1 and (are_codes(numbers, unit) or _of_one_length(numbers)):
-        return Found(
-            plain.kind,
-            f"{count} numbers that are codes: few, often, with gaps between",
-            plain.kind,
-            codes=True,
-        )
+    why = f"{count} numbers with others between them, each of them often"
+    if count > 1 and are_codes(numbers, unit):
+        return plain._replace(why=why, codes=True)
+    if count > 1 and _of_one_length(numbers):
+        return plain._replace(why=why, codes=True, other="categorical")
     return plain
 
 

@@ -10,6 +10,7 @@ from miri_jax.data import columns as cols
 from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
+from miri_jax.data.detecting import detect
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
@@ -54,6 +55,7 @@ def take_columns(
     bounds = cols.by_column("bounds", bounds, names)
     orders = cols.by_column("orders", orders, names)
     kept, beyond = _stated(relations)
+    named = relations.named() if relations is not None else ()
     found, notes = [], []
     filled: dict[int, float] = {}
     for j, name in enumerate(names):
@@ -68,11 +70,16 @@ def take_columns(
             found.append(column)
             continue
         else:
+            kind = kinds.get(name)
+            if kind is None and name not in orders and str(name) in named:
+                # Relations are of values, which an id has none of.
+                alone = detect(name, values, gaps)
+                kind = (alone.kind == "id" and alone.other) or None
             column = cols.fit_column(
                 name,
                 values,
                 gaps,
-                kind=kinds.get(name),
+                kind=kind,
                 bounds=bounds.get(name),
                 levels=orders.get(name),
                 decimals=getattr(style, "decimals", None),
@@ -125,7 +132,8 @@ def _doubts(column: Column, gaps: int) -> list[str]:
         return [
             Note(
                 f"column {name!r} is taken for codes: its {gaps} gap(s) get"
-                f" values that occur; call it {column.other} for others",
+                f" values that occur; call it {column.other} if their order"
+                " means nothing",
                 **{column.other: str(name)},
             )
         ]
