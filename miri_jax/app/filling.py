@@ -32,8 +32,12 @@ from miri_jax.runtime.workdir import flatten
 from miri_jax.settings import did_you_mean, gone
 
 
-def fill(given: argparse.Namespace) -> None:
+def fill(given: argparse.Namespace, piped: bool = False) -> None:
     """Fills the table of a parsed command line by a run in a hidden folder.
+
+    Args:
+      given: the words.
+      piped: whether the filled table goes to stdout.
 
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
@@ -42,6 +46,7 @@ def fill(given: argparse.Namespace) -> None:
     workdir = output.with_name(f".{output.name}.miri")
     config = make_config(given)
     config.report = f"{stem_of(given.output)}.html"
+    config.piped = piped
     # A fit that took less than the time between two checkpoints is repeated.
     config.checkpoint.at_end = False
     if given.force and workdir.exists():
@@ -105,7 +110,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config = table_config(given.method)
     config.data.path, config.output = given.input, given.output
     config.draws, config.seed = given.draws, given.seed
-    config.bootstrap = not given.one_fit
+    config.bootstrap, config.long = not given.one_fit, given.long
     config.method, config.check = given.method, given.check
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)

@@ -26,8 +26,10 @@ from miri_jax.app.command_line import (
     fail,
     own_process,
 )
+from miri_jax.app.pipes import piped
 from miri_jax.endings import (
     ENDINGS,
+    PIPE,
     ending_of,
     numbered,
     refuse_itself,
@@ -125,6 +127,11 @@ def make_parser() -> argparse.ArgumentParser:
         " random, fill by parts; one draw, no report",
     )
     add(
+        "--long",
+        action="store_true",
+        help="all draws in one file, with a column 'draw'",
+    )
+    add(
         "--dry-run",
         action="store_true",
         help="only show what each column is taken for, and how it is filled",
@@ -149,6 +156,7 @@ def _add_text(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         metavar="N",
         help="how many lines of a text file are above its header; likewise",
     )
+    add("--sheet", help="of a workbook, by name or number (the first)")
     add(
         "--decimal",
         metavar="MARK",
@@ -222,12 +230,13 @@ def impute(given: argparse.Namespace) -> None:
     # Not above, see the module's docstring.
     from miri_jax.app import filling
 
-    if given.dry_run:
-        filling.show(given)
-    elif given.stream:
-        filling.stream(given)
-    else:
-        filling.fill(given)
+    with piped(given) as made:
+        if given.dry_run:
+            filling.show(made)
+        elif given.stream:
+            filling.stream(made)
+        else:
+            filling.fill(made, piped=given.output == PIPE)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -235,7 +244,18 @@ def _check(given: argparse.Namespace) -> None:
     check_method(given.method)
     if given.dry_run:
         return
-    ending_of(given.output)
+    if given.draws < 1:
+        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
+    if given.output == PIPE:
+        if given.draws > 1 and not given.long:
+            raise ConfigError(
+                f"{given.draws} tables cannot go to stdout; add --long for one"
+                " with all draws, or name a file"
+            )
+        if given.stream:
+            raise ConfigError("--stream needs names of files")
+        return
+    ending_of(given.output, written=True)
     if given.stream:
         for path in (given.input, given.output):
             if ending_of(path) != ".parquet":
@@ -254,15 +274,15 @@ def _check(given: argparse.Namespace) -> None:
                 raise ConfigError(
                     f"--stream cannot change filled cells; leave out {flag}"
                 )
+        if given.long:
+            raise ConfigError("--stream gives one draw; leave out --long")
         if given.check:
             raise ConfigError(
                 "--stream gives no report, so that --check has no place; leave"
                 " one of them out"
             )
-    if given.draws < 1:
-        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     refuse_itself(given.input, given.output, given.draws)
-    written = numbered(given.output, given.draws)
+    written = numbered(given.output, 1 if given.long else given.draws)
     if not given.stream:
         written.append(stem_of(given.output) + ".html")
     for path in written:

@@ -23,8 +23,10 @@ from miri_jax.data.forms import Form
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
+from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
 from miri_jax.data.related import Related, completed, relate, settle_related
+from miri_jax.data.statistics_files import Labels
 from miri_jax.data.taking import take_columns
 from miri_jax.exceptions import DataError
 from miri_jax.relations import Relations
@@ -47,6 +49,8 @@ class Table(NamedTuple):
       ending: of its file, without .gz.
       schema: of its file, where that has types.
       form: of its file, where that is text.
+      source: of cells that came as objects, see `Objects`.
+      labels: of a file of a statistics program.
       related: what relations were stated, and what they tell.
     """
 
@@ -60,6 +64,8 @@ class Table(NamedTuple):
     ending: str = ".csv"
     schema: pa.Schema | None = None
     form: Form | None = None
+    source: Objects | None = None
+    labels: Labels | None = None
     related: Related | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
