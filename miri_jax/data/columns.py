@@ -26,6 +26,7 @@ import pandas as pd
 
 from miri_jax.data import codes
 from miri_jax.data.bounds import find_bounds
+from miri_jax.data.calendars import Calendar, on_calendar
 from miri_jax.data.cells import to_numbers
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.detecting import Found, detect
@@ -67,6 +68,7 @@ class Column(NamedTuple):
       knots: of its normal scores, where it has them.
       book: the point of each level, where it has learnt ones.
       offsets: of the levels, see `codes.fit_offsets`; None for none.
+      calendar: the grid that its times lie on, where it is more than a step.
       why: it is of this kind, in words.
       other: the kind that it may be instead, in doubt; "" for none.
     """
@@ -81,6 +83,7 @@ class Column(NamedTuple):
     knots: Knots | None = None
     book: tuple[tuple[float, ...], ...] | None = None
     offsets: tuple[float, ...] | None = None
+    calendar: Calendar | None = None
     why: str = ""
     other: str = ""
 
@@ -332,8 +335,14 @@ def values_of(column: Column, block: np.ndarray) -> np.ndarray:
     if column.levels is not None:
         return np.clip(np.round(values), 0, len(column.levels) - 1)
     values = np.clip(values, column.low, column.high)
-    values = on_grid(values, column.decimals, column.step)
-    return np.clip(values, column.low, column.high)
+    return np.clip(nearest(column, values), column.low, column.high)
+
+
+def nearest(column: Column, values: np.ndarray) -> np.ndarray:
+    """Of numbers, or seconds, that a column may have the nearest `[n]`."""
+    if column.calendar is not None:
+        return on_calendar(column.calendar, values)
+    return on_grid(values, column.decimals, column.step)
 
 
 def encode(

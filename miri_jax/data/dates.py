@@ -95,6 +95,13 @@ class TimeStyle(NamedTuple):
             text = getattr(text.str, self.case)()
         return (text.astype(object) + zones).to_numpy(object)
 
+    def offsets(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Observed times and their offsets, `[n]` seconds each, if any."""
+        if self.zones is None:
+            return None
+        texts = {text: _seconds(text) for text in np.unique(self.zones[1])}
+        return self.zones[0], np.array([texts[x] for x in self.zones[1]])
+
     def _nearest_zones(self, seconds: np.ndarray) -> np.ndarray:
         """The offset of the observed time that is nearest to each."""
         known, texts = self.zones

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data import columns as cols
+from miri_jax.data.calendars import fit_calendar
+from miri_jax.data.cells import to_numbers
 from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
@@ -85,6 +87,8 @@ def take_columns(
                 decimals=getattr(style, "decimals", None),
                 text=style is not None,
             )
+            if column.kind == "datetime":
+                column = _with_calendar(column, values, gaps, style)
             if isinstance(style, NumberStyle) and style.decimals is None:
                 column = column._replace(decimals=None)
             if str(name) in beyond:
@@ -108,6 +112,20 @@ def take_columns(
             " nothing to fill; give the kind of those that are not"
         )
     return Taken(tuple(found), filled, tuple(notes))
+
+
+def _with_calendar(
+    column: Column, values: pd.Series, gaps: np.ndarray, style: Style | None
+) -> Column:
+    """A column of times with the grid that they lie on."""
+    zone = getattr(getattr(values, "dt", None), "tz", None)
+    offsets = style.offsets() if isinstance(style, TimeStyle) else None
+    found = fit_calendar(
+        to_numbers(column.name, values, gaps)[~gaps],
+        "" if zone is None else str(zone),
+        offsets,
+    )
+    return column._replace(calendar=found)
 
 
 def _doubts(column: Column, gaps: int) -> list[str]:
