@@ -38,11 +38,23 @@ from miri_jax.endings import (
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, check_method
 
+# What each kind of KIND_FLAGS is.
+_KINDS = {
+    "real": "numbers",
+    "integer": "whole numbers",
+    "datetime": "times",
+    "boolean": "one of two",
+    "categorical": "levels, whatever they look like",
+    "id": "names, kept and not used",
+}
 # What each flag of CHANGE_FLAGS takes, and its help.
 _CHANGES = {
-    "shift": ("NAME=NUMBER", "add a number to filled cells of a column"),
-    "scale": ("NAME=FACTOR", "multiply filled cells of a column"),
-    "odds": ("NAME=LEVEL:FACTOR", "multiply the odds of a level"),
+    "shift": (
+        "NAME=NUMBER",
+        "add a number; as NAME[COLUMN=LEVEL]=NUMBER in one group of rows",
+    ),
+    "scale": ("NAME=FACTOR", "multiply them; likewise"),
+    "odds": ("NAME=LEVEL:FACTOR", "multiply the odds of a level; likewise"),
 }
 # Likewise of RELATION_FLAGS, but for `keep`.
 _RELATIONS = {
@@ -56,6 +68,22 @@ _RELATIONS = {
         "what imputed numbers lie between, where observed ones need not",
     ),
 }
+
+
+_EXAMPLES = """examples:
+  miri-impute survey.csv --dry-run          what each column is taken for
+  miri-impute survey.csv filled.csv         filled.csv and filled.html, a report
+  miri-impute in.xlsx out.xlsx --sheet Data --na '?,-99' --categorical zip
+  miri-impute in.csv out.csv --draws 20     out_1.csv ..., to be pooled
+  miri-impute in.csv long.csv --draws 20 --long
+  miri-impute in.csv out.csv --formula 'bmi = kg / (cm / 100) ** 2' \\
+      --only-if "pack_years: smoking != 'never'" --bounds age=0:120
+  psql -c '\\copy t to stdout csv header' | miri-impute - - > filled.csv"""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=27)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,18 +110,28 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line of `miri-impute`."""
     parser = _Parser(
         prog="miri-impute",
-        description="Fills the gaps of a table.",
+        usage="miri-impute IN OUT [options]",
+        description="Fills the gaps of a table. Flags that take NAME=... may be"
+        " repeated.",
+        epilog=_EXAMPLES,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     endings = ", ".join(ENDINGS)
-    parser.add_argument("input", metavar="IN", help=f"the table: {endings}")
     parser.add_argument(
-        "output", metavar="OUT", nargs="?", help="the filled table"
+        "input", metavar="IN", help=f"the table: {endings}; - for stdin"
+    )
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        help="the filled table; - for stdout",
     )
     add = parser.add_argument
     add(
         "--draws",
         type=int,
+        metavar="N",
         default=1,
         help="how many imputations (1), to be pooled",
     )
@@ -103,12 +141,18 @@ def make_parser() -> argparse.ArgumentParser:
         help="take all draws from one fit: faster of most methods, each draw"
         " more like the table, intervals too short",
     )
-    add("--method", default="miri", help=", ".join(IMPUTERS))
-    add("--seed", type=int, default=0, help="the same seed, the same result")
+    add("--method", metavar="NAME", default="miri", help=", ".join(IMPUTERS))
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        default=0,
+        help="the same seed, the same result",
+    )
     many = functools.partial(add, action="append", default=[])
-    _add_text(add, many)
-    _add_columns(add, many)
-    _add_changes(many)
+    _add_text(*_group(parser, "the file, where it is not found out"))
+    _add_columns(*_group(parser, "the columns"))
+    _add_changes(_group(parser, "filled cells, afterwards")[1])
     many(
         "--set",
         metavar="KEY=VALUE",
@@ -141,33 +185,45 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _group(
+    parser: argparse.ArgumentParser, title: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What adds a flag under a title, and one that may be repeated."""
+    add = parser.add_argument_group(title).add_argument
+    return add, functools.partial(add, action="append", default=[])
+
+
 def _add_text(add: Callable[..., Any], many: Callable[..., Any]) -> None:
     """How a text file is written."""
     add(
         "--sep",
         dest="separator",
         metavar="CHAR",
-        help="what is between two cells of a text file, where it is not found",
+        help="what is between two cells of a text file",
     )
-    add("--encoding", help="of a text file, as utf-16 or cp1252; likewise")
+    add("--encoding", metavar="NAME", help="of a text file, as cp1252")
     add(
         "--skip-rows",
         type=int,
         metavar="N",
-        help="how many lines of a text file are above its header; likewise",
+        help="how many lines are above the header",
     )
-    add("--sheet", help="of a workbook, by name or number (the first)")
+    add(
+        "--sheet",
+        metavar="NAME",
+        help="of a workbook, by name or number (the first)",
+    )
     add(
         "--decimal",
         metavar="MARK",
-        help="the decimal mark, . or , where a text file leaves it open",
+        help="the decimal mark, . or ,",
     )
-    add("--dates", metavar="ORDER", help="of dates, dmy or mdy; likewise")
+    add("--dates", metavar="ORDER", help="of dates, dmy or mdy")
     many(
         "--na",
         metavar="CELLS",
-        help="what means missing besides empty, NA, N/A, NaN, NULL: a,b,... or,"
-        " in one column, NAME=a,b,...; may be repeated",
+        help="what means missing besides empty, NA, NaN, NULL: a,b,... or, in"
+        " one column, NAME=a,b,...",
     )
 
 
@@ -177,34 +233,35 @@ def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         add(
             f"--{kind}",
             metavar="NAMES",
-            help=f"columns that are {kind}, where it is not found: a,b,...",
+            help=f"columns that are {_KINDS[kind]}: a,b,...",
         )
     many(
         "--order",
         metavar="NAME=A<B<C",
-        help="an ordinal column's levels in order; may be repeated",
+        help="an ordinal column's levels in order",
     )
     many(
         "--bounds",
         metavar="NAME=LOW:HIGH",
-        help="what imputed numbers lie between; may be repeated",
+        help="what imputed numbers lie between",
     )
     for what, (form, does) in _RELATIONS.items():
         many(
             RELATION_FLAGS[what],
             dest=what,
             metavar=form,
-            help=f"{does}; may be repeated",
+            help=does,
         )
     add(
         "--keep",
         metavar="NAMES",
-        help="columns that stay as they are, and still tell of others: a,b,...",
+        help="columns whose gaps stay, and which still tell of others",
     )
     add(
         "--empty-value",
         type=float,
-        help="what to fill a column with that has no observed value",
+        metavar="X",
+        help="what to fill a column without any value with",
     )
 
 
@@ -215,8 +272,7 @@ def _add_changes(many: Callable[..., Any]) -> None:
             CHANGE_FLAGS[what],
             dest=what,
             metavar=form,
-            help=f"{does} once it is filled, as NAME[COLUMN=LEVEL]=... for one"
-            " group; may be repeated",
+            help=does,
         )
 
 
