@@ -5,9 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from miri_jax.data.detecting import MIN_ROWS, NEW
 from miri_jax.data.extras import needed
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError, first_line
+
+# So many numbers may be ranks where a file says so and names none.
+MAX_RANKS = 24
 
 
 class Labels(NamedTuple):
@@ -65,11 +69,15 @@ def _kind(observed: pd.Series, labels: dict[Any, str], measure: str) -> str:
     """The kind that a file says a column of numbers has; "" for nothing."""
     if not len(observed) or not pd.api.types.is_numeric_dtype(observed):
         return ""
+    counts = observed.value_counts()
     labelled = bool(labels) and observed.isin(list(labels)).all()
-    if measure == "ordinal" and labelled:
+    if measure == "ordinal" and (labelled or len(counts) <= MAX_RANKS):
         return "ordinal"
-    if measure == "nominal" or (labelled and measure == "unknown"):
+    if labelled and measure == "unknown":
         return "categorical"
+    if measure == "nominal":
+        alone = len(counts) >= MIN_ROWS and (counts == 1).mean() > NEW
+        return "id" if alone else "categorical"
     return ""
 
 
@@ -88,6 +96,9 @@ def write_statistics(
                 frame[name] = frame[name].astype(object)
         if isinstance(frame[name].dtype, pd.DatetimeTZDtype):
             frame[name] = frame[name].dt.tz_convert("UTC").dt.tz_localize(None)
+        if pd.api.types.is_datetime64_dtype(frame[name].dtype):
+            # Of whole seconds pyreadstat makes other times.
+            frame[name] = frame[name].astype("datetime64[us]")
     given: dict[str, Any] = {}
     if labels is not None:
         meta = labels.meta

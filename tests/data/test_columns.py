@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from miri_jax.data import codes, tables
 from miri_jax.data import columns as cols
 from miri_jax.data.detecting import detect
+from miri_jax.data.numbers import digits
 from miri_jax.data.transforms import LARGEST
 from miri_jax.exceptions import DataError
 
@@ -369,3 +370,22 @@ def test_what_cannot_be_used_is_named(values, settings, message):
     with pytest.raises(DataError, match=message) as error:
         _fit(values, **settings)
     assert "'c'" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "numbers, decimals",
+    [
+        ([0.1 + 0.2, 0.7, 2.5], 1),
+        (np.array([54.2, 66.8, 71.1]) * 100, 0),
+        (np.float32([66.8, 12.3, 0.1]), 1),
+        (np.float32([1 / 3, 2 / 3, 0.1]), None),
+        ([1 + 1e-12, 1.0, 2.0], None),
+        ([1e300, 1e-300], None),
+        ([0.25, 3.0], 2),
+        ([5e-324, 1.0], None),
+        ([1e16, 2e16], 0),
+        ([0.0, 0.0], 0),
+    ],
+)
+def test_digits_are_those_that_were_written(numbers, decimals):
+    assert digits(np.asarray(numbers).astype(np.float64)) == decimals
