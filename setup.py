@@ -59,9 +59,15 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        # Workbooks, .xlsx.
+        "excel": ["openpyxl>=3.1"],
+        # Files of SPSS, Stata and SAS.
+        "statistics": ["pyreadstat>=1.2.8"],
         "dev": [
             "hypothesis>=6.100",
+            "openpyxl>=3.1",
             "polars>=1.0",
+            "pyreadstat>=1.2.8",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.8",

@@ -7,21 +7,47 @@ import pathlib
 
 from miri_jax.exceptions import ConfigError, DataError
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
+# A JSON object each line.
+LINES = (".jsonl", ".ndjson")
+# Files of statistics programs, of which the last are read only.
+STATISTICS = (".sav", ".dta", ".sas7bdat")
+READ_ONLY = (".sas7bdat",)
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+_TEXT = (*SEPARATORS, *LINES)
+ENDINGS = (*_TEXT, ".xlsx", ".parquet", ".feather", *STATISTICS)
+# What stands for stdin and stdout.
+PIPE = "-"
 
 
-def ending_of(path: str) -> str:
-    """The ending of a table's file, without .gz.
+def packing_of(path: str) -> str:
+    """The last ending of a packed file; "" of another."""
+    return next((end for end in PACKED if path.lower().endswith(end)), "")
+
+
+def ending_of(path: str, written: bool = False) -> str:
+    """The ending of a table's file, without .gz and the like.
+
+    Args:
+      path: of the file.
+      written: whether it is to be written.
 
     Raises:
-      DataError: if `ENDINGS` lacks it.
+      DataError: if `ENDINGS` lacks it, or nothing writes it.
     """
+    packed = packing_of(path)
     suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    ending = suffixes[-2 if packed else -1] if len(suffixes) > packed else ""
-    if ending + ".gz" * packed not in ENDINGS:
-        raise DataError(f"{path} does not end in {', '.join(ENDINGS)}")
+    suffixes = suffixes[: -1 if packed else None]
+    ending = suffixes[-1] if suffixes else ""
+    known = _TEXT if packed else ENDINGS
+    if ending not in known:
+        after = f" before {packed}" if packed else ""
+        raise DataError(f"{path} does not end in {', '.join(known)}{after}")
+    if written and ending in READ_ONLY:
+        raise DataError(
+            f"{path}: nothing writes {ending} files; choose another ending, as"
+            " .csv"
+        )
     return ending
 
 
@@ -51,5 +77,4 @@ def refuse_itself(read: str, output: str, count: int) -> None:
 
 def stem_of(path: str) -> str:
     """The path of a table's file without its ending."""
-    ending = next(e for e in ENDINGS[::-1] if path.lower().endswith(e))
-    return path[: -len(ending)]
+    return path[: -len(ending_of(path) + packing_of(path))]

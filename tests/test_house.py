@@ -173,7 +173,7 @@ def test_all_public_names_are_there():
         (["in.csv"], 2, "OUT"),
         (["in.csv", "out.csv", "--draw", "5"], 2, "--draw"),
         (["in.csv", "out.csv", "--draws", "0"], 1, "at least 1"),
-        (["in.csv", "out.txt"], 1, ".csv"),
+        (["in.csv", "out.xls"], 1, ".csv"),
         (["in.csv", "out.csv", "--method", "man"], 1, "did you mean"),
     ],
 )

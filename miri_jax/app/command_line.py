@@ -32,11 +32,12 @@ RELATION_FLAGS = {
     "above": "--above",
     "gap_bounds": "--gap-bounds",
 }
-# How the forms of text files are given, by the name of the setting.
+# How the forms of files are given, by the name of the setting.
 TEXT_FLAGS = {
     "separator": "--sep",
     "encoding": "--encoding",
     "skip_rows": "--skip-rows",
+    "sheet": "--sheet",
     "decimal": "--decimal",
     "dates": "--dates",
 }

@@ -182,6 +182,8 @@ def table_config(method: str = "") -> ConfigDict:
         "separator": config_dict.placeholder(str),
         "encoding": config_dict.placeholder(str),
         "skip_rows": config_dict.placeholder(int),
+        # Of a workbook, the name or number of the sheet; by default the first.
+        "sheet": config_dict.placeholder(str),
         # Where its cells leave it open: the decimal mark, "." or ",", and the
         # order of dates, "dmy" or "mdy".
         "decimal": config_dict.placeholder(str),
@@ -196,6 +198,10 @@ def table_config(method: str = "") -> ConfigDict:
     # Where the filled table goes; by default imputed.ENDING in the workdir.
     # With several draws, NAME_1.ENDING, NAME_2.ENDING and so on.
     config.output = config_dict.placeholder(str)
+    # Whether all draws go into one file, with a first column of their numbers.
+    config.long = False
+    # Whether results go on elsewhere, so that their files are no news.
+    config.piped = False
     # Where the report goes; by default report.html in the workdir.
     config.report = config_dict.placeholder(str)
     return config

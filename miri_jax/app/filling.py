@@ -17,10 +17,13 @@ from miri_jax.app.command_line import (
     KIND_FLAGS,
     RELATION_FLAGS,
     TEXT_FLAGS,
+    with_flags,
 )
 from miri_jax.app.config import table_config
+from miri_jax.app.planning import lines_of
 from miri_jax.app.run import check_output, method_settings, run
-from miri_jax.data import parse_settings
+from miri_jax.data import load_dataset, parse_settings
+from miri_jax.data.plans import plans_of
 from miri_jax.endings import stem_of
 from miri_jax.exceptions import ConfigError
 from miri_jax.runtime import interrupt
@@ -29,8 +32,12 @@ from miri_jax.runtime.workdir import flatten
 from miri_jax.settings import did_you_mean, gone
 
 
-def fill(given: argparse.Namespace) -> None:
+def fill(given: argparse.Namespace, piped: bool = False) -> None:
     """Fills the table of a parsed command line by a run in a hidden folder.
+
+    Args:
+      given: the words.
+      piped: whether the filled table goes to stdout.
 
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
@@ -39,12 +46,27 @@ def fill(given: argparse.Namespace) -> None:
     workdir = output.with_name(f".{output.name}.miri")
     config = make_config(given)
     config.report = f"{stem_of(given.output)}.html"
+    config.piped = piped
     # A fit that took less than the time between two checkpoints is repeated.
     config.checkpoint.at_end = False
     if given.force and workdir.exists():
         shutil.rmtree(workdir)
     run(config, str(workdir), IMPUTE_FLAGS)
     shutil.rmtree(workdir)
+
+
+def show(given: argparse.Namespace) -> None:
+    """Prints what is about to be done to each column, and does nothing.
+
+    Raises:
+      MiriError: see its subclasses.
+    """
+    config = make_config(given)
+    dataset = load_dataset(**config.data.to_dict())
+    for note in dataset.notes:
+        say(with_flags(note, IMPUTE_FLAGS))
+    plans = plans_of(dataset.table)
+    print("\n".join(lines_of(plans, given.method, IMPUTE_FLAGS)))
 
 
 def stream(given: argparse.Namespace) -> None:
@@ -88,7 +110,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config = table_config(given.method)
     config.data.path, config.output = given.input, given.output
     config.draws, config.seed = given.draws, given.seed
-    config.bootstrap = not given.one_fit
+    config.bootstrap, config.long = not given.one_fit, given.long
     config.method, config.check = given.method, given.check
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)

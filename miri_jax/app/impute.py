@@ -26,8 +26,10 @@ from miri_jax.app.command_line import (
     fail,
     own_process,
 )
+from miri_jax.app.pipes import piped
 from miri_jax.endings import (
     ENDINGS,
+    PIPE,
     ending_of,
     numbered,
     refuse_itself,
@@ -36,11 +38,23 @@ from miri_jax.endings import (
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, check_method
 
+# What each kind of KIND_FLAGS is.
+_KINDS = {
+    "real": "numbers",
+    "integer": "whole numbers",
+    "datetime": "times",
+    "boolean": "one of two",
+    "categorical": "levels, whatever they look like",
+    "id": "names, kept and not used",
+}
 # What each flag of CHANGE_FLAGS takes, and its help.
 _CHANGES = {
-    "shift": ("NAME=NUMBER", "add a number to filled cells of a column"),
-    "scale": ("NAME=FACTOR", "multiply filled cells of a column"),
-    "odds": ("NAME=LEVEL:FACTOR", "multiply the odds of a level"),
+    "shift": (
+        "NAME=NUMBER",
+        "add a number; as NAME[COLUMN=LEVEL]=NUMBER in one group of rows",
+    ),
+    "scale": ("NAME=FACTOR", "multiply them; likewise"),
+    "odds": ("NAME=LEVEL:FACTOR", "multiply the odds of a level; likewise"),
 }
 # Likewise of RELATION_FLAGS, but for `keep`.
 _RELATIONS = {
@@ -56,6 +70,22 @@ _RELATIONS = {
 }
 
 
+_EXAMPLES = """examples:
+  miri-impute survey.csv --dry-run          what each column is taken for
+  miri-impute survey.csv filled.csv         filled.csv and filled.html, a report
+  miri-impute in.xlsx out.xlsx --sheet Data --na '?,-99' --categorical zip
+  miri-impute in.csv out.csv --draws 20     out_1.csv ..., to be pooled
+  miri-impute in.csv long.csv --draws 20 --long
+  miri-impute in.csv out.csv --formula 'bmi = kg / (cm / 100) ** 2' \\
+      --only-if "pack_years: smoking != 'never'" --bounds age=0:120
+  psql -c '\\copy t to stdout csv header' | miri-impute - - > filled.csv"""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=27)
+
+
 class _Parser(argparse.ArgumentParser):
     def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -67,7 +97,10 @@ class _Parser(argparse.ArgumentParser):
                 joined[-1] = f"--na={word}"
             else:
                 joined.append(word)
-        return super().parse_known_args(joined, namespace)
+        given, rest = super().parse_known_args(joined, namespace)
+        if given.output is None and not given.dry_run:
+            self.error("the following arguments are required: OUT")
+        return given, rest
 
     def error(self, message: str) -> Never:
         fail(f"{message}; see miri-impute --help", status=2)
@@ -77,16 +110,28 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line of `miri-impute`."""
     parser = _Parser(
         prog="miri-impute",
-        description="Fills the gaps of a table.",
+        usage="miri-impute IN OUT [options]",
+        description="Fills the gaps of a table. Flags that take NAME=... may be"
+        " repeated.",
+        epilog=_EXAMPLES,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     endings = ", ".join(ENDINGS)
-    parser.add_argument("input", metavar="IN", help=f"the table: {endings}")
-    parser.add_argument("output", metavar="OUT", help="the filled table")
+    parser.add_argument(
+        "input", metavar="IN", help=f"the table: {endings}; - for stdin"
+    )
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        help="the filled table; - for stdout",
+    )
     add = parser.add_argument
     add(
         "--draws",
         type=int,
+        metavar="N",
         default=1,
         help="how many imputations (1), to be pooled",
     )
@@ -96,12 +141,18 @@ def make_parser() -> argparse.ArgumentParser:
         help="take all draws from one fit: faster of most methods, each draw"
         " more like the table, intervals too short",
     )
-    add("--method", default="miri", help=", ".join(IMPUTERS))
-    add("--seed", type=int, default=0, help="the same seed, the same result")
+    add("--method", metavar="NAME", default="miri", help=", ".join(IMPUTERS))
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        default=0,
+        help="the same seed, the same result",
+    )
     many = functools.partial(add, action="append", default=[])
-    _add_text(add, many)
-    _add_columns(add, many)
-    _add_changes(many)
+    _add_text(*_group(parser, "the file, where it is not found out"))
+    _add_columns(*_group(parser, "the columns"))
+    _add_changes(_group(parser, "filled cells, afterwards")[1])
     many(
         "--set",
         metavar="KEY=VALUE",
@@ -119,9 +170,27 @@ def make_parser() -> argparse.ArgumentParser:
         help="a Parquet file larger than memory: fit to 100000 rows drawn at"
         " random, fill by parts; one draw, no report",
     )
+    add(
+        "--long",
+        action="store_true",
+        help="all draws in one file, with a column 'draw'",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="only show what each column is taken for, and how it is filled",
+    )
     add("--force", action="store_true", help="replace OUT where it is there")
     add("--version", action="version", version=f"miri_jax {__version__}")
     return parser
+
+
+def _group(
+    parser: argparse.ArgumentParser, title: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What adds a flag under a title, and one that may be repeated."""
+    add = parser.add_argument_group(title).add_argument
+    return add, functools.partial(add, action="append", default=[])
 
 
 def _add_text(add: Callable[..., Any], many: Callable[..., Any]) -> None:
@@ -130,26 +199,31 @@ def _add_text(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         "--sep",
         dest="separator",
         metavar="CHAR",
-        help="what is between two cells of a text file, where it is not found",
+        help="what is between two cells of a text file",
     )
-    add("--encoding", help="of a text file, as utf-16 or cp1252; likewise")
+    add("--encoding", metavar="NAME", help="of a text file, as cp1252")
     add(
         "--skip-rows",
         type=int,
         metavar="N",
-        help="how many lines of a text file are above its header; likewise",
+        help="how many lines are above the header",
+    )
+    add(
+        "--sheet",
+        metavar="NAME",
+        help="of a workbook, by name or number (the first)",
     )
     add(
         "--decimal",
         metavar="MARK",
-        help="the decimal mark, . or , where a text file leaves it open",
+        help="the decimal mark, . or ,",
     )
-    add("--dates", metavar="ORDER", help="of dates, dmy or mdy; likewise")
+    add("--dates", metavar="ORDER", help="of dates, dmy or mdy")
     many(
         "--na",
         metavar="CELLS",
-        help="what means missing besides empty, NA, N/A, NaN, NULL: a,b,... or,"
-        " in one column, NAME=a,b,...; may be repeated",
+        help="what means missing besides empty, NA, NaN, NULL: a,b,... or, in"
+        " one column, NAME=a,b,...",
     )
 
 
@@ -159,34 +233,35 @@ def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         add(
             f"--{kind}",
             metavar="NAMES",
-            help=f"columns that are {kind}, where it is not found: a,b,...",
+            help=f"columns that are {_KINDS[kind]}: a,b,...",
         )
     many(
         "--order",
         metavar="NAME=A<B<C",
-        help="an ordinal column's levels in order; may be repeated",
+        help="an ordinal column's levels in order",
     )
     many(
         "--bounds",
         metavar="NAME=LOW:HIGH",
-        help="what imputed numbers lie between; may be repeated",
+        help="what imputed numbers lie between",
     )
     for what, (form, does) in _RELATIONS.items():
         many(
             RELATION_FLAGS[what],
             dest=what,
             metavar=form,
-            help=f"{does}; may be repeated",
+            help=does,
         )
     add(
         "--keep",
         metavar="NAMES",
-        help="columns that stay as they are, and still tell of others: a,b,...",
+        help="columns whose gaps stay, and which still tell of others",
     )
     add(
         "--empty-value",
         type=float,
-        help="what to fill a column with that has no observed value",
+        metavar="X",
+        help="what to fill a column without any value with",
     )
 
 
@@ -197,8 +272,7 @@ def _add_changes(many: Callable[..., Any]) -> None:
             CHANGE_FLAGS[what],
             dest=what,
             metavar=form,
-            help=f"{does} once it is filled, as NAME[COLUMN=LEVEL]=... for one"
-            " group; may be repeated",
+            help=does,
         )
 
 
@@ -212,16 +286,32 @@ def impute(given: argparse.Namespace) -> None:
     # Not above, see the module's docstring.
     from miri_jax.app import filling
 
-    if given.stream:
-        filling.stream(given)
-    else:
-        filling.fill(given)
+    with piped(given) as made:
+        if given.dry_run:
+            filling.show(made)
+        elif given.stream:
+            filling.stream(made)
+        else:
+            filling.fill(made, piped=given.output == PIPE)
 
 
 def _check(given: argparse.Namespace) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
-    ending_of(given.output)
+    if given.dry_run:
+        return
+    if given.draws < 1:
+        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
+    if given.output == PIPE:
+        if given.draws > 1 and not given.long:
+            raise ConfigError(
+                f"{given.draws} tables cannot go to stdout; add --long for one"
+                " with all draws, or name a file"
+            )
+        if given.stream:
+            raise ConfigError("--stream needs names of files")
+        return
+    ending_of(given.output, written=True)
     if given.stream:
         for path in (given.input, given.output):
             if ending_of(path) != ".parquet":
@@ -240,15 +330,15 @@ def _check(given: argparse.Namespace) -> None:
                 raise ConfigError(
                     f"--stream cannot change filled cells; leave out {flag}"
                 )
+        if given.long:
+            raise ConfigError("--stream gives one draw; leave out --long")
         if given.check:
             raise ConfigError(
                 "--stream gives no report, so that --check has no place; leave"
                 " one of them out"
             )
-    if given.draws < 1:
-        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     refuse_itself(given.input, given.output, given.draws)
-    written = numbered(given.output, given.draws)
+    written = numbered(given.output, 1 if given.long else given.draws)
     if not given.stream:
         written.append(stem_of(given.output) + ".html")
     for path in written:

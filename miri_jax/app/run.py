@@ -18,6 +18,7 @@ from miri_jax.app.command_line import RUN_FLAGS, with_flags
 from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
+from miri_jax.data.writers import check_long
 from miri_jax.endings import ending_of, refuse_itself
 from miri_jax.exceptions import ConfigError, DataError, DivergedError
 from miri_jax.imputers import from_settings
@@ -134,7 +135,8 @@ def _run(
         jax.random.fold_in(keys.measure, k) for k in range(2)
     )
     if dataset.m.all():
-        say("nothing is missing: the table is returned as it is")
+        what = "to be filled" if dataset.gaps().any() else "missing"
+        say(f"nothing is {what}: the table is returned as it is")
         filled = _Filled(None, [dataset.values] * config.draws, [], [], {})
     else:
         watch = RunWatch(
@@ -167,6 +169,8 @@ def _prepare(
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
     _changed(config, dataset, _Filled(None, [dataset.values], [], [], {}))
+    if config.get("long", False):
+        check_long(dataset.table)
     layout, count = dataset.layout(), config.draws
     imputer = from_settings(config.method, method_settings(config), layout)
     proper = config.get("bootstrap", False) and count > 1 and layout is not None
@@ -329,7 +333,11 @@ def _leave(
 
     with clock("write"):
         results = dataset.save(
-            filled.draws, folder, config.get("output"), write_atomically
+            filled.draws,
+            folder,
+            config.get("output"),
+            write_atomically,
+            long=config.get("long", False),
         )
     page = pathlib.Path(config.get("report") or folder / "report.html")
     notes, full = [*filled.notes], provenance.memory_note()
@@ -369,6 +377,8 @@ def _leave(
     write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
     say(f"done: {shown}")
+    if config.get("piped", False):
+        return
     for path in results:
         say(f"result: {path}")
     say(f"report: {page.absolute().as_uri()}")
@@ -419,7 +429,7 @@ def check_output(output: str, config: ConfigDict) -> None:
     Raises:
       ConfigError: naming what is wrong with the file's name.
     """
-    ending_of(output)
+    ending_of(output, written=True)
     if config.data.source != "table":
         raise ConfigError("output is for tables from a file; leave it out")
     parent = pathlib.Path(output).absolute().parent

@@ -102,6 +102,7 @@ def _fill(
     with pq.ParquetWriter(path, schema) as writer:
         stated = stated_by(imputer, schema.names)
         with_gaps = stated.with_gaps() if stated is not None else set()
+        with_gaps |= {c.name for c in imputer.columns_ if c.kind == "id"}
         for filled in imputer.transform_parts(_parts(file, part_rows)):
             whole = filled.columns[~filled.columns.isin(with_gaps)]
             if not filled[whole].notna().all(axis=None):

@@ -30,6 +30,7 @@ def load_table(
     separator: str | None = None,
     encoding: str | None = None,
     skip_rows: int | None = None,
+    sheet: str | None = None,
     decimal: str | None = None,
     dates: str | None = None,
     **kinds: tuple[str, ...],
@@ -46,6 +47,7 @@ def load_table(
       separator: likewise.
       encoding: likewise.
       skip_rows: likewise.
+      sheet: likewise.
       decimal: likewise.
       dates: likewise.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`; and
@@ -69,6 +71,7 @@ def load_table(
             separator=separator,
             encoding=encoding,
             skip_rows=skip_rows,
+            sheet=sheet,
             decimal=decimal,
             dates=dates,
             **parse_settings(bounds, orders, **kinds),

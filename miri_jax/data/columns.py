@@ -9,9 +9,9 @@
     categorical  0/1 for each level, or a point   level
     id           nothing                          as it came
 
-`detect` states how a kind is found where none is given. Of a few cells numbers
-and times have no scores and stay numbers. Levels come back by the nearest code
-among those of levels that exist, so that no value is ever made up.
+`detecting` states how a kind is found where none is given. Of a few cells
+numbers and times have no scores and stay numbers. Levels come back by the
+nearest code among those of levels that exist, so that no value is ever made up.
 
 Three scales: *cells* as they came; *values* `[n]` float64, numbers, seconds or
 ranks of levels; *blocks* `[n, width]`, what imputers see.
@@ -26,13 +26,10 @@ import pandas as pd
 
 from miri_jax.data import codes
 from miri_jax.data.bounds import find_bounds
-from miri_jax.data.cells import (
-    holds_dates,
-    is_logical,
-    is_text,
-    to_numbers,
-)
+from miri_jax.data.calendars import Calendar, on_calendar
+from miri_jax.data.cells import to_numbers
 from miri_jax.data.codes import LEVEL_KINDS
+from miri_jax.data.detecting import Found, detect
 from miri_jax.data.numbers import digits, mean_of, on_grid
 from miri_jax.data.scores import (
     Knots,
@@ -54,9 +51,6 @@ KINDS = (
 )
 # Seconds of a day, an hour, a minute and a second: what times may be full of.
 STEPS = (86400, 3600, 60, 1)
-# Rows below which it is no sign that all cells differ or that there are 0 and 1
-# only.
-MIN_ROWS = 20
 
 
 class Column(NamedTuple):
@@ -74,6 +68,9 @@ class Column(NamedTuple):
       knots: of its normal scores, where it has them.
       book: the point of each level, where it has learnt ones.
       offsets: of the levels, see `codes.fit_offsets`; None for none.
+      calendar: the grid that its times lie on, where it is more than a step.
+      why: it is of this kind, in words.
+      other: the kind that it may be instead, in doubt; "" for none.
     """
 
     name: Hashable
@@ -86,6 +83,9 @@ class Column(NamedTuple):
     knots: Knots | None = None
     book: tuple[tuple[float, ...], ...] | None = None
     offsets: tuple[float, ...] | None = None
+    calendar: Calendar | None = None
+    why: str = ""
+    other: str = ""
 
     @property
     def coded(self) -> bool:
@@ -131,51 +131,6 @@ def unit_of(step: int | None, decimals: int | None) -> float:
     return 0.0 if decimals is None else 0.1**decimals
 
 
-def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> str:
-    """The kind of a column by what it holds.
-
-    - logical values: boolean; a pandas Categorical: ordinal where it is
-      ordered, else categorical; times: datetime;
-    - whole numbers: integer, but from 20 of them on categorical where they are
-      0 and 1, and id where they count the rows by one without a gap;
-    - other numbers, and a column without any value: real;
-    - text: id where no cell is missing and no two are equal (from 20 rows on),
-      else categorical.
-
-    Raises:
-      DataError: naming the column, if it is of none of these.
-    """
-    kind = values.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        return "ordinal" if kind.ordered else "categorical"
-    if pd.api.types.is_datetime64_any_dtype(kind):
-        return "datetime"
-    observed = values[~missing]
-    if not len(observed):
-        return "real"
-    if holds_dates(observed):
-        return "datetime"
-    if is_logical(observed):
-        return "boolean"
-    if is_text(observed):
-        return (
-            "id"
-            if not missing.any()
-            and len(values) >= MIN_ROWS
-            and observed.is_unique
-            else "categorical"
-        )
-    numbers = to_numbers(name, values, missing)[~missing]
-    if not np.all(numbers == np.round(numbers)) or np.abs(numbers).max() > 2e15:
-        return "real"
-    if len(numbers) >= MIN_ROWS and set(np.unique(numbers)) == {0, 1}:
-        return "categorical"
-    steps = np.diff(numbers)
-    if not missing.any() and len(steps) >= MIN_ROWS - 1 and np.all(steps == 1):
-        return "id"
-    return "integer"
-
-
 def fit_column(
     name: Hashable,
     values: pd.Series,
@@ -210,9 +165,27 @@ def fit_column(
     Raises:
       DataError: naming the column and the remedy.
     """
-    if kind is None:
-        kind = "ordinal" if levels is not None else None
-        kind = kind or detect(name, values, missing)
+    found = Found(kind or "ordinal", "as was said")
+    if kind is None and levels is None:
+        found = detect(name, values, missing)
+    column = _fitted(
+        name, values, missing, found, bounds, levels, decimals, text
+    )
+    return column._replace(why=found.why, other=found.other)
+
+
+def _fitted(
+    name: Hashable,
+    values: pd.Series,
+    missing: np.ndarray,
+    found: Found,
+    bounds: tuple[float | None, float | None] | None,
+    levels: Sequence[Any] | None,
+    decimals: int | None,
+    text: bool,
+) -> Column:
+    """See `fit_column`."""
+    kind = found.kind
     if kind not in KINDS:
         raise DataError(
             f"column {name!r} cannot be {kind!r}; use one of {', '.join(KINDS)}"
@@ -229,17 +202,10 @@ def fit_column(
             " ordinal or leave the order out"
         )
     if kind == "id":
-        if missing.any():
-            raise DataError(
-                f"column {name!r} is an id and {int(missing.sum())} of its"
-                " cells are missing, which nothing can fill; complete it, or"
-                " call it categorical",
-                about=("categorical",),
-            )
         return Column(name, kind)
     if kind in LEVEL_KINDS:
-        found = codes.find_levels(name, values, missing, kind, levels)
-        return _with_levels(Column(name, kind, levels=found), values, missing)
+        known = codes.find_levels(name, values, missing, kind, levels)
+        return _with_levels(Column(name, kind, levels=known), values, missing)
     numbers = to_numbers(name, values, missing)[~missing]
     if kind == "integer" and not np.all(numbers == np.round(numbers)):
         odd = numbers[numbers != np.round(numbers)][0]
@@ -266,7 +232,9 @@ def fit_column(
         step=step,
         text=text,
     )
-    if low < high:
+    if low < high and found.codes:
+        knots = fit_atoms(*np.unique(numbers, return_counts=True))
+    elif low < high:
         knots = fit_scores(numbers, low, high, unit_of(step, decimals))
     return Column(name, kind, None, low, high, decimals, step, knots)
 
@@ -367,8 +335,14 @@ def values_of(column: Column, block: np.ndarray) -> np.ndarray:
     if column.levels is not None:
         return np.clip(np.round(values), 0, len(column.levels) - 1)
     values = np.clip(values, column.low, column.high)
-    values = on_grid(values, column.decimals, column.step)
-    return np.clip(values, column.low, column.high)
+    return np.clip(nearest(column, values), column.low, column.high)
+
+
+def nearest(column: Column, values: np.ndarray) -> np.ndarray:
+    """Of numbers, or seconds, that a column may have the nearest `[n]`."""
+    if column.calendar is not None:
+        return on_calendar(column.calendar, values)
+    return on_grid(values, column.decimals, column.step)
 
 
 def encode(

@@ -22,8 +22,8 @@ from miri_jax.data.layout import layout_of
 from miri_jax.data.related import row_limits
 from miri_jax.data.tables import Table, settle_table, split
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
-from miri_jax.data.writers import write_table
-from miri_jax.endings import numbered
+from miri_jax.data.writers import write_long, write_table
+from miri_jax.endings import READ_ONLY, numbered
 from miri_jax.exceptions import DataError
 from miri_jax.metrics import (
     errors,
@@ -119,6 +119,7 @@ class Dataset(Protocol):
         folder: pathlib.Path,
         output: str | None,
         write: Write,
+        long: bool = False,
     ) -> list[pathlib.Path]:
         """Writes filled rows: as they came, or as imputed.npz.
 
@@ -127,6 +128,7 @@ class Dataset(Protocol):
           folder: where to.
           output: the name of a table's file; None for one in `folder`.
           write: writes one file; see `Write`.
+          long: whether a table's draws go into one file, see `write_long`.
 
         Returns:
           The files.
@@ -270,9 +272,10 @@ class AmputatedTable(_AnyTable):
         folder: pathlib.Path,
         output: str | None,
         write: Write,
+        long: bool = False,
     ) -> list[pathlib.Path]:
         """Writes all draws, the mask and the truth as imputed.npz."""
-        del output
+        del output, long
         arrays = dict(x=np.stack(draws), m=self.m, truth=self.truth)
         path = folder / "imputed.npz"
         write(path, lambda name: np.savez_compressed(name, **arrays))
@@ -387,9 +390,16 @@ class FileTable(_AnyTable):
         folder: pathlib.Path,
         output: str | None,
         write: Write,
+        long: bool = False,
     ) -> list[pathlib.Path]:
         """Writes each draw as a file like the one that came."""
-        output = output or str(folder / f"imputed{self.table.ending}")
+        ending = self.table.ending
+        ending = ".csv" if ending in READ_ONLY else ending
+        output = output or str(folder / f"imputed{ending}")
+        if long:
+            path = pathlib.Path(output)
+            write(path, lambda name: write_long(name, self.table, draws))
+            return [path]
         paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
         for path, draw in zip(paths, draws, strict=True):
             write(path, lambda name: write_table(name, self.table, draw))

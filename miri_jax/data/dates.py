@@ -30,7 +30,10 @@ _CLOCKS = (
     (r"\d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", "%I:%M:%S{}%p"),
     (r"\d{1,2}:\d{2} ?[AaPp][Mm]", "%I:%M{}%p"),
 )
-_ZONE = re.compile(r" ?(?:Z|[-+]\d{2}:?\d{2})$")
+_ZONE = re.compile(r" ?(?:Z|[-+]\d{2}(?::?\d{2})?)$")
+# A cell of a column whose seconds have parts, unless these are 0.
+_PARTS = r":\d{2}\.\d"
+_WHOLE = rf"(:\d{{2}}:\d{{2}})(?=$| ?[AaPp]|{_ZONE.pattern})"
 
 
 class TimeStyle(NamedTuple):
@@ -71,6 +74,8 @@ class TimeStyle(NamedTuple):
             cells = cells.str.replace(_ZONE.pattern, "", regex=True)
             shift = texts.map({t: _seconds(t) for t in texts.unique()})
             shift = pd.to_timedelta(shift, unit="s").to_numpy("timedelta64[us]")
+        if self.clock.endswith("%f"):
+            cells = cells.str.replace(_WHOLE, r"\1.0", regex=True)
         times = pd.to_datetime(cells, format=spec, errors="coerce")
         return times.astype("datetime64[us]") - shift
 
@@ -95,6 +100,13 @@ class TimeStyle(NamedTuple):
             text = getattr(text.str, self.case)()
         return (text.astype(object) + zones).to_numpy(object)
 
+    def offsets(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Observed times and their offsets, `[n]` seconds each, if any."""
+        if self.zones is None:
+            return None
+        texts = {text: _seconds(text) for text in np.unique(self.zones[1])}
+        return self.zones[0], np.array([texts[x] for x in self.zones[1]])
+
     def _nearest_zones(self, seconds: np.ndarray) -> np.ndarray:
         """The offset of the observed time that is nearest to each."""
         known, texts = self.zones
@@ -115,6 +127,9 @@ def time_styles(observed: pd.Series, share: float = 1.0) -> list[TimeStyle]:
       share: of the cells, how many at least must be times.
     """
     first = observed.iloc[0]
+    if re.search(r":\d{2}:\d{2}", first):
+        parts = observed.str.contains(_PARTS)
+        first = observed[parts].iloc[0] if parts.any() else first
     if len(first) > 40 or not any(c.isdigit() for c in first):
         return []
     zoned = _ZONE.search(first) is not None and ":" in first
@@ -236,4 +251,4 @@ def _seconds(zone: str) -> int:
     if text in ("", "Z"):
         return 0
     sign = -1 if text[0] == "-" else 1
-    return sign * (int(text[1:3]) * 3600 + int(text[3:5]) * 60)
+    return sign * (int(text[1:3]) * 3600 + int(text[3:5] or 0) * 60)

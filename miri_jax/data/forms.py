@@ -1,6 +1,5 @@
 """How a text file holds its cells, and cells put into it again."""
 
-import gzip
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data.encodings import Encoding
+from miri_jax.data.packing import written
 
 
 class Form(NamedTuple):
@@ -42,15 +42,12 @@ def write_text(
     """Writes parts of a table's cells into the form that they came in.
 
     Args:
-      path: the file; .gz is packed.
+      path: the file; packed as its ending says.
       parts: of rows, in their order: cells as str `[n, c]`, and which `[n, c]`
         bool are new.
       form: as read.
     """
-    with open(path, "wb") as file:
-        packed = path.lower().endswith(".gz")
-        # Without a name and a time, the same table gives the same bytes.
-        out = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if packed else file
+    with written(path) as out:
         out.write(form.encoding.mark)
         quotes = {name: _all_quoted(s) for name, s in form.quoted.items()}
         start = 0
@@ -59,8 +56,6 @@ def write_text(
             out.write(form.encoding.encode(text))
             start += len(frame)
         out.write(form.encoding.encode(form.between.get(start, "")))
-        if packed:
-            out.close()
 
 
 def rows_text(

@@ -142,9 +142,10 @@ class ImageSet:
         folder: pathlib.Path,
         output: str | None,
         write: Write,
+        long: bool = False,
     ) -> list[pathlib.Path]:
         """Writes all draws and their mean; images with own gaps as .png too."""
-        del output
+        del output, long
         path, mean = folder / "imputed.npz", mean_pixels(draws)
         arrays = dict(x=np.stack(draws), mean=mean, m=self.m)
         if self.truth is not None:

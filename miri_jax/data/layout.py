@@ -6,8 +6,13 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from miri_jax.data.columns import Column, block_of, starts_of, values_of
-from miri_jax.data.numbers import on_grid
+from miri_jax.data.columns import (
+    Column,
+    block_of,
+    nearest,
+    starts_of,
+    values_of,
+)
 from miri_jax.data.scores import all_atoms, nearest_of
 from miri_jax.data.transforms import Scaler, scaled, unscale
 
@@ -118,4 +123,4 @@ def _nearest(column: Column, values: np.ndarray) -> np.ndarray:
     """
     if column.knots is not None and all_atoms(column.knots):
         values = nearest_of(np.unique(column.knots.values), values)
-    return on_grid(values, column.decimals, column.step)
+    return nearest(column, values)

@@ -12,7 +12,19 @@ from miri_jax.data.notes import Note
 NA_VALUES = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "NaT"),
     *("#N/A", "#N/A N/A", "#NA", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!"),
-    *("#NAME?", "#NUM!", "\\N", "-nan", "-NaN", "1.#QNAN", "-1.#IND", "1.#IND"),
+    # The same of spreadsheets in German, French, Italian and Spanish.
+    *("#NV", "#WERT!", "#BEZUG!", "#ZAHL!", "#N/D", "#VALEUR!", "#VALORE!"),
+    *(
+        "#\u00a1VALOR!",
+        "#NAME?",
+        "#NUM!",
+        "\\N",
+        "-nan",
+        "-NaN",
+        "1.#QNAN",
+        "-1.#IND",
+        "1.#IND",
+    ),
 )
 # Marks that may be a level of a text column, such as the result of a test.
 SIGNS = ("-", "--", "---", ".", "..", "...", "?", "??", "\u2013", "\u2014", "*")

@@ -6,6 +6,9 @@ import numpy as np
 
 from miri_jax.data.transforms import LARGEST
 
+# What arithmetic leaves at the end of a number with few digits.
+ULPS = 4
+
 
 def rounded(values: np.ndarray, decimals: int) -> np.ndarray:
     """Numbers with some decimals, but those too large to have any."""
@@ -36,9 +39,19 @@ def mean_of(draws: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def digits(numbers: np.ndarray) -> int | None:
-    """The fewest digits after the point that hold all numbers; None from 8."""
+    """The fewest digits after the point that hold all numbers; None from 8.
+
+    But for what arithmetic leaves at their ends, as in 0.1 + 0.2, or a type of
+    32 bits, as in 66.80000305.
+    """
     with np.errstate(over="ignore"):  # rounds to infinity, which is not equal
+        single = numbers.astype(np.float32)
+        size = np.abs(numbers)
+        slack = np.minimum(ULPS * np.spacing(size), 1e-12 * size)
+        if np.array_equal(single.astype(np.float64), numbers):
+            slack = np.spacing(np.abs(single)).astype(np.float64) / 2
+            slack = np.minimum(slack, 1e-5 * size)
         for decimals in range(8):
-            if np.array_equal(np.round(numbers, decimals), numbers):
+            if np.all(np.abs(np.round(numbers, decimals) - numbers) <= slack):
                 return decimals
     return None

@@ -1,4 +1,4 @@
-"""Readers of tables: CSV and TSV, plain or packed, Parquet and Feather."""
+"""Readers of tables: text, JSON lines, Excel, Parquet, Feather, statistics."""
 
 import contextlib
 import os
@@ -12,11 +12,16 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from miri_jax.data.columns import by_column
+from miri_jax.data.json_lines import read_lines
 from miri_jax.data.markers import NA_VALUES
+from miri_jax.data.notes import Note
+from miri_jax.data.objects import read_objects
+from miri_jax.data.sheets import read_sheet
+from miri_jax.data.statistics_files import read_statistics
 from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.data.text_cells import read_cells
 from miri_jax.data.texts import read_text, without_units
-from miri_jax.endings import SEPARATORS, ending_of
+from miri_jax.endings import LINES, SEPARATORS, STATISTICS, ending_of
 from miri_jax.exceptions import DataError, first_line
 from miri_jax.relations import state
 
@@ -74,13 +79,14 @@ def read_table(
     separator: str | None = None,
     encoding: str | None = None,
     skip_rows: int | None = None,
+    sheet: str | None = None,
     decimal: str | None = None,
     dates: str | None = None,
     **stated: Any,
 ) -> Table:
     """Reads a table from a file by its ending, see `endings`.
 
-    CSV and TSV have a header. Of their columns, numbers are those whose
+    Text has a header. Of their columns, numbers are those whose
     observed cells all are, in one notation, but text where one has a leading
     zero; times likewise; all others are text. See `text_cells`.
 
@@ -95,7 +101,9 @@ def read_table(
         None refuses such a table, naming the column.
       separator: between two cells of a text file; None to find it.
       encoding: of a text file, a codec's name; None to find it.
-      skip_rows: lines of a text file above its header; None to find them.
+      skip_rows: lines of a text file, or rows of a sheet, above the header;
+        None to find them.
+      sheet: of a workbook, its name or number; None for the first.
       decimal: the decimal mark of a text file's numbers, "." or ",", where
         they may be read with either; None for what the file tells.
       dates: "dmy" or "mdy", likewise.
@@ -109,23 +117,47 @@ def read_table(
     """
     ending = ending_of(path)
     text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
-    for name, value in {**text, "decimal": decimal, "dates": dates}.items():
-        if value is not None and ending not in SEPARATORS:
-            raise DataError(
-                f"{name} is a setting of text files, and {path} is none; leave"
-                " it out",
-                about=(name,),
-            )
+    here = dict(decimal=decimal, dates=dates)
+    _check_settings(path, ending, {**text, **here, "sheet": sheet})
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
-    if ending not in SEPARATORS:
-        frame, schema = _read_typed(path, ending)
+    if ending not in (*SEPARATORS, *LINES, ".xlsx"):
+        frame, kept, found, notes = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
         settings["relations"] = state(frame.columns, **stated)
+        for name in (*(kinds or ()), *(orders or ())):
+            found.pop(name, None)
+        settings["kinds"] = {**found, **(kinds or {})}
         table = make_table(frame, missing, empty_value=empty_value, **settings)
-        return table._replace(ending=ending, schema=schema)
+        notes = (*notes, *table.notes)
+        return table._replace(ending=ending, notes=notes, **kept)
+    if ending not in SEPARATORS:
+        source, notes = (
+            read_sheet(path, sheet, skip_rows)
+            if ending == ".xlsx"
+            else (read_lines(path), [])
+        )
+        names = source.cells.columns
+        settings["relations"] = state(names, **stated)
+        frame, read = read_objects(
+            source.cells,
+            na_values=na_values,
+            kinds=by_column("kinds", kinds, names),
+            as_levels=orders or (),
+            **here,
+        )
+        table = make_table(
+            frame,
+            read.missing,
+            parsed=read.parsed,
+            styles=read.styles,
+            empty_value=empty_value,
+            **settings,
+        )
+        notes = (*notes, *read.notes, *table.notes)
+        return table._replace(ending=ending, source=source, notes=notes)
     frame, form, notes = read_text(path, chunk=CHUNK, **text)
     marks = [str(value).strip() for value in na_values]
     frame, form, units = without_units(frame, form, marks)
@@ -135,8 +167,7 @@ def read_table(
         na_values=na_values,
         kinds=by_column("kinds", kinds, frame.columns),
         as_levels=orders or (),
-        decimal=decimal,
-        dates=dates,
+        **here,
         separator=form.separator,
     )
     table = make_table(
@@ -151,7 +182,28 @@ def read_table(
     return table._replace(ending=ending, form=form, notes=notes)
 
 
-def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
+def _check_settings(path: str, ending: str, given: dict[str, Any]) -> None:
+    """Refuses settings of other files."""
+    for name, value in given.items():
+        cells = ending in (*LINES, ".xlsx") and name in ("decimal", "dates")
+        rows = ending == ".xlsx" and name == "skip_rows"
+        own = ending == ".xlsx" if name == "sheet" else ending in SEPARATORS
+        if value is not None and not (own or cells or rows):
+            what = "workbooks" if name == "sheet" else "text files"
+            raise DataError(
+                f"{name} is a setting of {what}, and {path} is none; leave it"
+                " out",
+                about=(name,),
+            )
+
+
+def _read_typed(
+    path: str, ending: str
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, str], list[Note]]:
+    """A file's cells, what `Table` keeps of it, kinds of columns, and notes."""
+    if ending in STATISTICS:
+        frame, labels, kinds, notes = read_statistics(path, ending)
+        return frame, {"labels": labels}, kinds, notes
     read = pq.read_table if ending == ".parquet" else feather.read_table
     try:
         table = read(path)
@@ -166,4 +218,4 @@ def _read_typed(path: str, ending: str) -> tuple[pd.DataFrame, pa.Schema]:
         raise DataError(f"{path} has two columns named {twice!r}; rename one")
     if not frame.size:
         raise DataError(f"{path} has no rows")
-    return frame, table.schema
+    return frame, {"schema": table.schema}, {}, []

@@ -17,15 +17,17 @@ import pyarrow as pa
 
 from miri_jax.data import cells
 from miri_jax.data import columns as cols
-from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
+from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
 from miri_jax.data.related import Related, completed, relate, settle_related
+from miri_jax.data.statistics_files import Labels
+from miri_jax.data.taking import take_columns
 from miri_jax.exceptions import DataError
 from miri_jax.relations import Relations
 
@@ -47,6 +49,8 @@ class Table(NamedTuple):
       ending: of its file, without .gz.
       schema: of its file, where that has types.
       form: of its file, where that is text.
+      source: of cells that came as objects, see `Objects`.
+      labels: of a file of a statistics program.
       related: what relations were stated, and what they tell.
     """
 
@@ -60,6 +64,8 @@ class Table(NamedTuple):
     ending: str = ".csv"
     schema: pa.Schema | None = None
     form: Form | None = None
+    source: Objects | None = None
+    labels: Labels | None = None
     related: Related | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
@@ -106,57 +112,21 @@ def make_table(
     Raises:
       DataError: naming the column or setting at fault and the remedy.
     """
-    names = list(frame.columns)
-    kinds = cols.by_column("kinds", kinds, names)
-    bounds = cols.by_column("bounds", bounds, names)
-    orders = cols.by_column("orders", orders, names)
-    styles, found, notes = dict(styles or {}), [], []
-    kept, beyond = _stated(relations)
-    filled: dict[int, float] = {}
-    for j, name in enumerate(names):
-        values = frame[name] if parsed is None else parsed[name]
-        gaps, style = missing[:, j], styles.get(name)
-        if str(name) in kept and (gaps.all() or kinds.get(name) == "id"):
-            found.append(Column(name, "id"))
-            continue
-        if gaps.all() and len(gaps):
-            column, filled[j] = _empty_column(name, empty_value)
-            _check_fits(name, frame.iloc[:, j], style, filled[j])
-            notes.append(f"column {name!r} is filled with {empty_value}")
-            found.append(column)
-            continue
-        column = cols.fit_column(
-            name,
-            values,
-            gaps,
-            kind=kinds.get(name),
-            bounds=bounds.get(name),
-            levels=orders.get(name),
-            decimals=getattr(style, "decimals", None),
-            text=style is not None,
-        )
-        if isinstance(style, NumberStyle) and style.decimals is None:
-            column = column._replace(decimals=None)
-        if str(name) in beyond:
-            column = censor(column, values, gaps, *beyond[str(name)])
-        constant = (
-            column.low == column.high
-            if column.levels is None
-            else len(column.levels) == 1
-        )
-        if constant and column.kind != "id":
-            notes.append(f"column {name!r} is constant")
-        found.append(column)
-    ids = [repr(c.name) for c in found if c.kind == "id"]
-    if ids:
-        notes.append(
-            f"{', '.join(ids)}: taken for ids, carried through and not used"
-        )
-    if all(column.kind == "id" for column in found):
-        raise DataError(
-            f"all columns ({', '.join(ids)}) are taken for ids, so there is"
-            " nothing to fill; give the kind of those that are not"
-        )
+    names, styles = list(frame.columns), dict(styles or {})
+    taken = take_columns(
+        frame,
+        missing,
+        parsed,
+        styles,
+        kinds=kinds,
+        bounds=bounds,
+        orders=orders,
+        empty_value=empty_value,
+        relations=relations,
+    )
+    found, filled, notes = list(taken.columns), taken.filled, [*taken.notes]
+    for j, value in filled.items():
+        _check_fits(names[j], frame.iloc[:, j], styles.get(names[j]), value)
     empty_rows = int(missing.all(axis=1).sum())
     if empty_rows:
         notes.append(
@@ -193,18 +163,6 @@ def make_table(
     )
 
 
-def _stated(
-    relations: Relations | None,
-) -> tuple[Sequence[str], dict[str, tuple[float | None, float | None]]]:
-    """Columns to keep, and below and above what the gaps of others lie."""
-    if relations is None:
-        return (), {}
-    beyond = {name: (limit, None) for name, limit in relations.below}
-    return relations.keep, beyond | {
-        name: (None, limit) for name, limit in relations.above
-    }
-
-
 def encode_rows(
     frame: pd.DataFrame,
     missing: np.ndarray,
@@ -227,15 +185,9 @@ def encode_rows(
       DataError: naming the column at fault and the remedy.
     """
     numbers, known = np.zeros(missing.shape), ~missing
-    kept, related, notes = _stated(relations)[0], None, ()
+    related, notes = None, ()
     for j, column in enumerate(columns):
         cells, gaps = frame.iloc[:, j], missing[:, j]
-        whole = column.kind == "id" and str(column.name) not in kept
-        if whole and gaps.any():
-            raise DataError(
-                f"column {column.name!r} is an id and {int(gaps.sum())} of its"
-                " cells are missing, which nothing can fill; complete it"
-            )
         numbers[:, j], unseen = cols.read(column, cells, gaps)
         if unseen.any() and not keep_unseen:
             row = int(np.flatnonzero(unseen)[0])
@@ -351,10 +303,11 @@ def filled_cells(
     Returns:
       `[n, c]` bool, and the values `[n]` of columns that relations name.
     """
-    empty, related = np.zeros(table.missing.shape, bool), table.related
+    kept = np.array([column.kind == "id" for column in table.columns], bool)
+    empty, related = table.missing & kept, table.related
     if related is None:
         return empty, {}
-    kept = set(related.relations.keep)
+    stays = set(related.relations.keep)
     drawn = {
         str(column.name): cols.values_of(column, block)
         for column, block in split(table.columns, values)
@@ -363,7 +316,7 @@ def filled_cells(
     found = completed(related, table.columns, drawn)
     for j, column in enumerate(table.columns):
         name = str(column.name)
-        if name in kept:
+        if name in stays:
             empty[:, j] = table.missing[:, j]
         elif name in found.empty:
             empty[:, j] = found.empty[name]
@@ -414,27 +367,16 @@ def missing_cells(
         series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
         own = single.get(frame.columns[j], [])
         marks = own if "" in own else [*given, *own]
-        found = series.isin(marks)
+        try:
+            found = series.isin(marks)
+        except TypeError:  # lists and the like are no marks
+            continue
         if pd.api.types.is_numeric_dtype(kind) and kind.kind in "iuf":
             # -99 of a command line means the number.
             numbers = [float(x) for x in marks if cells.is_number(x)]
             found |= series.isin([x for x in numbers if np.isfinite(x)])
         missing[:, j] |= found.to_numpy(bool)
     return missing
-
-
-def _empty_column(name: str, value: float | None) -> tuple[Column, float]:
-    if value is None:
-        raise DataError(
-            f"column {name!r} has no observed value; remove it, or fill it"
-            " with a number of your choice, such as empty_value=0",
-            about=("empty_value",),
-        )
-    number = float(value)
-    if not np.isfinite(number):
-        raise DataError(f"empty_value is {value}; give a finite number")
-    decimals = 0 if number == round(number) else None
-    return Column(name, "real", None, number, number, decimals), number
 
 
 def _check_fits(

@@ -26,6 +26,9 @@ from miri_jax.data.notations import (
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
 
+# What an assay writes where it cannot tell.
+_LIMIT = r"^[<>\u2264\u2265]=? ?[\d.,]+$"
+
 
 class Read(NamedTuple):
     """What the cells of a text file are.
@@ -126,6 +129,18 @@ def _numbers(
     number = read.notna().to_numpy()
     if number.all():
         return found
+    limits = observed.str.match(_LIMIT).to_numpy(bool)
+    if limits.any() and (number | limits).all() and number.sum() > 1:
+        cell = observed[limits].iloc[0]
+        limit = cell.lstrip("<>=\u2264\u2265 ")
+        side = "above" if cell[0] in ">\u2265" else "below"
+        raise DataError(
+            f"column {name!r} holds limits ({cell!r} in {int(limits.sum())}"
+            f" cell(s)); name {name}={cell} among the values that mean missing,"
+            f" and say that its gaps lie {side} {limit}, or call it an id to"
+            " leave it as it is",
+            about=("na_values", side, "id"),
+        )
     leading = observed.str.match(r"^0\d").any()
     if found or (number.mean() >= 0.5 and not leading):
         k = np.flatnonzero(~number)[0]

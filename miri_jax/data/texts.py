@@ -4,8 +4,8 @@ Of a file, its `Form` keeps what its cells do not tell: encoding, line ends,
 quotes and all lines that are no rows.
 """
 
-import gzip
 import io
+import lzma
 import zlib
 from collections.abc import Collection
 
@@ -27,6 +27,7 @@ from miri_jax.data.lines import (
 from miri_jax.data.markers import SIGNS, WORDS
 from miri_jax.data.notations import number_styles
 from miri_jax.data.notes import Note
+from miri_jax.data.packing import read_bytes
 from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
 
@@ -44,7 +45,7 @@ def read_text(
     """All cells of a text file as str, their form, and notes.
 
     Args:
-      path: the file; .gz is unpacked.
+      path: the file; .gz and the like are unpacked.
       separator: between two cells; None to find it.
       encoding: a codec's name; None to find it.
       skip_rows: how many lines are above the header; None to find them.
@@ -163,12 +164,8 @@ def _check(separator: str | None, skip_rows: int | None) -> str | None:
 
 def _content(path: str) -> bytes:
     try:
-        if path.lower().endswith(".gz"):
-            with gzip.open(path) as file:
-                return file.read()
-        with open(path, "rb") as file:
-            return file.read()
-    except (EOFError, OSError, zlib.error) as error:
+        return read_bytes(path)
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read as a table: {first_line(error)}"
         ) from None

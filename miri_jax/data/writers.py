@@ -1,7 +1,8 @@
 """Writers of tables: the file as it came, its gaps filled."""
 
 import csv
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,46 +12,91 @@ import pyarrow.parquet as pq
 
 from miri_jax.data import readers
 from miri_jax.data.forms import write_text
+from miri_jax.data.json_lines import new_lines, write_lines
+from miri_jax.data.objects import as_objects
+from miri_jax.data.packing import written
+from miri_jax.data.sheets import new_sheet, write_sheet
+from miri_jax.data.statistics_files import write_statistics
 from miri_jax.data.tables import Table, fill_table
-from miri_jax.endings import SEPARATORS, ending_of
+from miri_jax.endings import LINES, SEPARATORS, STATISTICS, ending_of
+from miri_jax.exceptions import DataError
+
+# The column that says which draw a row of a long file is of.
+DRAW = "draw"
 
 
 def write_table(path: str, table: Table, values: np.ndarray) -> None:
     """Writes `fill_table` by the name's ending, one of `endings.ENDINGS`.
 
-    A file with types has those of the file that was read; of a text file
-    numbers and times become such.
+    A file like the one that was read is that file with its gaps filled. Of
+    another kind it holds the values: of a text file numbers and times become
+    such.
 
     Args:
       path: the file.
       table: as read.
       values: `[n, d]` float64, filled, encoded.
     """
-    ending = ending_of(path)
-    if ending == ".parquet":
-        pq.write_table(_arrow_table(table, values), path)
-    elif ending == ".feather":
-        feather.write_feather(_arrow_table(table, values), path)
-    elif table.form is not None and SEPARATORS[ending] == SEPARATORS.get(
-        table.ending
-    ):
-        write_text(path, _parts(table, values), table.form)
+    ending, source = ending_of(path, written=True), table.source
+    if ending in SEPARATORS:
+        alike = SEPARATORS[ending] == SEPARATORS.get(table.ending)
+        if table.form is not None and alike:
+            write_text(path, _parts(table, values), table.form)
+        else:
+            _write_values(path, _filled_parts(table, values))
+    elif source is not None and ending == table.ending == ".xlsx":
+        write_sheet(path, source, _objects(table, values))
+    elif source is not None and ending in LINES and source.lines:
+        write_lines(path, source, _objects(table, values))
+    elif ending in (".parquet", ".feather") and table.schema is not None:
+        _write_arrow(path, _arrow_table(table, values))
     else:
-        # How times are written is chosen anew for each part.
-        times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
-        size = len(values) if times else readers.CHUNK
-        for start in range(0, len(values), size):
-            rows = slice(start, start + size)
-            filled = fill_table(table.take(rows), values[rows])
-            filled.to_csv(
-                path,
-                sep=SEPARATORS[ending],
-                # An index with a name is a column of a typed file.
-                index=any(name is not None for name in filled.index.names),
-                header=not start,
-                mode="a" if start else "w",
-                quoting=_quoting(filled),
-            )
+        _write_typed(path, _typed(table, values), table)
+
+
+def write_long(path: str, table: Table, draws: Sequence[np.ndarray]) -> None:
+    """Writes all draws into one file, with their number in a first column.
+
+    Args:
+      path: the file.
+      table: as read.
+      draws: `[n, d]` float64 each, filled, encoded.
+
+    Raises:
+      DataError: where the table has such a column.
+    """
+    check_long(table)
+    if ending_of(path, written=True) in SEPARATORS:
+        parts = (
+            _numbered(part, k)
+            for k, values in enumerate(draws, 1)
+            for part in _filled_parts(table, values)
+        )
+        _write_values(path, parts)
+        return
+    every = [
+        _numbered(_typed(table, values), k) for k, values in enumerate(draws, 1)
+    ]
+    _write_typed(path, pd.concat(every, ignore_index=True), table)
+
+
+def check_long(table: Table) -> None:
+    """Refuses a table with a column of the name that a long file gives.
+
+    Raises:
+      DataError: naming it.
+    """
+    if DRAW in table.frame.columns:
+        raise DataError(
+            f"the table has a column {DRAW!r}, as the long form would have;"
+            " rename it, or take a file for each draw"
+        )
+
+
+def _numbered(frame: pd.DataFrame, draw: int) -> pd.DataFrame:
+    frame = frame.copy(deep=False)
+    frame.insert(0, DRAW, draw)
+    return frame
 
 
 def _parts(
@@ -60,6 +106,34 @@ def _parts(
     for start in range(0, len(values), readers.CHUNK):
         rows = slice(start, start + readers.CHUNK)
         yield fill_table(table.take(rows), values[rows]), table.missing[rows]
+
+
+def _filled_parts(table: Table, values: np.ndarray) -> Iterator[pd.DataFrame]:
+    """Some rows after others, filled, as they go into a new text."""
+    # How times are written is chosen anew for each part.
+    times = table.frame.select_dtypes(["datetime", "datetimetz"]).shape[1]
+    size = len(values) if times else readers.CHUNK
+    for start in range(0, len(values), size):
+        rows = slice(start, start + size)
+        yield fill_table(table.take(rows), values[rows])
+
+
+def _write_values(path: str, parts: Iterator[pd.DataFrame]) -> None:
+    """Writes parts of a table as a new text, in UTF-8."""
+    with written(path) as file:
+        for k, part in enumerate(parts):
+            # An index with a name is a column of a typed file.
+            named = any(name is not None for name in part.index.names)
+            text = io.StringIO(newline="")
+            part.to_csv(
+                text,
+                sep=SEPARATORS[ending_of(path)],
+                index=named,
+                header=not k,
+                lineterminator="\n",
+                quoting=_quoting(part),
+            )
+            file.write(text.getvalue().encode())
 
 
 def _quoting(frame: pd.DataFrame) -> int:
@@ -79,13 +153,61 @@ def _has_return(cells: pd.Series) -> bool:
     return any(isinstance(x, str) and "\r" in x for x in cells)
 
 
+def _objects(table: Table, values: np.ndarray) -> pd.DataFrame:
+    """The filled table as objects of the types that came."""
+    filled, cells = fill_table(table, values), table.source.cells
+    return as_objects(filled, cells, table.missing, table.styles)
+
+
+def _typed(table: Table, values: np.ndarray) -> pd.DataFrame:
+    """The filled table with numbers and times as such."""
+    if table.source is not None:
+        return _objects(table, values).infer_objects()
+    filled = fill_table(table, values)
+    for name, style in zip(filled.columns, table.styles):
+        if style is not None:
+            filled[name] = style.read(filled[name].str.strip())
+    if table.form is not None:
+        filled = filled.where(~_left_empty(filled, table), None)
+    return filled
+
+
+def _left_empty(filled: pd.DataFrame, table: Table) -> np.ndarray:
+    """`[n, c]` bool, gaps of text that stay, whatever mark stands there."""
+    same = filled.to_numpy(object) == table.frame.to_numpy(object)
+    return same & table.missing
+
+
+def _write_typed(path: str, frame: pd.DataFrame, table: Table) -> None:
+    """Writes a frame into a new file, but for text."""
+    ending = ending_of(path)
+    frame = _with_index(frame)
+    if ending == ".xlsx":
+        new_sheet(path, frame)
+    elif ending in LINES:
+        new_lines(path, frame)
+    elif ending in STATISTICS:
+        write_statistics(path, ending, frame, table.labels)
+    else:
+        _write_arrow(path, pa.Table.from_pandas(frame))
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame whose named index is a column, as files have it."""
+    named = any(name is not None for name in frame.index.names)
+    return frame.reset_index() if named else frame
+
+
+def _write_arrow(path: str, table: pa.Table) -> None:
+    if ending_of(path) == ".parquet":
+        pq.write_table(table, path)
+    else:
+        feather.write_feather(table, path)
+
+
 def _arrow_table(table: Table, values: np.ndarray) -> pa.Table:
+    """The filled table with the types of the file that was read."""
     filled, schema = fill_table(table, values), table.schema
-    if schema is None:
-        for name, style in zip(filled.columns, table.styles):
-            if style is not None:
-                filled[name] = style.read(filled[name].str.strip())
-        return pa.Table.from_pandas(filled)
     for k, field in enumerate(schema):
         if pa.types.is_null(field.type):  # no cell had a value
             made = pa.array(filled[field.name])

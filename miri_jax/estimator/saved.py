@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax import engine
+from miri_jax.data.calendars import calendar_of
 from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
@@ -155,6 +156,8 @@ def _column(content: Mapping[str, Any]) -> Column:
         found["book"] = tuple(map(tuple, found["book"]))
     if found["knots"] is not None:
         found["knots"] = knots_of(found["knots"])
+    if found["calendar"] is not None:
+        found["calendar"] = calendar_of(found["calendar"])
     return Column(**found)
 
 

@@ -26,6 +26,7 @@ from miri_jax.report.facts import (
     sample_rows,
     views_of_file,
     views_of_numbers,
+    with_filled,
     with_gaps,
 )
 from miri_jax.report.little import little_of_file
@@ -192,7 +193,7 @@ def _facts_of_table(
         "gaps": [view for view in views if view.missing.any()],
         "level_columns": [
             view
-            for view in with_gaps(views, MAX_COLUMNS)
+            for view in with_filled(views, MAX_COLUMNS)
             if view.levels is not None
         ],
     }

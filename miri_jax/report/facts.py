@@ -101,6 +101,11 @@ def views_of_numbers(
     ]
 
 
+def with_filled(views: Sequence[View], limit: int) -> list[View]:
+    """As `with_gaps`, but for columns whose gaps are kept."""
+    return with_gaps([view for view in views if view.kind != "id"], limit)
+
+
 def with_gaps(views: Sequence[View], limit: int) -> list[View]:
     """The columns with the most gaps, in the order of the file."""
     count = [int(view.missing.sum()) for view in views]

@@ -25,6 +25,7 @@ from miri_jax.report.facts import (
     View,
     gap_correlation,
     gap_patterns,
+    with_filled,
     with_gaps,
 )
 from miri_jax.report.telling import Prediction
@@ -214,7 +215,7 @@ def prediction_picture(found: Sequence[Prediction]) -> Figure | None:
 
 def columns_picture(views: Sequence[View]) -> Figure | None:
     """Histograms of observed and imputed numbers, column by column."""
-    shown = [v for v in with_gaps(views, MAX_COLUMNS) if v.levels is None]
+    shown = [v for v in with_filled(views, MAX_COLUMNS) if v.levels is None]
     if not shown:
         return None
     figure, axes = _panels(len(shown), 3, (3.4, 2.1))
@@ -259,7 +260,7 @@ def draws_picture(views: Sequence[View]) -> Figure | None:
     its most frequent one is taken, as 0 or 1.
     """
     shown, means, spreads = [], [], []
-    for view in with_gaps(views, MAX_COLUMNS):
+    for view in with_filled(views, MAX_COLUMNS):
         observed, imputed = view.observed, view.imputed
         draws, gaps = imputed.shape
         if not len(observed) or draws < 2 or gaps < FEW_GAPS:

@@ -7,7 +7,7 @@ import numpy as np
 
 from miri_jax.data import FileTable
 from miri_jax.data.transforms import scaled
-from miri_jax.report.facts import MAX_COLUMNS, View, sample_rows, with_gaps
+from miri_jax.report.facts import MAX_COLUMNS, View, sample_rows, with_filled
 
 # Rows of each class, cells of a class below which no model is fitted, folds,
 # and columns that a model sees: all of it takes about two seconds.
@@ -62,7 +62,7 @@ def predict_gaps(
     with threadpool_limits(1, "openmp"):
         return [
             _predict_column(model, dataset, view, missing, filled)
-            for view in with_gaps(enough, MAX_COLUMNS)
+            for view in with_filled(enough, MAX_COLUMNS)
         ]
 
 

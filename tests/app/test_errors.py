@@ -89,11 +89,6 @@ WORDS = {
         " mean missing, or call the column categorical (--na, --categorical)",
     ),
     "number as time": (["in.csv", "o.csv", "--datetime", "sex"], "'sex' holds"),
-    "id with gaps": (
-        ["in.csv", "o.csv", "--id", "sex"],
-        "which nothing can fill; complete it, or call it categorical"
-        " (--categorical)",
-    ),
     "bounds": (["in.csv", "o.csv", "--bounds", "age"], "write NAME=LOW:HIGH"),
     "bounds of text": (
         ["in.csv", "o.csv", "--bounds", "sex=0:1"],

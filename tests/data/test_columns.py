@@ -10,6 +10,8 @@ from hypothesis import example, given, settings
 
 from miri_jax.data import codes, tables
 from miri_jax.data import columns as cols
+from miri_jax.data.detecting import detect
+from miri_jax.data.numbers import digits
 from miri_jax.data.transforms import LARGEST
 from miri_jax.exceptions import DataError
 
@@ -32,12 +34,13 @@ def _fit(values, missing=None, **settings):
         ([0, 1, None] * 15, "categorical"),
         ([5, 6, None] * 15, "integer"),
         (list(range(5, 30)), "id"),
-        ([*range(5, 30), None], "integer"),
+        ([*range(5, 30), None], "id"),
         ([True, False, None], "boolean"),
         (["a", "b", None], "categorical"),
         (WORDS[:30], "id"),
-        ([*WORDS[:30], None], "categorical"),
-        ([*WORDS[:30], "w0"], "categorical"),
+        ([*WORDS[:30], None], "id"),
+        ([*WORDS[:30], "w0"], "id"),
+        ([*WORDS[:30], *WORDS[:29]], "categorical"),
         (pd.to_datetime(["2020-01-01", None]), "datetime"),
         (pd.Categorical(["a", "b"]), "categorical"),
         (pd.Categorical(["a", "b"], ordered=True), "ordinal"),
@@ -47,7 +50,7 @@ def _fit(values, missing=None, **settings):
 )
 def test_kinds_are_found_by_the_stated_rules(values, kind):
     values = pd.Series(values)
-    assert cols.detect("c", values, values.isna().to_numpy()) == kind
+    assert detect("c", values, values.isna().to_numpy()).kind == kind
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 24, 25, 500])
@@ -342,15 +345,14 @@ def test_levels_that_are_numbers_may_be_called_numbers():
     "values, settings, message",
     [
         ([1.0, np.inf], {}, "infinite value"),
-        ([1, 2j], {}, "complex numbers"),
-        (pd.to_timedelta([1, 2], unit="s"), {}, "durations"),
+        ([1, 2j, None], {}, "complex numbers"),
+        (pd.to_timedelta([1, 2, None], unit="s"), {}, "durations"),
         ([1, "x", 3], {}, r"holds text \('x' in row 2\)"),
-        ([[1], [2]], {}, "holds list"),
+        ([[1], 2], {}, "holds list"),
         ([[1], [2]], {"kind": "categorical"}, "list objects"),
         ([1.5, 2], {"kind": "integer"}, "holds 1.5; call it real"),
         ([1, 2], {"kind": "number"}, "cannot be 'number'; use one of"),
         (["a", "b", "c"], {"kind": "boolean"}, "3 different values"),
-        (["a", None], {"kind": "id"}, "nothing can fill"),
         (["a", "b"], {"bounds": (0, 1)}, "has no bounds"),
         ([1.0, 2.5], {"bounds": (3, 1)}, "first must be the smaller"),
         ([1.0, 2.5], {"bounds": (2, 9)}, "beyond its bounds"),
@@ -368,3 +370,22 @@ def test_what_cannot_be_used_is_named(values, settings, message):
     with pytest.raises(DataError, match=message) as error:
         _fit(values, **settings)
     assert "'c'" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "numbers, decimals",
+    [
+        ([0.1 + 0.2, 0.7, 2.5], 1),
+        (np.array([54.2, 66.8, 71.1]) * 100, 0),
+        (np.float32([66.8, 12.3, 0.1]), 1),
+        (np.float32([1 / 3, 2 / 3, 0.1]), None),
+        ([1 + 1e-12, 1.0, 2.0], None),
+        ([1e300, 1e-300], None),
+        ([0.25, 3.0], 2),
+        ([5e-324, 1.0], None),
+        ([1e16, 2e16], 0),
+        ([0.0, 0.0], 0),
+    ],
+)
+def test_digits_are_those_that_were_written(numbers, decimals):
+    assert digits(np.asarray(numbers).astype(np.float64)) == decimals

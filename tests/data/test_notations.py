@@ -333,3 +333,21 @@ def test_rows_of_units_are_carried_through(tmp_path, rows, units):
     assert f"({units}) is taken for units" in table.notes[0]
     assert table.columns[0].kind == "integer" and len(table.frame) == 3
     assert out.decode().splitlines()[:3] == rows.splitlines()[:3]
+
+
+def test_times_of_databases_are_read_and_written():
+    """PostgreSQL leaves zeros of seconds' parts and of offsets out."""
+    cells = ["2024-03-01 00:00:00+00", "2024-03-01 07:00:00.5+00"]
+    cells += [
+        "2024-07-02 10:00:00.001371+02",
+        "",
+        "2024-07-03 10:00:00.25-03:30",
+    ]
+    table = _read(pd.DataFrame({"t": cells, "x": 1.5}))
+    style = table.styles[0]
+    found = style.read(table.frame["t"].replace("", None).dropna())
+    assert str(found[1]) == "2024-03-01 07:00:00.500000"
+    assert str(found[2]) == "2024-07-02 08:00:00.001371"
+    assert str(found[4]) == "2024-07-03 13:30:00.250000"
+    new = pd.Series(pd.to_datetime(["2024-07-02 08:00:00"]))
+    assert style.write(new)[0] == "2024-07-02 10:00:00.000000+02"

@@ -125,7 +125,9 @@ def test_levels_that_go_with_nothing_keep_their_bits():
         {"word": [*(f"w{k}" for k in range(119)), None], "x": RNG.random(120)}
     )
     for frame in (alone, once):
-        column = make_table(frame, missing_cells(frame)).columns[0]
+        kinds = {"word": "categorical"}
+        table = make_table(frame, missing_cells(frame), kinds=kinds)
+        column = table.columns[0]
         assert column.book is None and column.width in (6, 7)
 
 

@@ -121,7 +121,7 @@ def test_a_report_is_the_same_every_time(tmp_path):
 
 def test_of_a_long_table_a_part_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(contents, "MAX_ROWS", 60)
-    frame = pd.DataFrame({"a": np.arange(90.0), "b": np.arange(90.0) % 7})
+    frame = pd.DataFrame({"a": np.arange(90.0) / 2, "b": np.arange(90.0) % 7})
     missing = np.random.default_rng(0).random(frame.shape) < 0.3
     dataset = make_dataset(frame, missing)
     page = write_page(tmp_path, dataset, make_draws(dataset, 2))

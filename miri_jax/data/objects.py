@@ -1,0 +1,165 @@
+"""Cells that are objects, as of spreadsheets and JSON: read, and put back.
+
+Columns of numbers, or of times, are taken as such. All others are text, and
+read as that of a text file: numbers and times in any notation, marks of
+missing.
+"""
+
+import datetime
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from miri_jax.data.codes import LEVEL_KINDS
+from miri_jax.data.dates import TimeStyle
+from miri_jax.data.markers import SIGNS, WORDS, are_marks, split_marks
+from miri_jax.data.notations import NumberStyle, plain_style
+from miri_jax.data.text_cells import Read, read_cells
+
+
+class Objects(NamedTuple):
+    """Where cells came from, for those that are filled to be put there.
+
+    Attributes:
+      cells: `[n, c]` as they came, None where there is none.
+      sheet: the sheet of a workbook; "" of other files.
+      path: of the workbook.
+      rows: the sheet's rows `[n]`, from 1 on, or of JSON the lines.
+      places: the sheet's columns `[c]`, from 1 on; of JSON nothing.
+      lines: of JSON the objects, in their order.
+    """
+
+    cells: pd.DataFrame
+    sheet: str = ""
+    path: str = ""
+    rows: Sequence[int] = ()
+    places: Sequence[int] = ()
+    lines: Sequence[dict[str, Any]] = ()
+
+
+def read_objects(
+    cells: pd.DataFrame,
+    *,
+    na_values: Sequence[str],
+    kinds: Mapping[Any, str],
+    as_levels: Collection[Any],
+    decimal: str | None,
+    dates: str | None,
+) -> tuple[pd.DataFrame, Read]:
+    """Objects `[n, c]` as text, and what this text is; see `read_cells`.
+
+    Raises:
+      DataError: naming a column that holds numbers and some text.
+    """
+    frame = cells.map(_text)
+    every, single = split_marks(na_values, list(cells.columns))
+    typed: dict[Any, tuple[np.ndarray, pd.Series, Any]] = {}
+    for name in cells.columns:
+        own = single.get(name, [])
+        marks = ["", *own] if "" in own else [*every, *own]
+        text = frame[name].str.strip()
+        gaps = are_marks(text, marks)
+        if "" not in own:
+            gaps |= text.isin([*SIGNS, *WORDS]).to_numpy(bool)
+        kind = kinds.get(name)
+        if kind in (*LEVEL_KINDS, "id") or name in as_levels or gaps.all():
+            continue
+        observed = cells[name][~gaps]
+        if all(map(_is_number, observed)):
+            values = np.full(len(cells), np.nan)
+            values[~gaps] = observed.astype(np.float64)
+            style = plain_style(text[~gaps])
+            typed[name] = gaps, pd.Series(values, cells.index), style
+        elif all(isinstance(x, datetime.datetime) for x in observed):
+            stamps = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]")
+            stamps[~gaps] = pd.to_datetime(observed).astype("datetime64[us]")
+            day = (stamps[~gaps] == stamps[~gaps].dt.normalize()).all()
+            style = TimeStyle("%Y-%m-%d", " ", "%H:%M:%S")
+            if day:
+                style = TimeStyle("%Y-%m-%d")
+                frame[name] = frame[name].str.removesuffix(" 00:00:00")
+            typed[name] = gaps, stamps, style
+    rest = frame.drop(columns=list(typed))
+    read = Read(np.zeros((len(frame), 0), bool), {}, {}, [])
+    if rest.shape[1]:
+        read = read_cells(
+            rest,
+            na_values=na_values,
+            kinds=kinds,
+            as_levels=as_levels,
+            decimal=decimal,
+            dates=dates,
+            separator=",",
+        )
+    missing = dict(zip(rest.columns, read.missing.T))
+    parsed, styles = dict(read.parsed), dict(read.styles)
+    for name, found in typed.items():
+        missing[name], parsed[name], styles[name] = found
+    every_gap = np.column_stack([missing[name] for name in cells.columns])
+    return frame, Read(every_gap, parsed, styles, read.notes)
+
+
+def as_objects(
+    filled: pd.DataFrame,
+    cells: pd.DataFrame,
+    missing: np.ndarray,
+    styles: Sequence[NumberStyle | TimeStyle | None],
+) -> pd.DataFrame:
+    """A filled table of text as objects, those that came as they were.
+
+    What is filled is of the type of the column's other cells.
+
+    Args:
+      filled: `[n, c]` text.
+      cells: `[n, c]` as they came.
+      missing: `[n, c]` bool, what is filled, or stays empty.
+      styles: of the c columns.
+    """
+    made = {}
+    for j, name in enumerate(cells.columns):
+        came, gaps = cells[name].to_numpy(object, copy=True), missing[:, j]
+        observed = came[~gaps]
+        known = dict(zip(map(_text, observed), observed))
+        numbers = all(map(_is_number, observed))
+        whole = all(isinstance(x, int) for x in observed)
+        times = all(isinstance(x, datetime.datetime) for x in observed)
+        for k in np.flatnonzero(gaps):
+            cell = filled[name].iloc[k]
+            if cell == _text(came[k]):  # it stays empty
+                continue
+            if cell in known:
+                came[k] = known[cell]
+            elif numbers and styles[j] is not None:
+                number = float(styles[j].read(pd.Series([cell])).iloc[0])
+                came[k] = int(number) if whole else number
+            elif times and styles[j] is not None:
+                stamp = styles[j].read(pd.Series([cell])).iloc[0]
+                came[k] = stamp.to_pydatetime()
+            else:
+                came[k] = cell
+        made[name] = came
+    return pd.DataFrame(made, index=filled.index, dtype=object)
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _text(cell: Any) -> str:
+    """An object as a text file would have it."""
+    if cell is None or cell is pd.NaT:
+        return ""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return "" if np.isnan(cell) else repr(cell).removesuffix(".0")
+    if isinstance(cell, datetime.datetime):
+        return cell.isoformat(" ")
+    if isinstance(cell, list | dict):
+        return json.dumps(cell, ensure_ascii=False)
+    return str(cell)
