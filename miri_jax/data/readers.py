@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from miri_jax.data.columns import by_column
 from miri_jax.data.markers import NA_VALUES
+from miri_jax.data.plain import NULLABLE
 from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.data.text_cells import read_cells
 from miri_jax.data.texts import read_text, without_units
@@ -25,18 +26,6 @@ CHUNK = 100_000
 # What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
 # each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
 BYTES_A_BYTE, BYTES_A_CELL = 7.3, 48
-# Without these, whole numbers of a file with gaps would become floats.
-NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
 
 
 def physical_memory() -> int:

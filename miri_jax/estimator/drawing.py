@@ -13,12 +13,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax import engine
-from miri_jax.data import frames, tables
+from miri_jax.data import frames, tables, written
 from miri_jax.data.dataset import FileTable, from_table, region_of
 from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator.bar import Bar
-from miri_jax.estimator.checks import check_frame, check_settings, stated_by
+from miri_jax.estimator.checks import (
+    check_frame,
+    check_settings,
+    empty_columns,
+    stated_by,
+    told_empty,
+)
 from miri_jax.exceptions import DataError
 from miri_jax.imputers import from_settings
 from miri_jax.sensitivity import Changes, adjust_draws
@@ -42,16 +48,20 @@ class Drawing(BaseEstimator):
         """A table as a fit takes it, as frame and encoded."""
         check_settings(self, lambda: self._make().redraws)
         frame, _ = self._frame(X, reset=True)
+        missing = self._missing(frame)
+        carried = frames.carried(frame, missing, self.kinds, self.keep)
+        carried |= dict.fromkeys(self._empty, "id")
         table = tables.make_table(
             frame,
-            tables.missing_cells(frame, self.missing_values),
-            kinds=self.kinds,
+            missing,
+            kinds={**(self.kinds or {}), **carried},
             bounds=self.bounds,
             orders=self.orders,
             empty_value=self.empty_value,
             relations=stated_by(self, frame.columns),
         )
-        return frame, from_table(table)
+        notes = (*self._told, *table.notes)
+        return frame, from_table(table._replace(notes=notes))
 
     def _fits(self, data: Masked) -> Iterator[Any]:
         """Final states: of the table, and of what further draws rest on."""
@@ -88,6 +98,35 @@ class Drawing(BaseEstimator):
         return [column.name for column in self.columns_]
 
     def _frame(self, X: Any, reset: bool = False) -> tuple[pd.DataFrame, Any]:
+        """X as a pandas frame of what is modelled, and the way back."""
+        came, back = self._taken(X, reset)
+        if reset:
+            missing = tables.missing_cells(came, self.missing_values)
+            self._styles, told = written.find_styles(
+                came, missing, self.kinds, self.orders or ()
+            )
+        frame = written.parse(came, self._styles, self.missing_values)
+        gaps = tables.missing_cells(frame, self.missing_values)
+        if reset:
+            relations = stated_by(self, frame.columns)
+            self._empty = empty_columns(
+                frame, gaps, relations, self.empty_value
+            )
+            self._told = (*told, *told_empty(self._empty))
+        frame = frames.fill_empty(frame, self._empty)
+
+        def whole(filled: pd.DataFrame) -> Any:
+            return back(written.write(came, filled, gaps, self._styles), gaps)
+
+        return frame, whole
+
+    def _missing(self, frame: pd.DataFrame) -> np.ndarray:
+        """The gaps `[n, c]` of what `_frame` gave."""
+        missing = tables.missing_cells(frame, self.missing_values)
+        missing[:, [name in self._empty for name in frame.columns]] = False
+        return missing
+
+    def _taken(self, X: Any, reset: bool) -> tuple[pd.DataFrame, Any]:
         """X as a pandas frame, and the way back."""
         if not reset:
             check_is_fitted(self)
@@ -137,7 +176,7 @@ class Drawing(BaseEstimator):
         """
         table = tables.encode_rows(
             frame,
-            tables.missing_cells(frame, self.missing_values),
+            self._missing(frame),
             self.columns_,
             keep_unseen=self.unseen == "missing",
             relations=stated_by(self, self._names()),

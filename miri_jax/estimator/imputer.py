@@ -14,7 +14,7 @@ from miri_jax.data import columns as cols
 from miri_jax.data import tables
 from miri_jax.data.transforms import unscale
 from miri_jax.estimator import saved, synthesis
-from miri_jax.estimator.checks import seed_of
+from miri_jax.estimator.checks import seed_of, told_empty
 from miri_jax.estimator.drawing import HIDE, SYNTHESISE, Drawing
 from miri_jax.exceptions import ConfigError
 from miri_jax.relations import STATED
@@ -63,10 +63,11 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         may lie outside. docs/structure.md tells of all seven.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
-        None refuses such a table.
+        None for 0 of its type, with a warning, as a fold of a cross-validation
+        may have such columns.
       unseen: what a level that was not seen in fitting means in a new row:
-        "error" refuses it, "missing" keeps the cell and lets the model see
-        none there.
+        "missing" keeps the cell and lets the model see none there, "error"
+        refuses it.
       random_state: seed; the same seed gives the same numbers.
       verbose: whether to show progress and the time left.
 
@@ -97,7 +98,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
-        unseen: str = "error",
+        unseen: str = "missing",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ):
@@ -140,6 +141,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         """
         del y
         frame, dataset = self._read(X)
+        for line in told_empty(self._empty):
+            warnings.warn(line, stacklevel=2)
         table = dataset.table
         self._seed = seed_of(self.random_state)
         data = dataset.fitted(dataset.masked())

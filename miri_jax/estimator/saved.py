@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax import engine
+from miri_jax.data import written
 from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
 from miri_jax.exceptions import DataError, WorkdirError
 from miri_jax.types import Masked
 
-FORMAT = 3
+FORMAT = 4
 
 
 def write(
@@ -122,6 +123,11 @@ def _plain(
     content["missing_values"] = list(content["missing_values"])
     content["columns_"] = [c._asdict() for c in content["columns_"]]
     content["_scaler"] = [part.tolist() for part in content["_scaler"]]
+    content["_styles"] = [
+        [name, written.to_json(style)]
+        for name, style in content["_styles"].items()
+    ]
+    content["_told"] = list(content["_told"])
     content["_rates"] = content["_rates"].tolist()
     if "feature_names_in_" in content:
         content["feature_names_in_"] = list(content["feature_names_in_"])
@@ -139,6 +145,11 @@ def _attributes(
     found["columns_"] = tuple(map(_column, found["columns_"]))
     found["notes_"] = tuple(found["notes_"])
     found["_scaler"] = Scaler(*map(np.array, found["_scaler"]))
+    found["_styles"] = {
+        _name(name): written.from_json(style)
+        for name, style in found["_styles"]
+    }
+    found["_empty"] = [*map(_name, found["_empty"])]
     found["_rates"] = np.array(found["_rates"])
     if "feature_names_in_" in found:
         names = np.asarray(found["feature_names_in_"], dtype=object)
@@ -155,7 +166,12 @@ def _column(content: Mapping[str, Any]) -> Column:
         found["book"] = tuple(map(tuple, found["book"]))
     if found["knots"] is not None:
         found["knots"] = knots_of(found["knots"])
-    return Column(**found)
+    return Column(**found | {"name": _name(found["name"])})
+
+
+def _name(name: Any) -> Any:
+    """A column's name; JSON turns those of several levels into lists."""
+    return tuple(name) if isinstance(name, list) else name
 
 
 def _to_json(content: Mapping[str, Any]) -> str:
