@@ -14,7 +14,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from miri_jax.data.plain import Plain, is_carried, kind_of, put, to_plain
+from miri_jax.data.plain import (
+    Plain,
+    is_carried,
+    kind_of,
+    put,
+    to_plain,
+    type_name,
+)
 from miri_jax.data.tables import missing_cells
 from miri_jax.exceptions import DataError
 
@@ -93,6 +100,13 @@ def from_array(array: np.ndarray) -> tuple[pd.DataFrame, Back]:
         return out.astype(kind) if kind is not None else out
 
     return frame, back
+
+
+def type_names(table: Any, count: int) -> list[str | None]:
+    """See `plain.type_name`; of the columns of pandas' frames only."""
+    if not isinstance(table, pd.DataFrame):
+        return [None] * count
+    return [type_name(table.iloc[:, j]) for j in range(table.shape[1])]
 
 
 def carried(

@@ -13,7 +13,9 @@ All else is taken as it is. Columns of objects that are none of these, such as
 lists, can be carried through only (`is_carried`).
 """
 
+import base64
 import datetime
+import decimal
 import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -38,6 +40,14 @@ NULLABLE = {
 }
 # What a cell may be for its column to be modelled.
 KNOWN = (str, np.bool_, numbers.Number, datetime.date)
+# Objects whose columns are times.
+EXAMPLES = (
+    datetime.time(),
+    datetime.timedelta(),
+    pd.Timedelta(0),
+    pd.Timestamp(0),
+    np.datetime64(0, "s"),
+)
 DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
@@ -280,3 +290,56 @@ def _put_arrow(series: pd.Series, gaps: np.ndarray, new: list) -> pd.Series:
 def kind_of(cell: Any) -> str:
     """What a cell is, for a message."""
     return type(cell).__name__
+
+
+def type_name(series: pd.Series) -> str | None:
+    """The type of a column as JSON can hold it, for `as_type`.
+
+    None where `to_plain` leaves it as it is, or it cannot be told by a name.
+    """
+    kind = series.dtype
+    if isinstance(kind, pd.ArrowDtype):
+        schema = pa.schema([("x", kind.pyarrow_dtype)])
+        return "arrow:" + base64.b64encode(schema.serialize()).decode()
+    if isinstance(kind, pd.SparseDtype):
+        return f"sparse:{kind.subtype}:{float(kind.fill_value)}"
+    if isinstance(kind, pd.PeriodDtype):
+        return str(kind)
+    if pd.api.types.is_timedelta64_dtype(kind):
+        return str(kind)
+    if pd.api.types.is_object_dtype(kind):
+        observed = series[~series.isna()]
+        for one in EXAMPLES:
+            if len(observed) and {*map(type, observed)} == {type(one)}:
+                return f"object:{type(one).__name__}"
+    return None
+
+
+def as_type(cells: pd.Series, name: str | None) -> pd.Series:
+    """A plain column `[n]` without gaps in a type of `type_name`."""
+    if name is None:
+        return cells
+    of_objects = name.startswith("object:")
+    if of_objects:
+        known = {f"object:{type(one).__name__}": one for one in EXAMPLES}
+        template = pd.Series([known[name]], dtype=object)
+    elif name.startswith("arrow:"):
+        schema = base64.b64decode(name.removeprefix("arrow:"))
+        kind = pa.ipc.read_schema(pa.py_buffer(schema)).field(0).type
+        template = pd.Series([None], dtype=pd.ArrowDtype(kind))
+        if pa.types.is_time(kind):
+            cells = pd.Series(_clocks(cells), dtype=object)
+        elif pa.types.is_decimal(kind):
+            digits = f".{max(kind.scale, 0)}f"
+            made = [decimal.Decimal(format(x, digits)) for x in cells]
+            cells = pd.Series(made, dtype=object)
+    elif name.startswith("sparse:"):
+        _, inner, fill = name.split(":")
+        fill = np.array(float(fill)).astype(inner).item()
+        kind = pd.SparseDtype(inner, fill)
+        return pd.Series(pd.arrays.SparseArray(cells, dtype=kind))
+    else:
+        template = pd.Series([None], dtype=name)
+    made = to_plain(template).restore(cells)
+    blank = pd.Series([None] * len(cells), dtype=template.dtype)
+    return put(blank, np.ones(len(cells), bool), made)

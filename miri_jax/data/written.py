@@ -117,7 +117,7 @@ def write(
         came, done = frame.iloc[:, j], filled.iloc[:, j]
         here = gaps[:, j] & done.notna().to_numpy()
         if name in styles and came.dtype != done.dtype:
-            new = _cells(styles[name], done[here]) if here.any() else []
+            new = texts(styles[name], done[here]) if here.any() else []
             done = put(came, here, new)
         parts.append(done)
     return of_columns(parts, frame)
@@ -165,7 +165,8 @@ def _parsed(
     return pd.Series(none, series.index)
 
 
-def _cells(style: Style, values: pd.Series) -> list[str]:
+def texts(style: Style, values: pd.Series) -> list[str]:
+    """Numbers or times `[n]` as text."""
     if isinstance(style, TimeStyle):
         return list(style.write(values.reset_index(drop=True)))
     return [style.write(float(x)) for x in values]

@@ -3,8 +3,8 @@
 import functools
 import json
 import warnings
-from collections.abc import Hashable, Iterator
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from miri_jax import engine
 from miri_jax.data import frames, tables, written
 from miri_jax.data.dataset import FileTable, from_table, region_of
+from miri_jax.data.flags import flag_name, with_flags
 from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
 from miri_jax.estimator.bar import Bar
@@ -26,7 +27,7 @@ from miri_jax.estimator.checks import (
     told_empty,
 )
 from miri_jax.exceptions import DataError
-from miri_jax.imputers import from_settings
+from miri_jax.imputers import from_settings, settings_of
 from miri_jax.sensitivity import Changes, adjust_draws
 from miri_jax.types import Array, Imputer, Layout, Masked, Region
 
@@ -36,6 +37,36 @@ HIDE, SYNTHESISE, PARTS = range(3)
 
 class Drawing(BaseEstimator):
     """Reads tables by the settings of a `MIRIImputer`, and draws by its fit."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters; with `deep` also `settings__NAME` of each setting."""
+        found = super().get_params(deep=deep)
+        settings = self.settings if isinstance(self.settings, Mapping) else {}
+        if deep:
+            found |= {f"settings__{k}": v for k, v in settings.items()}
+        return found
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets parameters, and settings of the method by their names.
+
+        A setting is `num_iterations` or `settings__num_iterations`; the others
+        stay. So searches over a pipeline reach `imputer__num_iterations`.
+        """
+        own = super().get_params(deep=False)
+        known = settings_of(params.get("method", self.method))
+        settings = {
+            name: params.pop(name)
+            for name in list(params)
+            if name not in own
+            and (name.startswith("settings__") or name in known)
+        }
+        super().set_params(**params)
+        if settings:
+            named = {
+                k.removeprefix("settings__"): settings[k] for k in settings
+            }
+            self.settings = {**(self.settings or {}), **named}
+        return self
 
     def _planned(self) -> engine.Several:
         """The fits that draws come from."""
@@ -98,7 +129,10 @@ class Drawing(BaseEstimator):
         return [column.name for column in self.columns_]
 
     def _frame(self, X: Any, reset: bool = False) -> tuple[pd.DataFrame, Any]:
-        """X as a pandas frame of what is modelled, and the way back."""
+        """X as a pandas frame of what is modelled, and the way back.
+
+        The way takes also whether columns are to tell where gaps were.
+        """
         came, back = self._taken(X, reset)
         if reset:
             missing = tables.missing_cells(came, self.missing_values)
@@ -113,10 +147,16 @@ class Drawing(BaseEstimator):
                 frame, gaps, relations, self.empty_value
             )
             self._told = (*told, *told_empty(self._empty))
+            self.indicator_features_ = np.flatnonzero(gaps.any(0)).tolist()
         frame = frames.fill_empty(frame, self._empty)
 
-        def whole(filled: pd.DataFrame) -> Any:
-            return back(written.write(came, filled, gaps, self._styles), gaps)
+        def whole(filled: pd.DataFrame, flags: bool = False) -> Any:
+            filled = written.write(came, filled, gaps, self._styles)
+            table, here = back(filled, gaps), self.indicator_features_
+            if not flags or not here:
+                return table
+            names = [flag_name(came.columns[j]) for j in here]
+            return with_flags(table, gaps[:, here], names)
 
         return frame, whole
 

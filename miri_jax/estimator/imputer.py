@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
-from miri_jax.data import tables
+from miri_jax.data import frames, tables
+from miri_jax.data.flags import flag_name
 from miri_jax.data.transforms import unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.checks import seed_of, told_empty
@@ -68,6 +69,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
       unseen: what a level that was not seen in fitting means in a new row:
         "missing" keeps the cell and lets the model see none there, "error"
         refuses it.
+      add_indicator: whether `transform` adds a column `missingindicator_NAME`
+        for each column that had gaps in the fit: where they are.
       random_state: seed; the same seed gives the same numbers.
       verbose: whether to show progress and the time left.
 
@@ -99,6 +102,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
         unseen: str = "missing",
+        add_indicator: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ):
@@ -121,6 +125,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         self.missing_values = missing_values
         self.empty_value = empty_value
         self.unseen = unseen
+        self.add_indicator = add_indicator
         self.random_state = random_state
         self.verbose = verbose
 
@@ -149,6 +154,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
+        self._came = frames.type_names(X, frame.shape[1])
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
         self._several = self._planned()
@@ -183,14 +189,16 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         frame, back = self._frame(X)
         table, found = self._draws(frame, count, changes=changes)
         if self.statistic == "draw":
-            return back(tables.fill_table(table, found[0]))
+            filled = tables.fill_table(table, found[0])
+            return back(filled, self.add_indicator)
         blocks = zip(*(tables.split(self.columns_, x) for x in found))
         mean = [
             cols.average(draws[0][0], [block for _, block in draws])
             for draws in blocks
             if draws[0][0].width
         ]
-        return back(tables.fill_table(table, np.concatenate(mean, axis=1)))
+        filled = tables.fill_table(table, np.concatenate(mean, axis=1))
+        return back(filled, self.add_indicator)
 
     def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
         """Fills the gaps of a long table that comes part by part.
@@ -207,7 +215,20 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         for k, part in enumerate(parts):
             frame, back = self._frame(part)
             table, found = self._draws(frame, 1, part=k)
-            yield back(tables.fill_table(table, found[0]))
+            filled = tables.fill_table(table, found[0])
+            yield back(filled, self.add_indicator)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """The names of the columns that `transform` gives, as text.
+
+        Args:
+          input_features: those of the columns that go in, where the fit had an
+            array; None for x0, x1 and so on.
+        """
+        names = super().get_feature_names_out(input_features)
+        here = self.indicator_features_ if self.add_indicator else []
+        added = [flag_name(name) for name in names[here]]
+        return np.concatenate([names, np.array(added, object)])
 
     def imputations(
         self,
@@ -279,10 +300,12 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
                 " imputation, that of its table; use another method"
             )
         values = unscale(np.asarray(x)[:n], self._scaler)
-        frame = synthesis.to_frame(self.columns_, self._dtypes, values)
+        frame = synthesis.to_frame(
+            self.columns_, self._dtypes, self._came, self._styles, values
+        )
         return frame if hasattr(self, "feature_names_in_") else frame.to_numpy()
 
-    def save(self, path: str | pathlib.Path) -> None:
+    def save(self, path: str | pathlib.Path, overwrite: bool = False) -> None:
         """Writes the fitted model into a folder: JSON and arrays, no pickle.
 
         The folder holds no row of the table, but levels, bounds and quantiles
@@ -291,12 +314,16 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
 
         Args:
           path: the folder; must not exist or be empty.
+          overwrite: whether it may hold a model, which is replaced once the
+            new one is whole.
 
         Raises:
           DataError: if the folder is not empty, or a level cannot be written.
         """
         check_is_fitted(self)
-        saved.write(pathlib.Path(path), self.__getstate__(), BY_COLUMN)
+        saved.save(
+            pathlib.Path(path), self.__getstate__(), BY_COLUMN, overwrite
+        )
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Self:

@@ -6,6 +6,7 @@ method go into a checkpoint, all else into model.json.
 
 import json
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,30 @@ from miri_jax.exceptions import DataError, WorkdirError
 from miri_jax.types import Masked
 
 FORMAT = 4
+
+
+def save(
+    folder: pathlib.Path,
+    attributes: Mapping[str, Any],
+    pairs: Sequence[str],
+    overwrite: bool,
+) -> None:
+    """`write`, also into a folder that holds a model if it may be replaced.
+
+    Raises:
+      DataError: as `write`, and if the folder holds something else.
+    """
+    if not (overwrite and (folder / "model.json").is_file()):
+        write(folder, attributes, pairs)
+        return
+    folder = folder.resolve()
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}-", dir=folder.parent
+    ) as beside:
+        new, old = (pathlib.Path(beside) / name for name in ("new", "old"))
+        write(new, attributes, pairs)
+        folder.rename(old)
+        new.rename(folder)
 
 
 def write(

@@ -95,7 +95,7 @@ PANDAS = {
     "sparse of zeros": lambda gaps: pd.Series(
         pd.arrays.SparseArray(
             np.array(_some([max(x, 0.0) for x in REAL], gaps, np.nan)),
-            fill_value=0,
+            fill_value=0.0,
         )
     ),
     "arrow string": _arrow(TEXT, pa.string()),
@@ -180,7 +180,8 @@ def _check(frame, whole, gaps):
                     continue
                 assert not pd.isna(y), (name, k)
                 # Numbers of Python or of NumPy.
-                assert isinstance(x, float) or type(y) is type(x), (name, k)
+                same = isinstance(x, float | np.floating) or type(y) is type(x)
+                assert same, (name, k)
     return done
 
 
