@@ -84,13 +84,13 @@ def from_frame(
 def from_array(array: np.ndarray) -> tuple[pd.DataFrame, Back]:
     """An array `[n, c]` of any type as a frame, and the way back.
 
-    Floats come back in their precision, others in the type that holds all
-    columns.
+    Floats come back in their precision, text as text, others in the type that
+    holds all columns.
     """
     frame = pd.DataFrame(array)
     if array.dtype == object:
         frame = frame.infer_objects()
-    kind = array.dtype if array.dtype.kind == "f" else None
+    kind = {"f": array.dtype, "U": np.str_}.get(array.dtype.kind)
     frame, inner = _from_pandas(frame)
 
     def back(

@@ -24,6 +24,8 @@ from miri_jax.data.tables import missing_cells
 from miri_jax.exceptions import DataError
 
 Style = NumberStyle | TimeStyle
+# Cells that are looked at before all are.
+AT_FIRST = 100
 # What is no number among numbers and no time among times.
 MARKS = (*NA_VALUES, *SIGNS, *WORDS)
 
@@ -52,12 +54,12 @@ def find_styles(
         text = kind in (*LEVEL_KINDS, "id") or name in as_levels
         if text or not len(observed) or not is_text(observed):
             continue
+        # The first cell rules most columns out.
+        if _first_is_word(observed[:AT_FIRST]):
+            continue
         observed = observed.astype(object).str.strip()
         observed = observed[~observed.isin(MARKS)]
         if not len(observed):
-            continue
-        # The first cell rules most columns out.
-        if not any(c.isdigit() for c in observed.iloc[0]):
             continue
         found = number_styles(observed) if kind != "datetime" else []
         if found and found[0].read(observed).notna().all():
@@ -163,6 +165,14 @@ def _parsed(
         none = np.full(len(series), "NaT", "datetime64[us]")
     none[known] = values.to_numpy(none.dtype)
     return pd.Series(none, series.index)
+
+
+def _first_is_word(observed: pd.Series) -> bool:
+    """Whether the first cell that is no mark of missing is without a digit."""
+    for cell in observed:
+        if cell.strip() not in MARKS:
+            return not any(c.isdigit() for c in cell)
+    return False
 
 
 def texts(style: Style, values: pd.Series) -> list[str]:
