@@ -51,8 +51,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
       settings: of the method, such as `{"num_iterations": 10}`.
       kinds: kinds of columns by name (by number for arrays), one of
         `columns.KINDS`, where they are not to be detected.
-      bounds: (low, high) of imputed numbers by column name; None in place of
-        one for no bound; the observed extremes bound nothing.
+      bounds: (low, high) of imputed numbers by column name, of times and
+        durations such; None in place of one for no bound; the observed
+        extremes bound nothing.
       orders: levels in their order, of ordinal columns by name.
       formulas: columns that others give, as "gross = net + tax".
       rules: what holds in each row, as "discharge >= admit".

@@ -4,6 +4,7 @@ What is written are the attributes that a pickle would hold; the states of the
 method go into a checkpoint, all else into model.json.
 """
 
+import datetime
 import json
 import pathlib
 import tempfile
@@ -13,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from miri_jax import engine
 from miri_jax.data import written
@@ -140,6 +142,11 @@ def _plain(
 ) -> dict[str, Any]:
     """Attributes as JSON can hold them."""
     content = dict(attributes)
+    if isinstance(content["bounds"], Mapping):
+        content["bounds"] = {
+            name: [*map(_bound, bounds)]
+            for name, bounds in content["bounds"].items()
+        }
     for name in pairs:
         if isinstance(content[name], Mapping):
             # As pairs: the names of JSON's objects are text.
@@ -197,6 +204,15 @@ def _column(content: Mapping[str, Any]) -> Column:
 def _name(name: Any) -> Any:
     """A column's name; JSON turns those of several levels into lists."""
     return tuple(name) if isinstance(name, list) else name
+
+
+def _bound(bound: Any) -> Any:
+    """A bound as JSON can hold it; `bounds.find_bounds` takes it as it is."""
+    if isinstance(bound, datetime.timedelta | np.timedelta64):
+        return pd.Timedelta(bound).isoformat()
+    if isinstance(bound, datetime.date | np.datetime64):
+        return pd.Timestamp(bound).isoformat()
+    return bound
 
 
 def _to_json(content: Mapping[str, Any]) -> str:

@@ -362,3 +362,40 @@ def test_text_of_numbers_is_read_as_in_files(tmp_path):
         imputer.transform(frame.assign(price="cheap"))
     stay = MIRIImputer("mean", kinds={"price": "categorical"}).fit(frame)
     assert stay.columns_[0].kind == "categorical"
+
+
+def test_times_and_durations_have_bounds(tmp_path):
+    rng = np.random.default_rng(0)
+    minutes = np.round(rng.exponential(300, 40))
+    frame = pd.DataFrame(
+        {
+            "wait": pd.to_timedelta(minutes, unit="min"),
+            "day": pd.Timestamp("2020-01-01")
+            + pd.to_timedelta(minutes, unit="D"),
+        }
+    ).mask(rng.random((40, 2)) < 0.4)
+    none = datetime.timedelta(0)
+    last = frame["day"].max()
+    bounds = {"wait": (none, None), "day": ("2020-01-01", last)}
+    imputer = MIRIImputer(
+        "chained", random_state=0, settings={"num_iterations": 1, "chains": 1}
+    )
+    imputer.set_params(bounds=bounds).fit(frame)
+    wait, day = imputer.columns_
+    assert wait.low == 0 and wait.high > 1e9
+    assert (day.low, day.high) == (1577836800, last.timestamp())
+    done = imputer.transform(frame)
+    assert done["wait"].min() >= none and done["wait"].notna().all()
+    assert done["day"].between("2020-01-01", last).all()
+    imputer.save(tmp_path / "model")
+    loaded = MIRIImputer.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.transform(frame), done)
+    loaded.set_params(random_state=0).fit(frame)
+    pd.testing.assert_frame_equal(loaded.transform(frame), done)
+    for kind in ("real", "integer"):
+        with pytest.raises(DataError, match="'wait' holds times or durations"):
+            MIRIImputer("mean", kinds={"wait": kind}).fit(frame)
+    with pytest.raises(DataError, match="'day' is datetime and has no bounds"):
+        MIRIImputer("mean", bounds={"day": (0, 1)}).fit(frame)
+    with pytest.raises(DataError, match="bounds of column 'day' are"):
+        MIRIImputer("mean", bounds={"day": ("soon", None)}).fit(frame)
