@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from miri_jax.data.readers import NULLABLE
+from miri_jax.data.plain import NULLABLE
 from miri_jax.estimator import MIRIImputer
 from miri_jax.estimator.checks import stated_by
 from miri_jax.exceptions import DataError, NonFiniteError

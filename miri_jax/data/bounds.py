@@ -3,6 +3,7 @@
 The observed extremes are no bounds: what is missing may lie beyond.
 """
 
+import datetime
 import math
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -14,6 +15,13 @@ from miri_jax.data.cells import YEARS, integer_type, span_of
 from miri_jax.data.transforms import is_constant
 from miri_jax.exceptions import DataError
 
+TIMES = (
+    datetime.date,
+    datetime.timedelta,
+    np.datetime64,
+    np.timedelta64,
+    str,
+)
 # Whole numbers up to which float64 holds each.
 WHOLE = 2.0**53
 
@@ -48,6 +56,14 @@ def find_bounds(
     Raises:
       DataError: naming the column and the remedy.
     """
+    if kind != "datetime" and pd.api.types.is_datetime64_any_dtype(
+        values.dtype
+    ):
+        raise DataError(
+            f"column {name!r} holds times or durations and cannot be {kind};"
+            " call it datetime, or give it as numbers, such as"
+            " .dt.total_seconds()"
+        )
     low, high = _users(name, numbers, given)
     if kind == "integer":
         low, high = _whole_bounds(name, values.dtype, low, high)
@@ -70,6 +86,31 @@ def find_bounds(
     )
 
 
+def may_bound(kind: str, given: Sequence[Any]) -> bool:
+    """Whether a column of a kind may have bounds: times have times."""
+    if kind == "datetime":
+        return all(isinstance(x, TIMES) for x in given if x is not None)
+    return kind in ("real", "integer")
+
+
+def _number(bound: Any) -> float:
+    """A bound as a number: of a time the seconds since 1970, of a duration all.
+
+    Text is a time, or a duration as ISO 8601 has it.
+    """
+    if isinstance(bound, str):
+        is_span = bound.lstrip("-").startswith("P")
+        bound = pd.Timedelta(bound) if is_span else pd.Timestamp(bound)
+    if isinstance(bound, datetime.timedelta | np.timedelta64):
+        return pd.Timedelta(bound).total_seconds()
+    if isinstance(bound, datetime.date | np.datetime64):
+        stamp = pd.Timestamp(bound)
+        if stamp.tzinfo is not None:
+            stamp = stamp.tz_convert("UTC").tz_localize(None)
+        return (stamp - pd.Timestamp(0)).total_seconds()
+    return float(bound)
+
+
 def _users(
     name: Hashable,
     numbers: np.ndarray,
@@ -78,8 +119,8 @@ def _users(
     """The user's bounds, infinite where the user gives no bound."""
     try:
         low, high = (None, None) if given is None else given
-        low = float(-np.inf if low is None else low)
-        high = float(np.inf if high is None else high)
+        low = -np.inf if low is None else _number(low)
+        high = np.inf if high is None else _number(high)
     except (TypeError, ValueError):
         raise DataError(
             f"the bounds of column {name!r} are {given!r}; give two numbers,"

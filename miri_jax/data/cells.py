@@ -176,6 +176,18 @@ def whole(values: np.ndarray, dtype: Any) -> np.ndarray:
     return np.clip(values, float(span.min), last).astype(plain)
 
 
+def with_levels(array: Any, new: Any) -> Any:
+    """A column's array whose type, if it is of levels, has those of some cells.
+
+    Those of new rows may lack levels of the fit.
+    """
+    if not isinstance(array, pd.Categorical):
+        return array
+    known = set(array.categories)
+    more = [x for x in dict.fromkeys(new) if x not in known]
+    return array.add_categories(more) if more else array
+
+
 def cell_text(cell: Any) -> str:
     """A cell as a message shows it, on one line and not too long."""
     text = repr(cell.item() if isinstance(cell, np.generic) else cell)

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data import codes
-from miri_jax.data.bounds import find_bounds
+from miri_jax.data.bounds import find_bounds, may_bound
 from miri_jax.data.calendars import Calendar, on_calendar
 from miri_jax.data.cells import to_numbers
 from miri_jax.data.codes import LEVEL_KINDS
@@ -152,8 +152,8 @@ def fit_column(
       values: `[n]`, of any type; not read where missing.
       missing: `[n]` bool, True where a cell is a gap.
       kind: one of `KINDS`; None for `detect`.
-      bounds: smallest and largest number that an imputed cell may have; None
-        in place of one, or of both, for no bound but that of the type.
+      bounds: smallest and largest number that an imputed cell may have, or
+        time or duration; None in place of one for no bound but the type's.
       levels: the levels in order, of an ordinal column.
       decimals: digits after the point of imputed numbers; None for as many as
         the observed ones need (any number of them from 8 on).
@@ -190,7 +190,7 @@ def _fitted(
         raise DataError(
             f"column {name!r} cannot be {kind!r}; use one of {', '.join(KINDS)}"
         )
-    if bounds is not None and kind not in ("real", "integer"):
+    if bounds is not None and not may_bound(kind, bounds):
         raise DataError(
             f"column {name!r} is {kind} and has no bounds; leave them out, or"
             " call it real or integer",

@@ -16,6 +16,7 @@ from miri_jax.data.json_lines import read_lines
 from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import read_objects
+from miri_jax.data.plain import NULLABLE
 from miri_jax.data.sheets import read_sheet
 from miri_jax.data.statistics_files import read_statistics
 from miri_jax.data.tables import Table, make_table, missing_cells
@@ -30,18 +31,6 @@ CHUNK = 100_000
 # What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
 # each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
 BYTES_A_BYTE, BYTES_A_CELL = 7.3, 48
-# Without these, whole numbers of a file with gaps would become floats.
-NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
 
 
 def physical_memory() -> int:

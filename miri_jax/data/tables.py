@@ -437,6 +437,6 @@ def _put(series: pd.Series, gaps: np.ndarray, new: Any) -> pd.Series:
         wider = np.issubdtype(new.dtype, np.floating) and kind.kind != "f"
         array = series.to_numpy(np.float64 if wider else kind, copy=True)
     else:
-        array = series.array.copy()
+        array = cells.with_levels(series.array.copy(), new)
     array[gaps] = new
     return pd.Series(array, series.index)

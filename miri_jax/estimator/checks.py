@@ -59,6 +59,42 @@ def check_frame(frame: pd.DataFrame) -> None:
         raise DataError(f"two columns are named {twice!r}; rename one")
 
 
+def empty_columns(
+    frame: pd.DataFrame,
+    gaps: np.ndarray,
+    relations: Relations | None,
+    empty_value: float | None,
+) -> list[Hashable]:
+    """Columns without an observed value that get 0 of their type.
+
+    Not those that relations tell of, nor any where a value was chosen for them,
+    or where there would be no column left.
+    """
+    empty = gaps.all(axis=0)
+    if empty_value is not None or empty.all():
+        return []
+    told: set[str] = set()
+    if relations is not None:
+        told = {*relations.named(), *relations.limited()}
+        told |= relations.with_gaps()
+    return [
+        name
+        for name, here in zip(frame.columns, empty)
+        if here and str(name) not in told
+    ]
+
+
+def told_empty(names: Sequence[Hashable]) -> tuple[str, ...]:
+    """A sentence about such columns; none where there is none."""
+    if not names:
+        return ()
+    shown = ", ".join(map(repr, names[:9]))
+    return (
+        f"{shown}: no observed value, so that gaps are filled with 0 (as text,"
+        " 'missing_value'); choose a number by empty_value, or remove it",
+    )
+
+
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
     """A seed; that of the commands where it is a number."""
     generator = check_random_state(random_state)

@@ -1,46 +1,31 @@
 """`MIRIImputer`: scikit-learn's face of every method."""
 
-import functools
-import json
 import pathlib
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-import jax
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
-from miri_jax import engine
 from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
-from miri_jax.data.dataset import FileTable, from_table, region_of
-from miri_jax.data.layout import layout_of
-from miri_jax.data.transforms import standardise, unscale
+from miri_jax.data.flags import flag_name
+from miri_jax.data.transforms import unscale
 from miri_jax.estimator import saved, synthesis
-from miri_jax.estimator.bar import Bar
-from miri_jax.estimator.checks import (
-    check_frame,
-    check_settings,
-    seed_of,
-    stated_by,
-)
-from miri_jax.exceptions import ConfigError, DataError
-from miri_jax.imputers import from_settings
+from miri_jax.estimator.checks import seed_of, told_empty
+from miri_jax.estimator.drawing import HIDE, SYNTHESISE, Drawing
+from miri_jax.exceptions import ConfigError
 from miri_jax.relations import STATED
-from miri_jax.sensitivity import Changes, adjust_draws
-from miri_jax.types import Array, Imputer, Layout, Masked, Region
+from miri_jax.sensitivity import Changes
 
 # Settings that are mappings by column.
 BY_COLUMN = ("kinds", "bounds", "orders", *STATED)
-# What else is random besides fits and draws, see `engine.Keys.other`.
-HIDE, SYNTHESISE, PARTS = range(3)
 
 
-class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
     """Fills the gaps of tables of any column types.
 
     Takes NumPy arrays, pandas frames, and frames that narwhals knows, such as
@@ -66,8 +51,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
       settings: of the method, such as `{"num_iterations": 10}`.
       kinds: kinds of columns by name (by number for arrays), one of
         `columns.KINDS`, where they are not to be detected.
-      bounds: (low, high) of imputed numbers by column name; None in place of
-        one for no bound; the observed extremes bound nothing.
+      bounds: (low, high) of imputed numbers by column name, of times and
+        durations such; None in place of one for no bound; the observed
+        extremes bound nothing.
       orders: levels in their order, of ordinal columns by name.
       formulas: columns that others give, as "gross = net + tax".
       rules: what holds in each row, as "discharge >= admit".
@@ -79,10 +65,13 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         may lie outside. docs/structure.md tells of all seven.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
-        None refuses such a table.
+        None for 0 of its type, with a warning, as a fold of a cross-validation
+        may have such columns.
       unseen: what a level that was not seen in fitting means in a new row:
-        "error" refuses it, "missing" keeps the cell and lets the model see
-        none there.
+        "missing" keeps the cell and lets the model see none there, "error"
+        refuses it.
+      add_indicator: whether `transform` adds a column `missingindicator_NAME`
+        for each column that had gaps in the fit: where they are.
       random_state: seed; the same seed gives the same numbers.
       verbose: whether to show progress and the time left.
 
@@ -113,7 +102,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
-        unseen: str = "error",
+        unseen: str = "missing",
+        add_indicator: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ):
@@ -136,6 +126,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.missing_values = missing_values
         self.empty_value = empty_value
         self.unseen = unseen
+        self.add_indicator = add_indicator
         self.random_state = random_state
         self.verbose = verbose
 
@@ -156,12 +147,15 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         del y
         frame, dataset = self._read(X)
+        for line in told_empty(self._empty):
+            warnings.warn(line, stacklevel=2)
         table = dataset.table
         self._seed = seed_of(self.random_state)
         data = dataset.fitted(dataset.masked())
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
+        self._came = frames.type_names(X, frame.shape[1])
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
         self._several = self._planned()
@@ -196,14 +190,16 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         frame, back = self._frame(X)
         table, found = self._draws(frame, count, changes=changes)
         if self.statistic == "draw":
-            return back(tables.fill_table(table, found[0]))
+            filled = tables.fill_table(table, found[0])
+            return back(filled, self.add_indicator)
         blocks = zip(*(tables.split(self.columns_, x) for x in found))
         mean = [
             cols.average(draws[0][0], [block for _, block in draws])
             for draws in blocks
             if draws[0][0].width
         ]
-        return back(tables.fill_table(table, np.concatenate(mean, axis=1)))
+        filled = tables.fill_table(table, np.concatenate(mean, axis=1))
+        return back(filled, self.add_indicator)
 
     def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
         """Fills the gaps of a long table that comes part by part.
@@ -220,7 +216,20 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         for k, part in enumerate(parts):
             frame, back = self._frame(part)
             table, found = self._draws(frame, 1, part=k)
-            yield back(tables.fill_table(table, found[0]))
+            filled = tables.fill_table(table, found[0])
+            yield back(filled, self.add_indicator)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """The names of the columns that `transform` gives, as text.
+
+        Args:
+          input_features: those of the columns that go in, where the fit had an
+            array; None for x0, x1 and so on.
+        """
+        names = super().get_feature_names_out(input_features)
+        here = self.indicator_features_ if self.add_indicator else []
+        added = [flag_name(name) for name in names[here]]
+        return np.concatenate([names, np.array(added, object)])
 
     def imputations(
         self,
@@ -292,10 +301,12 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 " imputation, that of its table; use another method"
             )
         values = unscale(np.asarray(x)[:n], self._scaler)
-        frame = synthesis.to_frame(self.columns_, self._dtypes, values)
+        frame = synthesis.to_frame(
+            self.columns_, self._dtypes, self._came, self._styles, values
+        )
         return frame if hasattr(self, "feature_names_in_") else frame.to_numpy()
 
-    def save(self, path: str | pathlib.Path) -> None:
+    def save(self, path: str | pathlib.Path, overwrite: bool = False) -> None:
         """Writes the fitted model into a folder: JSON and arrays, no pickle.
 
         The folder holds no row of the table, but levels, bounds and quantiles
@@ -304,12 +315,16 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Args:
           path: the folder; must not exist or be empty.
+          overwrite: whether it may hold a model, which is replaced once the
+            new one is whole.
 
         Raises:
           DataError: if the folder is not empty, or a level cannot be written.
         """
         check_is_fitted(self)
-        saved.write(pathlib.Path(path), self.__getstate__(), BY_COLUMN)
+        saved.save(
+            pathlib.Path(path), self.__getstate__(), BY_COLUMN, overwrite
+        )
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Self:
@@ -340,160 +355,3 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-    def _planned(self) -> engine.Several:
-        """The fits that draws come from."""
-        imputer, proper = self._make(self._layout()), self.bootstrap
-        if proper is None:
-            proper = self.n_imputations > 1 and self.statistic == "draw"
-        return engine.several(imputer, self.n_imputations, proper=proper)
-
-    def _read(self, X: Any) -> tuple[pd.DataFrame, FileTable]:
-        """A table as a fit takes it, as frame and encoded."""
-        check_settings(self, lambda: self._make().redraws)
-        frame, _ = self._frame(X, reset=True)
-        table = tables.make_table(
-            frame,
-            tables.missing_cells(frame, self.missing_values),
-            kinds=self.kinds,
-            bounds=self.bounds,
-            orders=self.orders,
-            empty_value=self.empty_value,
-            relations=stated_by(self, frame.columns),
-        )
-        return frame, from_table(table)
-
-    def _fits(self, data: Masked) -> Iterator[Any]:
-        """Final states: of the table, and of what further draws rest on."""
-        total = self._several.fits + self._several.resampled
-        watches = (
-            Bar(f"fit {k}/{total}", not self.verbose)
-            for k in range(1, total + 1)
-        )
-        keys = engine.seed_keys(self._seed)
-        return engine.fit_several(keys, self._several, data, watches=watches)
-
-    def _settled(self, state: Any) -> Any:
-        """A state on the host, without the table where it is not needed."""
-        if self._several.imputer.redraws:
-            # The table is not for others' eyes.
-            state = state._replace(x=np.zeros(state.x.shape, np.float32))
-        return jax.tree.map(np.asarray, state)
-
-    def _key(self, which: int) -> Array:
-        other = engine.seed_keys(self._seed).other
-        return jax.random.split(other, 3)[which]
-
-    def _make(self, layout: Layout | None = None) -> Imputer:
-        settings = dict(self.settings or {})
-        try:
-            return _shared_imputer(self.method, json.dumps(settings), layout)
-        except TypeError:  # a setting that JSON cannot hold, a level unhashable
-            return from_settings(self.method, settings, layout)
-
-    def _layout(self) -> Layout:
-        return layout_of(self.columns_, self._scaler)
-
-    def _names(self) -> list[Hashable]:
-        return [column.name for column in self.columns_]
-
-    def _frame(self, X: Any, reset: bool = False) -> tuple[pd.DataFrame, Any]:
-        """X as a pandas frame, and the way back."""
-        if not reset:
-            check_is_fitted(self)
-        if not frames.is_frame(X):
-            X = validate_data(
-                self,
-                X,
-                reset=reset,
-                dtype=None,
-                ensure_all_finite=False,
-                ensure_min_samples=1,
-            )
-            frame, back = frames.from_array(X)
-            if reset:
-                self._framed = False
-            if hasattr(self, "columns_") and hasattr(self, "feature_names_in_"):
-                frame.columns = self._names()
-            return frame, back
-        frame, back = frames.from_frame(X, self.missing_values)
-        check_frame(frame)
-        named = reset or hasattr(self, "feature_names_in_")
-        if reset:
-            self._framed = True
-        # scikit-learn compares names only where all are text.
-        elif self._framed and not named and [*frame.columns] != self._names():
-            raise DataError(
-                f"the columns are {list(frame.columns)[:9]}, and those of the"
-                f" fit were {self._names()[:9]}; give them in their order"
-            )
-        # A frame may follow an array that had no names.
-        if named or frame.shape[1] != self.n_features_in_:
-            validate_data(self, frame, reset=reset, skip_check_array=True)
-        return frame, back
-
-    def _draws(
-        self,
-        frame: pd.DataFrame,
-        count: int,
-        *,
-        pooled: bool = False,
-        part: int = 0,
-        changes: Changes | None = None,
-    ) -> tuple[tables.Table, list[np.ndarray]]:
-        """Encoded draws `[n, d]` of some rows, raw scale, as they will come.
-
-        The table comes with them: changed columns are encoded in another way.
-        """
-        table = tables.encode_rows(
-            frame,
-            tables.missing_cells(frame, self.missing_values),
-            self.columns_,
-            keep_unseen=self.unseen == "missing",
-            relations=stated_by(self, self._names()),
-        )
-        data = standardise(table.values, table.m, self._scaler)
-        if changes:  # what does not fit the table is refused first
-            adjust_draws(table, [table.values], changes)
-        if table.m.all():
-            return table, [table.values] * count
-        found = []
-        region = region_of(table, self._scaler)
-        for x in self._imputed(data, count, pooled, part, region):
-            x = np.where(table.m, table.values, unscale(x, self._scaler))
-            found.append(tables.settle_table(table, x))
-        if changes:
-            table, found, _, limits = adjust_draws(
-                table, found, changes, seed=self._seed
-            )
-            for line in limits:
-                warnings.warn(line, stacklevel=3)
-        return table, found
-
-    def _imputed(
-        self, data: Masked, count: int, pooled: bool, part: int, bounds: Region
-    ) -> Iterator[np.ndarray]:
-        """Draws, standardised: to be pooled, or of the table's own fit."""
-        how, states = self._several, self.states_
-        key = engine.seed_keys(self._seed).draw
-        if part:
-            key = jax.random.fold_in(self._key(PARTS), part)
-        if not how.imputer.redraws and not engine.is_of_fit(states[0], data):
-            warnings.warn(
-                f"{self.method!r} was fitted to other rows, and what it gives"
-                " for new ones may be far off where the fit had few rows; fit"
-                " it to these rows, or use another method",
-                stacklevel=4,
-            )
-        draws = functools.partial(engine.draws, key, how.imputer, states[0])
-        if pooled or not how.imputer.redraws:
-            draws = functools.partial(engine.draw_several, key, how, states)
-        return draws(data, count, bounds=bounds)
-
-
-@functools.lru_cache(maxsize=16)
-def _shared_imputer(
-    method: str, settings: str, layout: Layout | None
-) -> Imputer:
-    """One imputer for equal settings, so that it is compiled once."""
-    return from_settings(method, json.loads(settings), layout)

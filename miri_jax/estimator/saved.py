@@ -4,16 +4,20 @@ What is written are the attributes that a pickle would hold; the states of the
 method go into a checkpoint, all else into model.json.
 """
 
+import datetime
 import json
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from miri_jax import engine
+from miri_jax.data import written
 from miri_jax.data.calendars import calendar_of
 from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
@@ -21,7 +25,31 @@ from miri_jax.data.transforms import Scaler
 from miri_jax.exceptions import DataError, WorkdirError
 from miri_jax.types import Masked
 
-FORMAT = 3
+FORMAT = 4
+
+
+def save(
+    folder: pathlib.Path,
+    attributes: Mapping[str, Any],
+    pairs: Sequence[str],
+    overwrite: bool,
+) -> None:
+    """`write`, also into a folder that holds a model if it may be replaced.
+
+    Raises:
+      DataError: as `write`, and if the folder holds something else.
+    """
+    if not (overwrite and (folder / "model.json").is_file()):
+        write(folder, attributes, pairs)
+        return
+    folder = folder.resolve()
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}-", dir=folder.parent
+    ) as beside:
+        new, old = (pathlib.Path(beside) / name for name in ("new", "old"))
+        write(new, attributes, pairs)
+        folder.rename(old)
+        new.rename(folder)
 
 
 def write(
@@ -115,6 +143,11 @@ def _plain(
 ) -> dict[str, Any]:
     """Attributes as JSON can hold them."""
     content = dict(attributes)
+    if isinstance(content["bounds"], Mapping):
+        content["bounds"] = {
+            name: [*map(_bound, bounds)]
+            for name, bounds in content["bounds"].items()
+        }
     for name in pairs:
         if isinstance(content[name], Mapping):
             # As pairs: the names of JSON's objects are text.
@@ -123,6 +156,11 @@ def _plain(
     content["missing_values"] = list(content["missing_values"])
     content["columns_"] = [c._asdict() for c in content["columns_"]]
     content["_scaler"] = [part.tolist() for part in content["_scaler"]]
+    content["_styles"] = [
+        [name, written.to_json(style)]
+        for name, style in content["_styles"].items()
+    ]
+    content["_told"] = list(content["_told"])
     content["_rates"] = content["_rates"].tolist()
     if "feature_names_in_" in content:
         content["feature_names_in_"] = list(content["feature_names_in_"])
@@ -140,6 +178,11 @@ def _attributes(
     found["columns_"] = tuple(map(_column, found["columns_"]))
     found["notes_"] = tuple(found["notes_"])
     found["_scaler"] = Scaler(*map(np.array, found["_scaler"]))
+    found["_styles"] = {
+        _name(name): written.from_json(style)
+        for name, style in found["_styles"]
+    }
+    found["_empty"] = [*map(_name, found["_empty"])]
     found["_rates"] = np.array(found["_rates"])
     if "feature_names_in_" in found:
         names = np.asarray(found["feature_names_in_"], dtype=object)
@@ -158,7 +201,21 @@ def _column(content: Mapping[str, Any]) -> Column:
         found["knots"] = knots_of(found["knots"])
     if found["calendar"] is not None:
         found["calendar"] = calendar_of(found["calendar"])
-    return Column(**found)
+    return Column(**found | {"name": _name(found["name"])})
+
+
+def _name(name: Any) -> Any:
+    """A column's name; JSON turns those of several levels into lists."""
+    return tuple(name) if isinstance(name, list) else name
+
+
+def _bound(bound: Any) -> Any:
+    """A bound as JSON can hold it; `bounds.find_bounds` takes it as it is."""
+    if isinstance(bound, datetime.timedelta | np.timedelta64):
+        return pd.Timedelta(bound).isoformat()
+    if isinstance(bound, datetime.date | np.datetime64):
+        return pd.Timestamp(bound).isoformat()
+    return bound
 
 
 def _to_json(content: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Whole synthetic rows from a fitted imputer, and tables without gaps."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data import columns as cols
-from miri_jax.data import frames, tables
+from miri_jax.data import frames, tables, written
 from miri_jax.data.columns import Column
+from miri_jax.data.plain import as_type
 from miri_jax.types import Array, Imputer, Masked
 
 # Share of the cells that a fit to a table without gaps hides from itself, so
@@ -72,18 +73,28 @@ def owners(columns: Sequence[Column]) -> np.ndarray:
 
 
 def to_frame(
-    columns: Sequence[Column], dtypes: Sequence[str], values: np.ndarray
+    columns: Sequence[Column],
+    dtypes: Sequence[str],
+    came: Sequence[str | None],
+    styles: Mapping[Hashable, written.Style],
+    values: np.ndarray,
 ) -> pd.DataFrame:
     """Rows `[n, d]`, encoded, as a frame of the columns' types.
 
     Args:
       columns: how each column was encoded; ids are numbered.
-      dtypes: the type of each, by its name.
+      dtypes: the type of each, as it is modelled, by its name.
+      came: what each came as, see `plain.type_name`.
+      styles: of those that came as text.
       values: raw scale.
     """
     made = {}
     for j, (column, block) in enumerate(tables.split(columns, values)):
-        made[j] = _series(column, dtypes[j], block)
+        series = _series(column, dtypes[j], block)
+        if column.name in styles:
+            texts = written.texts(styles[column.name], series)
+            series = pd.Series(texts, dtype=object).infer_objects()
+        made[j] = as_type(series, came[j] if column.kind != "id" else None)
     frame = pd.DataFrame(made)
     frame.columns = [column.name for column in columns]
     return frame

@@ -90,6 +90,14 @@ def make_imputer(
     return from_settings(name, settings, layout)
 
 
+def settings_of(name: Any) -> set[str]:
+    """What the settings of a method are called; none if there is no such."""
+    known = IMPUTERS.get(name) if isinstance(name, str) else None
+    if known is None:
+        return set()
+    return set(inspect.signature(known).parameters) - {"layout"}
+
+
 def from_settings(
     name: str, settings: Mapping[str, Any], layout: "Layout | None" = None
 ) -> "Imputer":
@@ -116,4 +124,5 @@ __all__ = [
     "from_settings",
     "make_imputer",
     "register",
+    "settings_of",
 ]

@@ -47,3 +47,10 @@ def test_a_type_that_does_not_fit_is_left():
     series = pd.Series([0.5, 1.0])
     assert frames.cast(series, "float32").dtype == np.float32
     assert frames.cast(pd.Series(["a"]), "float64").iloc[0] == "a"
+
+
+def test_an_array_of_text_stays_one():
+    array = np.array([["a", "x"], ["", "y"]])
+    found, back = frames.from_array(array)
+    out = back(found.replace("", "longer"))
+    assert out.dtype.kind == "U" and out[1, 0] == "longer"
