@@ -193,7 +193,7 @@ def test_bad_files_are_refused_by_name(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         readers.read_table(str(tmp_path / "none.csv"))
     with pytest.raises(DataError, match="does not end in"):
-        readers.read_table(_write(tmp_path, "a\n1\n", "in.xlsx"))
+        readers.read_table(_write(tmp_path, "a\n1\n", "in.docx"))
     binary = tmp_path / "binary.csv"
     binary.write_bytes(bytes(range(128, 256)) * 4)
     with pytest.raises(DataError, match="is not text in UTF-8"):
