@@ -184,6 +184,11 @@ def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         help="columns that stay as they are, and still tell of others: a,b,...",
     )
     add(
+        "--no-found",
+        action="store_true",
+        help="keep no relation that the table shows and nobody stated",
+    )
+    add(
         "--empty-value",
         type=float,
         help="what to fill a column with that has no observed value",

@@ -32,6 +32,7 @@ def load_table(
     skip_rows: int | None = None,
     decimal: str | None = None,
     dates: str | None = None,
+    found: bool = True,
     **kinds: tuple[str, ...],
 ) -> FileTable:
     """A file with gaps, see `readers.read_table`.
@@ -48,6 +49,7 @@ def load_table(
       skip_rows: likewise.
       decimal: likewise.
       dates: likewise.
+      found: likewise.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`; and
         what `relations.state` takes, as `rules=("a <= b",)`.
 
@@ -71,6 +73,7 @@ def load_table(
             skip_rows=skip_rows,
             decimal=decimal,
             dates=dates,
+            found=found,
             **parse_settings(bounds, orders, **kinds),
             **stated,
         )

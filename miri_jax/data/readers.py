@@ -76,6 +76,7 @@ def read_table(
     skip_rows: int | None = None,
     decimal: str | None = None,
     dates: str | None = None,
+    found: bool = True,
     **stated: Any,
 ) -> Table:
     """Reads a table from a file by its ending, see `endings`.
@@ -99,6 +100,8 @@ def read_table(
       decimal: the decimal mark of a text file's numbers, "." or ",", where
         they may be read with either; None for what the file tells.
       dates: "dmy" or "mdy", likewise.
+      found: whether relations are looked for that nobody stated, see
+        `data.found`.
       **stated: relations between columns, see `relations.state`.
 
     Returns:
@@ -119,7 +122,7 @@ def read_table(
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
     _refuse_too_large(path, ending)
-    settings = dict(kinds=kinds, bounds=bounds, orders=orders)
+    settings = dict(kinds=kinds, bounds=bounds, orders=orders, look=found)
     if ending not in SEPARATORS:
         frame, schema = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)

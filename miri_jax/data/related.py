@@ -73,7 +73,7 @@ def relate(
     """
     by_name = by_name_of(columns)
     relations = with_kinds(
-        relations, {name: _kind(c) for name, c in by_name.items()}
+        relations, {name: kind_of(c) for name, c in by_name.items()}
     )
     place = {str(c.name): j for j, c in enumerate(columns)}
     values = {
@@ -157,7 +157,7 @@ def by_name_of(columns: Sequence[Column]) -> dict[str, Column]:
     return {str(column.name): column for column in columns}
 
 
-def _kind(column: Column) -> Kind:
+def kind_of(column: Column) -> Kind:
     """What an expression may do with a column."""
     if column.kind == "id":
         return Kind("")
@@ -176,7 +176,7 @@ def _cells(column: Column, values: np.ndarray) -> np.ndarray:
         return values / DAY if column.kind == "datetime" else values
     unknown = np.isnan(values)
     ranks = np.where(unknown, 0, values).astype(int)
-    if _kind(column).what == "text":
+    if kind_of(column).what == "text":
         levels = np.empty(len(column.levels), object)
         levels[:] = column.levels
         found = levels[ranks]
@@ -235,7 +235,7 @@ def _complete(
     return values
 
 
-def _formula_holds(
+def formula_holds(
     by_name: Mapping[str, Column], formula: Formula, env: Values
 ) -> np.ndarray:
     """1 where a formula holds within the rounding of cells, 0, NaN: unknown."""
@@ -287,7 +287,7 @@ def held(
 ) -> list[tuple[str, np.ndarray]]:
     """Each relation in words, and where it holds: 1, 0, or NaN, unknown."""
     found = [
-        (f"formula {f.text!r}", _formula_holds(by_name, f, env))
+        (f"formula {f.text!r}", formula_holds(by_name, f, env))
         for f in relations.formulas
     ]
     for rule in relations.rules:
@@ -336,6 +336,14 @@ def completed(
     for name, found in values.items():
         # What has no number stays as it was drawn, and breaks its formula.
         values[name] = np.where(np.isnan(found), drawn[name], found)
+    for formula in related.relations.formulas:
+        if formula.text in related.relations.found:
+            # What nobody stated gives way to what was said of a column.
+            for name in (formula.target, *formula.of.names):
+                low, high = by_name[name].low, by_name[name].high
+                out = (values[name] < low) | (values[name] > high)
+                rows = out & ~fixed[name]
+                values[name] = np.where(rows, drawn[name], values[name])
     empty: Values = {}
     env = env_of(by_name, values)
     kept = set(related.relations.keep)

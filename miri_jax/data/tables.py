@@ -21,11 +21,12 @@ from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
+from miri_jax.data.found import related_by
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.related import Related, completed, relate, settle_related
+from miri_jax.data.related import Related, completed, settle_related
 from miri_jax.exceptions import DataError
 from miri_jax.relations import Relations
 
@@ -88,6 +89,7 @@ def make_table(
     orders: Mapping[Hashable, Sequence[Any]] | None = None,
     empty_value: float | None = None,
     relations: Relations | None = None,
+    look: bool = False,
 ) -> Table:
     """A `Table` of a frame: finds the columns' kinds and encodes them.
 
@@ -102,6 +104,7 @@ def make_table(
       orders: likewise.
       empty_value: likewise.
       relations: what `relations.state` read.
+      look: whether relations are looked for that nobody stated.
 
     Raises:
       DataError: naming the column or setting at fault and the remedy.
@@ -175,10 +178,8 @@ def make_table(
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
         numbers[:, j], known[:, j] = value, True
-    related = None
-    if relations is not None:
-        related, told = relate(found, numbers, known, relations)
-        notes += told
+    related, told = related_by(found, numbers, known, relations, look=look)
+    notes += told
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
     return Table(
@@ -227,7 +228,7 @@ def encode_rows(
       DataError: naming the column at fault and the remedy.
     """
     numbers, known = np.zeros(missing.shape), ~missing
-    kept, related, notes = _stated(relations)[0], None, ()
+    kept = _stated(relations)[0]
     for j, column in enumerate(columns):
         cells, gaps = frame.iloc[:, j], missing[:, j]
         whole = column.kind == "id" and str(column.name) not in kept
@@ -245,8 +246,7 @@ def encode_rows(
                 " set unseen='missing'"
             )
         known[:, j] &= ~unseen
-    if relations is not None:
-        related, notes = relate(columns, numbers, known, relations)
+    related, notes = related_by(columns, numbers, known, relations)
     return Table(
         frame,
         missing,

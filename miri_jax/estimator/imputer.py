@@ -20,14 +20,8 @@ from miri_jax.data import frames, tables
 from miri_jax.data.dataset import FileTable, from_table, region_of
 from miri_jax.data.layout import layout_of
 from miri_jax.data.transforms import standardise, unscale
-from miri_jax.estimator import saved, synthesis
+from miri_jax.estimator import checks, saved, synthesis
 from miri_jax.estimator.bar import Bar
-from miri_jax.estimator.checks import (
-    check_frame,
-    check_settings,
-    seed_of,
-    stated_by,
-)
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import from_settings
 from miri_jax.relations import STATED
@@ -77,6 +71,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
       above: likewise.
       gap_bounds: by column, (low, high) of imputed numbers, where observed ones
         may lie outside. docs/structure.md tells of all seven.
+      found: whether to keep relations that all rows show, as if stated.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
         None refuses such a table.
@@ -89,6 +84,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes:
       columns_: how each column is turned into numbers.
       notes_: sentences about the table that a reader should know.
+      found_: formulas and rules that the table shows and nobody stated.
       states_: the fitted state, and those of the resampled fits.
       n_features_in_, feature_names_in_: as scikit-learn has them.
     """
@@ -111,6 +107,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         below: Mapping[Hashable, float] | Sequence[str] = (),
         above: Mapping[Hashable, float] | Sequence[str] = (),
         gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
+        found: bool = True,
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
         unseen: str = "error",
@@ -133,6 +130,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.below = below
         self.above = above
         self.gap_bounds = gap_bounds
+        self.found = found
         self.missing_values = missing_values
         self.empty_value = empty_value
         self.unseen = unseen
@@ -157,11 +155,12 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         del y
         frame, dataset = self._read(X)
         table = dataset.table
-        self._seed = seed_of(self.random_state)
+        self._seed = checks.seed_of(self.random_state)
         data = dataset.fitted(dataset.masked())
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
+        self.found_ = checks.found_in(table.related)
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
         self._several = self._planned()
@@ -350,7 +349,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _read(self, X: Any) -> tuple[pd.DataFrame, FileTable]:
         """A table as a fit takes it, as frame and encoded."""
-        check_settings(self, lambda: self._make().redraws)
+        checks.check_settings(self, lambda: self._make().redraws)
         frame, _ = self._frame(X, reset=True)
         table = tables.make_table(
             frame,
@@ -359,7 +358,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             bounds=self.bounds,
             orders=self.orders,
             empty_value=self.empty_value,
-            relations=stated_by(self, frame.columns),
+            relations=checks.stated_by(self, frame.columns),
+            look=self.found,
         )
         return frame, from_table(table)
 
@@ -417,7 +417,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 frame.columns = self._names()
             return frame, back
         frame, back = frames.from_frame(X, self.missing_values)
-        check_frame(frame)
+        checks.check_frame(frame)
         named = reset or hasattr(self, "feature_names_in_")
         if reset:
             self._framed = True
@@ -450,7 +450,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             tables.missing_cells(frame, self.missing_values),
             self.columns_,
             keep_unseen=self.unseen == "missing",
-            relations=stated_by(self, self._names()),
+            relations=checks.stated_by(self, self._names(), fitted=True),
         )
         data = standardise(table.values, table.m, self._scaler)
         if changes:  # what does not fit the table is refused first

@@ -20,6 +20,7 @@ from miri_jax.relations._stated import (
     Formula,
     Relations,
     state,
+    with_found,
     with_kinds,
 )
 from miri_jax.relations._values import DAY, Kind, evaluate, resolved, solve
@@ -41,5 +42,6 @@ __all__ = [
     "resolved",
     "solve",
     "state",
+    "with_found",
     "with_kinds",
 ]

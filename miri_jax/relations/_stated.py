@@ -59,6 +59,8 @@ class Relations(NamedTuple):
       below: what gaps of a column lie below.
       above: what they lie above.
       gap_bounds: what they lie between.
+      found: texts of formulas and rules that nobody stated: the cells show
+        them. No draw is refused for them.
     """
 
     formulas: tuple[Formula, ...] = ()
@@ -68,6 +70,7 @@ class Relations(NamedTuple):
     below: tuple[tuple[str, float], ...] = ()
     above: tuple[tuple[str, float], ...] = ()
     gap_bounds: tuple[tuple[str, tuple[float, float]], ...] = ()
+    found: tuple[str, ...] = ()
 
     def named(self) -> tuple[str, ...]:
         """The columns whose values formulas, rules and conditions need."""
@@ -140,6 +143,31 @@ def state(
             about=("below", "above", "gap_bounds"),
         )
     return found
+
+
+def with_found(
+    stated: Relations | None,
+    names: Sequence[Hashable],
+    formulas: Sequence[str],
+    rules: Sequence[str],
+) -> Relations | None:
+    """What was stated, and formulas and rules that cells show.
+
+    Raises:
+      DataError: as `state` does.
+    """
+    shown = state(names, formulas=formulas, rules=rules)
+    if shown is None:
+        return stated
+    stated = stated or Relations()
+    return stated._replace(
+        formulas=_ordered([*stated.formulas, *shown.formulas]),
+        rules=(*stated.rules, *shown.rules),
+        found=(
+            *(formula.text for formula in shown.formulas),
+            *(rule.text for rule in shown.rules),
+        ),
+    )
 
 
 def with_kinds(stated: Relations, kinds: Mapping[str, Kind]) -> Relations:
