@@ -122,7 +122,15 @@ def _best(
         if pool.names[target] in taken:
             continue
         others = [j for j in which if j != target]
-        y, x = cells[:, k], np.delete(cells, k, axis=1)
+        # Of several that a row lacks the first is computed: of those that are
+        # rounded least what is left open is least.
+        grid = (
+            pool.unit[others]
+            / cells.std(axis=0)[[which.index(j) for j in others]]
+        )
+        others = [others[i] for i in np.argsort(grid, kind="stable")]
+        y = cells[:, k]
+        x = cells[:, [which.index(j) for j in others]]
         shape = space.shape(y, x, target, others)
         if shape is not None and _holds(pool, shape, y, x, target, others):
             later = len(pool.names) - target

@@ -31,7 +31,7 @@ def simplest(low: float, high: float) -> Factor | None:
     if not (np.isfinite(low) and np.isfinite(high)) or low * high <= 0:
         return None
     plain, other = _fewest(low, high), _fewest(1 / high, 1 / low)
-    if other is not None and (plain is None or other.digits + 1 < plain.digits):
+    if other is not None and (plain is None or other.digits < plain.digits):
         return Factor(1 / other.value, other.text, True, other.digits + 1)
     return plain
 
@@ -68,7 +68,7 @@ def quoted(name: str) -> str:
 def linear_text(
     names: Sequence[str], factors: Sequence[Factor], constant: Factor | None
 ) -> str:
-    """A sum of columns, each with its factor, those above 0 first."""
+    """A sum of columns, each with its factor, one above 0 first."""
     terms = []
     for name, factor in zip(names, factors):
         text = quoted(name)
@@ -77,7 +77,8 @@ def linear_text(
         elif factor.text != "1":
             text = f"{factor.text} * {text}"
         terms.append((factor.value < 0, text))
-    terms.sort(key=lambda term: term[0])
+    first = next((k for k, (below, _) in enumerate(terms) if not below), 0)
+    terms.insert(0, terms.pop(first))
     if constant is not None:
         terms.append((constant.value < 0, written(constant)))
     first, *rest = terms
