@@ -365,6 +365,45 @@ def completed(
     return Completed(values, empty)
 
 
+def values_in(
+    related: Related, parts: Sequence[tuple[Column, np.ndarray]]
+) -> Values:
+    """Values `[n]` of the columns that relations name.
+
+    Args:
+      related: of the table.
+      parts: each column and its part of encoded values.
+    """
+    return {
+        str(column.name): values_of(column, block)
+        for column, block in parts
+        if str(column.name) in related.known
+    }
+
+
+def broken_in(
+    related: Related, columns: Sequence[Column], drawn: Values
+) -> list[tuple[str, int]]:
+    """Relations that were found and a draw breaks, and in how many rows.
+
+    Args:
+      related: of the table.
+      columns: c.
+      drawn: `[n]` of each column that relations name.
+    """
+    by_name, relations = by_name_of(columns), related.relations
+    env = env_of(by_name, completed(related, columns, drawn).values)
+    texts = [one.text for one in (*relations.formulas, *relations.rules)]
+    rows = [
+        (said, int((holds == 0).sum()))
+        for text, (said, holds) in zip(
+            texts, held(by_name, relations, env, related.known)
+        )
+        if text in relations.found
+    ]
+    return [(said, count) for said, count in rows if count]
+
+
 def row_limits(
     related: Related,
     columns: Sequence[Column],

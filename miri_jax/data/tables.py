@@ -26,7 +26,12 @@ from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.related import Related, completed, settle_related
+from miri_jax.data.related import (
+    Related,
+    completed,
+    settle_related,
+    values_in,
+)
 from miri_jax.exceptions import DataError
 from miri_jax.relations import Relations
 
@@ -354,16 +359,11 @@ def filled_cells(
     empty, related = np.zeros(table.missing.shape, bool), table.related
     if related is None:
         return empty, {}
-    kept = set(related.relations.keep)
-    drawn = {
-        str(column.name): cols.values_of(column, block)
-        for column, block in split(table.columns, values)
-        if str(column.name) in related.known
-    }
+    drawn = values_in(related, split(table.columns, values))
     found = completed(related, table.columns, drawn)
     for j, column in enumerate(table.columns):
         name = str(column.name)
-        if name in kept:
+        if name in related.relations.keep:
             empty[:, j] = table.missing[:, j]
         elif name in found.empty:
             empty[:, j] = found.empty[name]
