@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.data.columns import Column, block_of, starts_of, values_of
+from miri_jax.data.looking_up import looked_up
 from miri_jax.data.mending import Values
 from miri_jax.data.numbers import on_grid
 from miri_jax.relations import (
@@ -87,6 +88,8 @@ def relate(
         before = sum(np.isnan(x).sum() for x in values.values())
         fixed = {name: ~np.isnan(x) for name, x in values.items()}
         values = _complete(by_name, relations.formulas, values, fixed)
+        known_now = {name: ~np.isnan(x) for name, x in values.items()}
+        values = looked_up(relations.lookups, values, known_now)
         if sum(np.isnan(x).sum() for x in values.values()) == before:
             break
     for name, found in values.items():
@@ -105,8 +108,14 @@ def _told(
     given: Sequence[tuple[str, np.ndarray]],
 ) -> tuple[str, ...]:
     """Sentences on gaps that are known, and on those that stay."""
+    computed = {
+        name
+        for formula in related.relations.formulas
+        for name in (formula.target, *formula.of.names)
+    }
     notes = [
-        f"{int(rows.sum())} gap(s) of column {name!r} are given by formulas"
+        f"{int(rows.sum())} gap(s) of column {name!r} are given by"
+        f" {'formulas' if name in computed else 'other columns'}"
         for name, rows in given
         if rows.any()
     ]
@@ -336,6 +345,7 @@ def completed(
     for name, found in values.items():
         # What has no number stays as it was drawn, and breaks its formula.
         values[name] = np.where(np.isnan(found), drawn[name], found)
+    values = looked_up(related.relations.lookups, values, fixed)
     for formula in related.relations.formulas:
         if formula.text in related.relations.found:
             # What nobody stated gives way to what was said of a column.
@@ -467,11 +477,11 @@ def settle_related(
             block[rows] = block_of(column, inside[rows])
         if name in related.known:
             drawn[name] = values_of(column, block)
-    if not related.relations.formulas:
+    if not (related.relations.formulas or related.relations.lookups):
         return
     found = completed(related, columns, drawn).values
     for column, block in parts:
         name = str(column.name)
-        if name in found and column.levels is None:
+        if name in found:
             rows = gaps[name] & (found[name] != drawn[name])
             block[rows] = block_of(column, found[name][rows])

@@ -82,12 +82,16 @@ def stated_by(
     return with_found(stated, names, *given.found_) if fitted else stated
 
 
-def found_in(related: Related | None) -> tuple[list[str], list[str]]:
-    """Formulas and rules that a table shows and nobody stated, as text."""
+def found_in(related: Related | None) -> tuple[list[Any], ...]:
+    """What a table shows and nobody stated: formulas and rules, as text.
+
+    And functions of levels, see `relations.Lookup`, as lists.
+    """
     if related is None:
-        return [], []
+        return [], [], []
     relations, found = related.relations, related.relations.found
     return (
         [f.text for f in relations.formulas if f.text in found],
         [rule.text for rule in relations.rules if rule.text in found],
+        [list(one) for one in relations.lookups],
     )

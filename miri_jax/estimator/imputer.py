@@ -84,7 +84,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes:
       columns_: how each column is turned into numbers.
       notes_: sentences about the table that a reader should know.
-      found_: formulas and rules that the table shows and nobody stated.
+      found_: formulas, rules and functions that nobody stated; see `found`.
       states_: the fitted state, and those of the resampled fits.
       n_features_in_, feature_names_in_: as scikit-learn has them.
     """

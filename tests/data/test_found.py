@@ -96,7 +96,7 @@ def test_arithmetic_is_found_and_kept(kind):
     new = _holes(frame.iloc[:40], seed=5)
     assert np.abs(_off(kind, imputer.transform(new))).max() <= slack + 1e-9
     without = MIRIImputer("mean", found=False, random_state=0).fit(holes)
-    assert without.found_ == ([], [])
+    assert without.found_ == ([], [], [])
     assert np.abs(_off(kind, without.transform(holes))).max() > slack + 1e-9
 
 
@@ -189,7 +189,7 @@ def test_bounds_come_before_what_is_found():
     a, b = rng.gamma(3, 20, (2, 500)).round(1)
     frame = pd.DataFrame({"a": a, "b": b, "y": (a - b).round(1)})
     holes = _holes(frame)
-    imputer = MIRIImputer("gaussian", bounds={"a": (0, None), "b": (0, None)})
+    imputer = MIRIImputer("chained", bounds={"a": (0, None), "b": (0, None)})
     filled = imputer.set_params(random_state=0).fit_transform(holes)
     assert filled.a.min() >= 0 and filled.b.min() >= 0
 
@@ -287,3 +287,61 @@ def test_a_model_keeps_what_it_found_when_saved(tmp_path):
     again = MIRIImputer.load(tmp_path / "model")
     new = _holes(frame, seed=9)
     pd.testing.assert_frame_equal(again.transform(new), imputer.transform(new))
+
+
+def _places(n=900, seed=0):
+    rng = np.random.default_rng(seed)
+    zips = rng.integers(0, 30, n)
+    city = zips // 3
+    return pd.DataFrame(
+        {
+            "zip": [f"z{k:02}" for k in zips],
+            "city": [f"city {k}" for k in city],
+            "number": city * 7.0 + 1,
+            "state": np.where(city % 3 == 0, "north", "south"),
+            "other": rng.choice(["x", "y"], n),
+            "size": rng.standard_normal(n),
+        }
+    )
+
+
+@pytest.mark.parametrize("method", ["mean", "chained"])
+def test_functions_of_levels_are_found_and_kept(method, tmp_path):
+    frame = _places()
+    rng = np.random.default_rng(1)
+    gaps = rng.random(frame.shape) < 0.25
+    holes = frame.mask(gaps)
+    imputer = MIRIImputer(method, random_state=0).fit(holes)
+    found = {(target, source) for target, source, *_ in imputer.found_[2]}
+    both = {("city", "number"), ("number", "city")}
+    assert found == both | {
+        *(("city", "zip"), ("number", "zip"), ("state", "zip")),
+        *(("state", "city"), ("state", "number")),
+    }
+    filled = imputer.transform(holes)
+    assert (filled == holes).to_numpy()[~gaps].all()
+    place = filled.zip.str[1:].astype(int) // 3
+    assert (filled.city == place.map("city {}".format)).all()
+    assert (filled.number == place * 7 + 1).all()
+    assert (filled.state == np.where(place % 3, "south", "north")).all()
+    # A row is filled alike whatever comes with it, and by a saved model.
+    imputer.save(tmp_path / "model")
+    again = MIRIImputer.load(tmp_path / "model").transform(holes[40:60])
+    assert (again.city == filled.city[40:60]).all()
+    assert (again.zip == filled.zip[40:60]).all()
+
+
+def test_no_function_is_found_by_chance():
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(30, 300))
+        frame = pd.DataFrame(
+            {
+                f"c{k}": rng.choice(list("abcdefgh")[: k % 7 + 2], n)
+                for k in range(12)
+            }
+        )
+        frame["rare"] = np.where(np.arange(n) < 3, "yes", "no")
+        holes = _holes(frame, 0.2, seed)
+        table = _found(holes)[1]
+        assert table.related is None or not table.related.relations.lookups

@@ -14,6 +14,7 @@ import numpy as np
 from miri_jax.data.columns import Column
 from miri_jax.data.found._blanks import blanks_of, never_together
 from miri_jax.data.found._formulas import formulas_of
+from miri_jax.data.found._levels import lookups_of
 from miri_jax.data.found._orders import orders_of
 from miri_jax.data.found._pool import pool_of
 from miri_jax.data.notes import Note
@@ -75,11 +76,14 @@ def find(
     known_forms += [(f.target, f.of) for f in formulas]
     pairs = {frozenset((target, *of)) for target, of in known_forms}
     orders = orders_of(pool, pairs)
+    in_forms = {name for pair in pairs for name in pair}
+    lookups = lookups_of(columns, numbers, known & free, in_forms)
     kept = with_found(
         stated,
         names,
         [f.text for f in formulas],
         [order.text for order in orders],
+        lookups,
     )
     gaps = set(np.array(pool.names, object)[pool.gaps])
     lines = [
@@ -103,6 +107,17 @@ def find(
             if gaps & {o.low, o.high}
         ],
         "orders",
+    )
+    missing = {str(n) for n, all_ in zip(names, known.all(axis=0)) if not all_}
+    lines += _some(
+        [
+            f"found: {one.target!r} is a function of {one.source!r}, whose"
+            f" {len(one.keys)} values each have one of its {len(set(one.to))};"
+            " it is kept"
+            for one in lookups
+            if missing & {one.target, one.source}
+        ],
+        "functions",
     )
     if lines:
         lines.append(
