@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Rows that a step looks at, most columns of a form, and a part of the variance
-# that a step has to explain.
-ROWS, MOST, GAIN = 500, 10, 0.05
+# Rows that a step looks at, most columns of a form, and the part of what is left
+# that a step, and the last one, has to explain.
+ROWS, MOST, GAIN, LAST = 500, 10, 0.05, 0.9
 # Rows beyond those that a form's coefficients take.
 SPARE = 8
 
@@ -82,8 +82,9 @@ def form_of(
         with_one = _correlation(residual, z, m)
         with_one[~allowed] = 0
         best = int(np.argmax(with_one))
-        # That of the others would be smaller still.
-        if with_one[best] < GAIN:
+        # That of the others would be smaller still; the last leaves nothing.
+        last = len(chosen) == most - 1
+        if with_one[best] < (LAST if last else GAIN):
             return None
         chosen.append(best)
         allowed &= groups != groups[best]
