@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Rows that a step looks at, most columns of a form, and the part of what is left
-# that a step, and the last one, has to explain.
+# Rows that a step looks at, most columns of a form, and the part of what is
+# left that a step, and the last one, has to explain.
 ROWS, MOST, GAIN, LAST = 500, 10, 0.05, 0.9
 # Rows beyond those that a form's coefficients take.
 SPARE = 8
