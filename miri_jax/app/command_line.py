@@ -63,11 +63,10 @@ RUN_FLAGS = {
     "distributed": "--config.distributed",
     **{name: f"--config.changes.{name}" for name in CHANGE_FLAGS},
     "check": "--config.check",
-    "found": "--config.data.found=False",
     **{
         name: f"--config.data.{name}"
         for name in (
-            *("path", "na_values", "empty_value", "bounds"),
+            *("path", "na_values", "empty_value", "bounds", "found"),
             *("folder", "images", "rate"),
             *TEXT_FLAGS,
             *KIND_FLAGS,

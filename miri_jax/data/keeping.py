@@ -158,9 +158,7 @@ def keeping(
             f" {rows[bad][0] + 1}; of all draws of rows that broke something"
             f" {share:.2%} met all that was stated; change it, or what is"
             " observed there",
-            about=("formulas", "rules", "only_if", "found")[
-                : 4 if relations.found else 3
-            ],
+            about=("formulas", "rules", "only_if"),
         )
 
     return broken, mend, refuse
