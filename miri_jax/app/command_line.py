@@ -50,6 +50,7 @@ IMPUTE_FLAGS = {
     "na_values": "--na",
     "empty_value": "--empty-value",
     "bounds": "--bounds",
+    "found": "--no-found",
     **TEXT_FLAGS,
     **{kind: f"--{kind}" for kind in KIND_FLAGS},
     **CHANGE_FLAGS,
@@ -66,7 +67,7 @@ RUN_FLAGS = {
     **{
         name: f"--config.data.{name}"
         for name in (
-            *("path", "na_values", "empty_value", "bounds"),
+            *("path", "na_values", "empty_value", "bounds", "found"),
             *("folder", "images", "rate"),
             *TEXT_FLAGS,
             *KIND_FLAGS,
@@ -167,11 +168,18 @@ def with_flags(note: str, flags_of: Mapping[str, str]) -> str:
     """A note, and how its reader settles it on a command line."""
     about = getattr(note, "about", {})
     known = [
-        f"{flags_of[name]} {shlex.quote(value)}"
+        f"{flags_of[name]} {_in_quotes(value)}" if value else flags_of[name]
         for name, value in about.items()
         if name in flags_of
     ]
     return f"{note} ({', '.join(known)})" if known else str(note)
+
+
+def _in_quotes(value: str) -> str:
+    """A word of a command line, with double quotes about single ones."""
+    if "'" in value and not set('"$`\\') & set(value):
+        return f'"{value}"'
+    return shlex.quote(value)
 
 
 def _hint(about: tuple[str, ...], flags_of: Mapping[str, str]) -> str:

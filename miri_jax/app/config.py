@@ -177,6 +177,8 @@ def table_config(method: str = "") -> ConfigDict:
         "below": (),
         "above": (),
         "gap_bounds": (),
+        # Whether relations that hold in all rows are looked for, and kept.
+        "found": True,
         # Of a text file, where they are not found: what is between two cells,
         # its encoding, and how many lines are above its header.
         "separator": config_dict.placeholder(str),

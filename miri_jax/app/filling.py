@@ -92,6 +92,7 @@ def stream(given: argparse.Namespace) -> None:
         random_state=config.seed,
         **parse_settings(config.data.bounds, config.data.orders, **kinds),
         **{what: data[what] for what in RELATION_FLAGS},
+        found=data["found"],
     )
     try:
         impute_parquet(given.input, output, imputer, seed=config.seed, say=say)
@@ -115,6 +116,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
     config.data.bounds = tuple(given.bounds)
     config.data.orders = tuple(given.order)
     config.data.empty_value = given.empty_value
+    config.data.found = not given.no_found
     for what in RELATION_FLAGS:
         value = getattr(given, what)
         if isinstance(value, str):

@@ -258,6 +258,11 @@ def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         help="columns whose gaps stay, and which still tell of others",
     )
     add(
+        "--no-found",
+        action="store_true",
+        help="keep no relation that the table shows and nobody stated",
+    )
+    add(
         "--empty-value",
         type=float,
         metavar="X",

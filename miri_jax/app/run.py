@@ -359,6 +359,16 @@ def _leave(
         summary["columns_by"] = filled.chosen
         say(_told(filled.chosen))
     with clock("report"):
+        # Cells that were changed afterwards are off as they were asked to be.
+        lost = (
+            []
+            if filled.changes
+            else report.filling_warnings(dataset, filled.draws)
+        )
+        for line in lost:
+            say(line)
+        if lost:
+            summary["filling"] = lost
         report.write_report(
             folder, dataset, filled.draws, filled.trace, summary
         )

@@ -33,6 +33,7 @@ def load_table(
     sheet: str | None = None,
     decimal: str | None = None,
     dates: str | None = None,
+    found: bool = True,
     **kinds: tuple[str, ...],
 ) -> FileTable:
     """A file with gaps, see `readers.read_table`.
@@ -50,6 +51,7 @@ def load_table(
       sheet: likewise.
       decimal: likewise.
       dates: likewise.
+      found: likewise.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`; and
         what `relations.state` takes, as `rules=("a <= b",)`.
 
@@ -74,6 +76,7 @@ def load_table(
             sheet=sheet,
             decimal=decimal,
             dates=dates,
+            found=found,
             **parse_settings(bounds, orders, **kinds),
             **stated,
         )

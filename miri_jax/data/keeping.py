@@ -25,21 +25,29 @@ Broken = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Refuse = Callable[[np.ndarray, np.ndarray, float], None]
 
 
-def _parts(relations: Relations) -> list[tuple[str, ...]]:
-    """The columns of each relation that `_held` lists, in its order."""
+def _parts(relations: Relations) -> list[tuple[tuple[str, ...], bool]]:
+    """The columns of each relation that `held` lists, in its order.
+
+    And whether it was stated.
+    """
+    found = relations.found
     return [
-        *((f.target, *f.of.names) for f in relations.formulas),
-        *(rule.names for rule in relations.rules),
-        *(condition.names for _, condition in relations.only_if),
+        *(
+            ((f.target, *f.of.names), f.text not in found)
+            for f in relations.formulas
+        ),
+        *((rule.names, rule.text not in found) for rule in relations.rules),
+        *((condition.names, True) for _, condition in relations.only_if),
     ]
 
 
 class _Bad(NamedTuple):
-    """A relation, its columns, and which rows `[k]` break it."""
+    """A relation, its columns, which rows `[k]` break it, and who had it."""
 
     text: str
     names: tuple[str, ...]
     rows: np.ndarray
+    stated: bool
 
 
 def _without(made: Completed) -> Values:
@@ -97,23 +105,27 @@ def keeping(
         env = env_of(by_name, _without(made))
         now = held(by_name, relations, env, some.known)
         found = []
-        for names, (text, holds), was in zip(_parts(relations), now, before):
+        for (names, stated), (text, holds), was in zip(
+            _parts(relations), now, before
+        ):
             blank = [made.empty[n] for n in names if n in made.empty]
             blank = np.any([np.zeros(len(rows), bool), *blank], axis=0)
             bad = ~was[rows] & ((holds == 0) | (np.isnan(holds) & ~blank))
-            found.append(_Bad(text, _with_operands(relations, names), bad))
-        for target, of in relations.formulas:
-            names = (target, *of.names)
+            whole = _with_operands(relations, names)
+            found.append(_Bad(text, whole, bad, stated))
+        for formula in relations.formulas:
+            names = (formula.target, *formula.of.names)
             bad = _outside(some, by_name, made.values, names)
-            text = f"formula {target + ' = ' + of.text!r} and its bounds"
-            found.append(_Bad(text, names, bad))
+            text = f"formula {formula.text!r} and its bounds"
+            stated = formula.text not in relations.found
+            found.append(_Bad(text, names, bad, stated))
         return found
 
     def broken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         found = np.zeros(x.shape, bool)
-        for _, names, bad in bad_columns(values(x), rows):
-            for name in names:
-                found[:, entries(name)] |= bad[:, None]
+        for one in bad_columns(values(x), rows):
+            for name in one.names:
+                found[:, entries(name)] |= one.rows[:, None]
         return found & ~m[rows]
 
     def mend(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -137,7 +149,10 @@ def keeping(
 
     def refuse(x: np.ndarray, rows: np.ndarray, share: float) -> None:
         every = bad_columns(values(x), rows)
-        text, _, bad = next(one for one in every if one.rows.any())
+        every = [one for one in every if one.stated and one.rows.any()]
+        if not every:
+            return
+        text, _, bad, _ = every[0]
         raise DataError(
             f"{text} is not met by the draws of {int(bad.sum())} row(s), as row"
             f" {rows[bad][0] + 1}; of all draws of rows that broke something"

@@ -71,6 +71,7 @@ def read_table(
     sheet: str | None = None,
     decimal: str | None = None,
     dates: str | None = None,
+    found: bool = True,
     **stated: Any,
 ) -> Table:
     """Reads a table from a file by its ending, see `endings`.
@@ -96,6 +97,8 @@ def read_table(
       decimal: the decimal mark of a text file's numbers, "." or ",", where
         they may be read with either; None for what the file tells.
       dates: "dmy" or "mdy", likewise.
+      found: whether relations are looked for that nobody stated, see
+        `data.found`.
       **stated: relations between columns, see `relations.state`.
 
     Returns:
@@ -111,14 +114,14 @@ def read_table(
     if not pathlib.Path(path).is_file():
         raise DataError(f"no such file: {path}")
     _refuse_too_large(path, ending)
-    settings = dict(kinds=kinds, bounds=bounds, orders=orders)
+    settings = dict(kinds=kinds, bounds=bounds, orders=orders, look=found)
     if ending not in (*SEPARATORS, *LINES, ".xlsx"):
-        frame, kept, found, notes = _read_typed(path, ending)
+        frame, kept, known_kinds, notes = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
         settings["relations"] = state(frame.columns, **stated)
         for name in (*(kinds or ()), *(orders or ())):
-            found.pop(name, None)
-        settings["kinds"] = {**found, **(kinds or {})}
+            known_kinds.pop(name, None)
+        settings["kinds"] = {**known_kinds, **(kinds or {})}
         table = make_table(frame, missing, empty_value=empty_value, **settings)
         notes = (*notes, *table.notes)
         return table._replace(ending=ending, notes=notes, **kept)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.data.columns import Column, block_of, starts_of, values_of
+from miri_jax.data.looking_up import looked_up
 from miri_jax.data.mending import Values
 from miri_jax.data.numbers import on_grid
 from miri_jax.relations import (
@@ -73,7 +74,7 @@ def relate(
     """
     by_name = by_name_of(columns)
     relations = with_kinds(
-        relations, {name: _kind(c) for name, c in by_name.items()}
+        relations, {name: kind_of(c) for name, c in by_name.items()}
     )
     place = {str(c.name): j for j, c in enumerate(columns)}
     values = {
@@ -87,6 +88,8 @@ def relate(
         before = sum(np.isnan(x).sum() for x in values.values())
         fixed = {name: ~np.isnan(x) for name, x in values.items()}
         values = _complete(by_name, relations.formulas, values, fixed)
+        known_now = {name: ~np.isnan(x) for name, x in values.items()}
+        values = looked_up(relations.lookups, values, known_now)
         if sum(np.isnan(x).sum() for x in values.values()) == before:
             break
     for name, found in values.items():
@@ -105,8 +108,14 @@ def _told(
     given: Sequence[tuple[str, np.ndarray]],
 ) -> tuple[str, ...]:
     """Sentences on gaps that are known, and on those that stay."""
+    computed = {
+        name
+        for formula in related.relations.formulas
+        for name in (formula.target, *formula.of.names)
+    }
     notes = [
-        f"{int(rows.sum())} gap(s) of column {name!r} are given by formulas"
+        f"{int(rows.sum())} gap(s) of column {name!r} are given by"
+        f" {'formulas' if name in computed else 'other columns'}"
         for name, rows in given
         if rows.any()
     ]
@@ -157,7 +166,7 @@ def by_name_of(columns: Sequence[Column]) -> dict[str, Column]:
     return {str(column.name): column for column in columns}
 
 
-def _kind(column: Column) -> Kind:
+def kind_of(column: Column) -> Kind:
     """What an expression may do with a column."""
     if column.kind == "id":
         return Kind("")
@@ -176,7 +185,7 @@ def _cells(column: Column, values: np.ndarray) -> np.ndarray:
         return values / DAY if column.kind == "datetime" else values
     unknown = np.isnan(values)
     ranks = np.where(unknown, 0, values).astype(int)
-    if _kind(column).what == "text":
+    if kind_of(column).what == "text":
         levels = np.empty(len(column.levels), object)
         levels[:] = column.levels
         found = levels[ranks]
@@ -235,7 +244,7 @@ def _complete(
     return values
 
 
-def _formula_holds(
+def formula_holds(
     by_name: Mapping[str, Column], formula: Formula, env: Values
 ) -> np.ndarray:
     """1 where a formula holds within the rounding of cells, 0, NaN: unknown."""
@@ -287,7 +296,7 @@ def held(
 ) -> list[tuple[str, np.ndarray]]:
     """Each relation in words, and where it holds: 1, 0, or NaN, unknown."""
     found = [
-        (f"formula {f.text!r}", _formula_holds(by_name, f, env))
+        (f"formula {f.text!r}", formula_holds(by_name, f, env))
         for f in relations.formulas
     ]
     for rule in relations.rules:
@@ -336,6 +345,15 @@ def completed(
     for name, found in values.items():
         # What has no number stays as it was drawn, and breaks its formula.
         values[name] = np.where(np.isnan(found), drawn[name], found)
+    values = looked_up(related.relations.lookups, values, fixed)
+    for formula in related.relations.formulas:
+        if formula.text in related.relations.found:
+            # What nobody stated gives way to what was said of a column.
+            for name in (formula.target, *formula.of.names):
+                low, high = by_name[name].low, by_name[name].high
+                out = (values[name] < low) | (values[name] > high)
+                rows = out & ~fixed[name]
+                values[name] = np.where(rows, drawn[name], values[name])
     empty: Values = {}
     env = env_of(by_name, values)
     kept = set(related.relations.keep)
@@ -355,6 +373,45 @@ def completed(
                 by_name[name], np.where(empty[name], np.nan, values[name])
             )
     return Completed(values, empty)
+
+
+def values_in(
+    related: Related, parts: Sequence[tuple[Column, np.ndarray]]
+) -> Values:
+    """Values `[n]` of the columns that relations name.
+
+    Args:
+      related: of the table.
+      parts: each column and its part of encoded values.
+    """
+    return {
+        str(column.name): values_of(column, block)
+        for column, block in parts
+        if str(column.name) in related.known
+    }
+
+
+def broken_in(
+    related: Related, columns: Sequence[Column], drawn: Values
+) -> list[tuple[str, int]]:
+    """Relations that were found and a draw breaks, and in how many rows.
+
+    Args:
+      related: of the table.
+      columns: c.
+      drawn: `[n]` of each column that relations name.
+    """
+    by_name, relations = by_name_of(columns), related.relations
+    env = env_of(by_name, completed(related, columns, drawn).values)
+    texts = [one.text for one in (*relations.formulas, *relations.rules)]
+    rows = [
+        (said, int((holds == 0).sum()))
+        for text, (said, holds) in zip(
+            texts, held(by_name, relations, env, related.known)
+        )
+        if text in relations.found
+    ]
+    return [(said, count) for said, count in rows if count]
 
 
 def row_limits(
@@ -420,11 +477,11 @@ def settle_related(
             block[rows] = block_of(column, inside[rows])
         if name in related.known:
             drawn[name] = values_of(column, block)
-    if not related.relations.formulas:
+    if not (related.relations.formulas or related.relations.lookups):
         return
     found = completed(related, columns, drawn).values
     for column, block in parts:
         name = str(column.name)
-        if name in found and column.levels is None:
+        if name in found:
             rows = gaps[name] & (found[name] != drawn[name])
             block[rows] = block_of(column, found[name][rows])

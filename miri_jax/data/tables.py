@@ -20,12 +20,18 @@ from miri_jax.data import columns as cols
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
+from miri_jax.data.found import related_by
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.related import Related, completed, relate, settle_related
+from miri_jax.data.related import (
+    Related,
+    completed,
+    settle_related,
+    values_in,
+)
 from miri_jax.data.statistics_files import Labels
 from miri_jax.data.taking import take_columns
 from miri_jax.exceptions import DataError
@@ -94,6 +100,7 @@ def make_table(
     orders: Mapping[Hashable, Sequence[Any]] | None = None,
     empty_value: float | None = None,
     relations: Relations | None = None,
+    look: bool = False,
 ) -> Table:
     """A `Table` of a frame: finds the columns' kinds and encodes them.
 
@@ -108,6 +115,7 @@ def make_table(
       orders: likewise.
       empty_value: likewise.
       relations: what `relations.state` read.
+      look: whether relations are looked for that nobody stated.
 
     Raises:
       DataError: naming the column or setting at fault and the remedy.
@@ -145,10 +153,8 @@ def make_table(
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
         numbers[:, j], known[:, j] = value, True
-    related = None
-    if relations is not None:
-        related, told = relate(found, numbers, known, relations)
-        notes += told
+    related, told = related_by(found, numbers, known, relations, look=look)
+    notes += told
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
     return Table(
@@ -185,7 +191,6 @@ def encode_rows(
       DataError: naming the column at fault and the remedy.
     """
     numbers, known = np.zeros(missing.shape), ~missing
-    related, notes = None, ()
     for j, column in enumerate(columns):
         cells, gaps = frame.iloc[:, j], missing[:, j]
         numbers[:, j], unseen = cols.read(column, cells, gaps)
@@ -197,8 +202,7 @@ def encode_rows(
                 " set unseen='missing'"
             )
         known[:, j] &= ~unseen
-    if relations is not None:
-        related, notes = relate(columns, numbers, known, relations)
+    related, notes = related_by(columns, numbers, known, relations)
     return Table(
         frame,
         missing,
@@ -307,16 +311,11 @@ def filled_cells(
     empty, related = table.missing & kept, table.related
     if related is None:
         return empty, {}
-    stays = set(related.relations.keep)
-    drawn = {
-        str(column.name): cols.values_of(column, block)
-        for column, block in split(table.columns, values)
-        if str(column.name) in related.known
-    }
+    drawn = values_in(related, split(table.columns, values))
     found = completed(related, table.columns, drawn)
     for j, column in enumerate(table.columns):
         name = str(column.name)
-        if name in stays:
+        if name in related.relations.keep:
             empty[:, j] = table.missing[:, j]
         elif name in found.empty:
             empty[:, j] = found.empty[name]

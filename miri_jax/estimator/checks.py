@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from miri_jax.data.related import Related
 from miri_jax.exceptions import ConfigError, DataError
-from miri_jax.relations import STATED, Relations, state
+from miri_jax.relations import STATED, Relations, state, with_found
 
 UNSEEN = ("error", "missing")
 STATISTICS = ("draw", "mean")
@@ -103,6 +104,30 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     return int(generator.randint(2**31 - 1))
 
 
-def stated_by(given: Any, names: Sequence[Hashable]) -> Relations | None:
-    """The relations that a `MIRIImputer` was told, see `relations.state`."""
-    return state(names, **{what: getattr(given, what) for what in STATED})
+def stated_by(
+    given: Any, names: Sequence[Hashable], fitted: bool = False
+) -> Relations | None:
+    """The relations that a `MIRIImputer` was told, see `relations.state`.
+
+    Args:
+      given: the imputer.
+      names: of the table's columns.
+      fitted: whether with those that it found in fitting.
+    """
+    stated = state(names, **{what: getattr(given, what) for what in STATED})
+    return with_found(stated, names, *given.found_) if fitted else stated
+
+
+def found_in(related: Related | None) -> tuple[list[Any], ...]:
+    """What a table shows and nobody stated: formulas and rules, as text.
+
+    And functions of levels, see `relations.Lookup`, as lists.
+    """
+    if related is None:
+        return [], [], []
+    relations, found = related.relations, related.relations.found
+    return (
+        [f.text for f in relations.formulas if f.text in found],
+        [rule.text for rule in relations.rules if rule.text in found],
+        [list(one) for one in relations.lookups],
+    )

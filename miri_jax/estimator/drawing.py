@@ -90,6 +90,7 @@ class Drawing(BaseEstimator):
             orders=self.orders,
             empty_value=self.empty_value,
             relations=stated_by(self, frame.columns),
+            look=self.found,
         )
         notes = (*self._told, *table.notes)
         return frame, from_table(table._replace(notes=notes))
@@ -219,7 +220,7 @@ class Drawing(BaseEstimator):
             self._missing(frame),
             self.columns_,
             keep_unseen=self.unseen == "missing",
-            relations=stated_by(self, self._names()),
+            relations=stated_by(self, self._names(), fitted=True),
         )
         data = standardise(table.values, table.m, self._scaler)
         if changes:  # what does not fit the table is refused first

@@ -15,7 +15,7 @@ from miri_jax.data import frames, tables
 from miri_jax.data.flags import flag_name
 from miri_jax.data.transforms import unscale
 from miri_jax.estimator import saved, synthesis
-from miri_jax.estimator.checks import seed_of, told_empty
+from miri_jax.estimator.checks import found_in, seed_of, told_empty
 from miri_jax.estimator.drawing import HIDE, SYNTHESISE, Drawing
 from miri_jax.exceptions import ConfigError
 from miri_jax.relations import STATED
@@ -63,6 +63,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
       above: likewise.
       gap_bounds: by column, (low, high) of imputed numbers, where observed ones
         may lie outside. docs/structure.md tells of all seven.
+      found: whether to keep relations that all rows show, as if stated.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
         None for 0 of its type, with a warning, as a fold of a cross-validation
@@ -78,6 +79,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
     Attributes:
       columns_: how each column is turned into numbers.
       notes_: sentences about the table that a reader should know.
+      found_: formulas, rules and functions that nobody stated; see `found`.
       states_: the fitted state, and those of the resampled fits.
       n_features_in_, feature_names_in_: as scikit-learn has them.
     """
@@ -100,6 +102,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         below: Mapping[Hashable, float] | Sequence[str] = (),
         above: Mapping[Hashable, float] | Sequence[str] = (),
         gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
+        found: bool = True,
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
         unseen: str = "missing",
@@ -123,6 +126,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         self.below = below
         self.above = above
         self.gap_bounds = gap_bounds
+        self.found = found
         self.missing_values = missing_values
         self.empty_value = empty_value
         self.unseen = unseen
@@ -155,6 +159,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
+        self.found_ = found_in(table.related)
         self._came = frames.type_names(X, frame.shape[1])
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)

@@ -18,8 +18,10 @@ from miri_jax.relations._stated import (
     STATED,
     Condition,
     Formula,
+    Lookup,
     Relations,
     state,
+    with_found,
     with_kinds,
 )
 from miri_jax.relations._values import DAY, Kind, evaluate, resolved, solve
@@ -33,6 +35,7 @@ __all__ = [
     "Expression",
     "Formula",
     "Kind",
+    "Lookup",
     "Relations",
     "Text",
     "evaluate",
@@ -41,5 +44,6 @@ __all__ = [
     "resolved",
     "solve",
     "state",
+    "with_found",
     "with_kinds",
 ]

@@ -48,6 +48,24 @@ class Formula(NamedTuple):
         return f"{self.target} = {self.of.text}"
 
 
+class Lookup(NamedTuple):
+    """A column that is a function of another's values.
+
+    Attributes:
+      target: the column.
+      source: the other.
+      keys: values of the other, in order; see `data.columns` for what they are.
+      to: what each leads to.
+      share: of the rows, that have each.
+    """
+
+    target: str
+    source: str
+    keys: tuple[float, ...]
+    to: tuple[float, ...]
+    share: tuple[float, ...]
+
+
 class Relations(NamedTuple):
     """All that was stated; columns by their names as text.
 
@@ -59,6 +77,9 @@ class Relations(NamedTuple):
       below: what gaps of a column lie below.
       above: what they lie above.
       gap_bounds: what they lie between.
+      found: texts of formulas and rules that nobody stated: the cells show
+        them. No draw is refused for them.
+      lookups: functions of levels, likewise.
     """
 
     formulas: tuple[Formula, ...] = ()
@@ -68,12 +89,15 @@ class Relations(NamedTuple):
     below: tuple[tuple[str, float], ...] = ()
     above: tuple[tuple[str, float], ...] = ()
     gap_bounds: tuple[tuple[str, tuple[float, float]], ...] = ()
+    found: tuple[str, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
     def named(self) -> tuple[str, ...]:
         """The columns whose values formulas, rules and conditions need."""
         found = [n for f in self.formulas for n in (f.target, *f.of.names)]
         found += [n for rule in self.rules for n in rule.names]
         found += [n for name, c in self.only_if for n in (name, *c.names)]
+        found += [n for one in self.lookups for n in (one.target, one.source)]
         return tuple(dict.fromkeys(found))
 
     def with_gaps(self) -> set[str]:
@@ -140,6 +164,36 @@ def state(
             about=("below", "above", "gap_bounds"),
         )
     return found
+
+
+def with_found(
+    stated: Relations | None,
+    names: Sequence[Hashable],
+    formulas: Sequence[str] = (),
+    rules: Sequence[str] = (),
+    lookups: Sequence[Sequence[Any]] = (),
+) -> Relations | None:
+    """What was stated, and formulas, rules and functions that cells show.
+
+    Raises:
+      DataError: as `state` does.
+    """
+    if not (formulas or rules or lookups):
+        return stated
+    shown = state(names, formulas=formulas, rules=rules) or Relations()
+    stated = stated or Relations()
+    return stated._replace(
+        formulas=_ordered([*stated.formulas, *shown.formulas]),
+        rules=(*stated.rules, *shown.rules),
+        found=(
+            *(formula.text for formula in shown.formulas),
+            *(rule.text for rule in shown.rules),
+        ),
+        lookups=tuple(
+            Lookup(target, source, *map(tuple, parts))
+            for target, source, *parts in lookups
+        ),
+    )
 
 
 def with_kinds(stated: Relations, kinds: Mapping[str, Kind]) -> Relations:

@@ -14,6 +14,7 @@ from each other, and what to beware of.
     little        Little's test
     text          names and numbers as text
     facts         columns as they are compared
+    filling       what a filling lost
 """
 
 import pathlib
@@ -24,6 +25,7 @@ import numpy as np
 
 from miri_jax.data import Dataset
 from miri_jax.report.contents import contents_of
+from miri_jax.report.filling import filling_warnings
 from miri_jax.report.page import embed_all, render, write_page
 
 
@@ -55,4 +57,4 @@ def write_report(
     return path.absolute().as_uri()
 
 
-__all__ = ["write_report"]
+__all__ = ["filling_warnings", "write_report"]

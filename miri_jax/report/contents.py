@@ -152,6 +152,7 @@ def _contents_of_file(
         "complete_rows": wording.complete_rows(dataset.gaps()),
         "warnings": [
             *map(_sentence, summary.get("changes", ())),
+            *summary.get("filling", ()),
             *check_warnings(check),
             *warnings_of(views, found),
         ],

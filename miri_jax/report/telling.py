@@ -56,7 +56,7 @@ def predict_gaps(
     from threadpoolctl import threadpool_limits
 
     # Before the limit, which is set on libraries that are loaded.
-    model = _classifier()
+    model = classifier()
     missing = np.stack([view.missing for view in views], axis=1)
     # On so few rows threads wait for each other longer than they work.
     with threadpool_limits(1, "openmp"):
@@ -119,7 +119,8 @@ def _predict_column(
     )
 
 
-def _classifier() -> Any:
+def classifier() -> Any:
+    """A small classifier, fitted in a moment."""
     # Here, as loading it takes a second that other runs save.
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -164,15 +165,28 @@ def _held_out_auc(
     for k in range(FOLDS):
         x, held_out = features[fold != k], features[fold == k]
         learnt, asked = y[fold != k], y[fold == k]
-        # The squared correlation with the class, but for a factor.
-        variance = np.einsum("nf,nf->f", x, x) / len(x) - x.mean(axis=0) ** 2
-        telling = ((learnt - learnt.mean()).astype(x.dtype) @ x) ** 2
-        telling /= np.where(variance > 1e-6, variance, np.inf)
-        telling[:keep] = np.inf
-        seen = np.argsort(-telling, kind="stable")[: keep + MAX_FEATURES]
+        seen = features_that_tell(x, learnt, keep)
         model.fit(x[:, seen], learnt)
         score = model.decision_function(held_out[:, seen])
         low, high = np.sort(score[~asked]), score[asked]
         below = np.searchsorted(low, high) + np.searchsorted(low, high, "right")
         areas.append(np.mean(below) / 2 / len(low))
     return float(np.mean(areas))
+
+
+def features_that_tell(
+    x: np.ndarray, y: np.ndarray, keep: int = 0
+) -> np.ndarray:
+    """The features that go with a class most, `MAX_FEATURES` at most.
+
+    Args:
+      x: `[n, f]`.
+      y: `[n]` bool.
+      keep: the first, which are among them and do not count.
+    """
+    # The squared correlation with the class, but for a factor.
+    variance = np.einsum("nf,nf->f", x, x) / len(x) - x.mean(axis=0) ** 2
+    telling = ((y - y.mean()).astype(x.dtype) @ x) ** 2
+    telling /= np.where(variance > 1e-6, variance, np.inf)
+    telling[:keep] = np.inf
+    return np.argsort(-telling, kind="stable")[: keep + MAX_FEATURES]
