@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from absl import flags
 from ml_collections import ConfigDict
 
+from miri_jax.app.named import path_of
 from miri_jax.exceptions import ConfigError, MiriError
 from miri_jax.runtime import interrupt
 from miri_jax.settings import did_you_mean, gone
@@ -103,8 +104,6 @@ def make_flag_parser(
 
 def _with_paths(argv: list[str]) -> list[str]:
     """The command line with files in the place of configs' names."""
-    from miri_jax.app.config import path_of
-
     found, value_next = [], False
     for word in argv:
         name, equals, value = word.partition("=")

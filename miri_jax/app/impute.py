@@ -31,6 +31,7 @@ from miri_jax.endings import (
     ending_of,
     numbered,
     refuse_itself,
+    refuse_missing,
     stem_of,
 )
 from miri_jax.exceptions import ConfigError
@@ -222,6 +223,7 @@ def _check(given: argparse.Namespace) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
     ending_of(given.output)
+    ending_of(given.input)
     if given.stream:
         for path in (given.input, given.output):
             if ending_of(path) != ".parquet":
@@ -247,6 +249,7 @@ def _check(given: argparse.Namespace) -> None:
             )
     if given.draws < 1:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
+    refuse_missing(given.input)
     refuse_itself(given.input, given.output, given.draws)
     written = numbered(given.output, given.draws)
     if not given.stream:

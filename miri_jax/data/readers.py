@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.data.text_cells import read_cells
 from miri_jax.data.texts import read_text, without_units
-from miri_jax.endings import SEPARATORS, ending_of
+from miri_jax.endings import SEPARATORS, ending_of, refuse_missing
 from miri_jax.exceptions import DataError, first_line
 from miri_jax.relations import state
 
@@ -116,8 +115,7 @@ def read_table(
                 " it out",
                 about=(name,),
             )
-    if not pathlib.Path(path).is_file():
-        raise DataError(f"no such file: {path}")
+    refuse_missing(path)
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
     if ending not in SEPARATORS:
