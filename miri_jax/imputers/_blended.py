@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import to_host
+from miri_jax.core.programs import split
 from miri_jax.core.rows import padded, spaced
 from miri_jax.imputers._blend import Trial, compare
 from miri_jax.sources.chained import (
@@ -174,10 +175,10 @@ def _ended(
     blend: Blend, key: Array, state: BlendedState, data: Masked
 ) -> BlendedState:
     """The end of a fit: the chains, who draws which column, a draw of all."""
-    key_trial, key_chains, key_draw = jax.random.split(key, 3)
+    key_trial, key_chains, key_draw = split(key, 3)
     rows = spaced(len(data.x), ROWS)
-    some = Masked(*(part[rows] for part in data))
-    targets = state.flow.held_out.targets[rows]
+    some = Masked(*(to_host(part)[rows] for part in data))
+    targets = to_host(state.flow.held_out.targets)[rows]
     if blend.plan.bootstrap:  # draws of one flow alone may not be pooled
         width = len(state.gain)
         trial = Trial(np.zeros(width), np.zeros(width, bool))
@@ -200,7 +201,7 @@ def _chains(blend: Blend, key: Array, flow: Any, data: Masked) -> Chains:
     table = table_of(data, blend.layout)
     starts = [
         _columns(table, _of_flow(blend, one, flow, data))
-        for one in jax.random.split(key, blend.plan.chains)
+        for one in split(key, blend.plan.chains)
     ]
     plan, words = blend.plan, words_of(key)
     chains = run(begin(table, starts, plan, words), table, plan, words)
@@ -232,12 +233,12 @@ def _trial(
       targets: their observed entries but those that are held out.
     """
     whole = table_of(data, blend.layout)
-    rest = Masked(jnp.where(targets, data.x, 0), targets)
+    rest = Masked(np.where(targets, data.x, 0), targets)
     table = table_of(rest, blend.layout)
     held = whole.observed & ~table.observed
     if not held.any():
         return Trial(np.zeros(held.shape[1]), np.zeros(held.shape[1], bool))
-    keys = jax.random.split(key, TRIES)
+    keys = split(key, TRIES)
     by_flow = [
         _columns(table, _of_flow(blend, one, flow, rest)) for one in keys
     ]
