@@ -213,7 +213,7 @@ class _Programs:
         self.pooled = of(_parts.pooled, static_argnums=4)
         self.weights = recipe.propensity and compiled(recipe.propensity)
         self.descended = of(
-            _parts.descended, donate_argnums=1, static_argnums=(4, 5)
+            _parts.descended, donate_argnums=1, static_argnums=(5, 6)
         )
         self.fit_batches = of(
             _parts.fit_batches, donate_argnums=1, static_argnums=(4, 5)
@@ -335,10 +335,10 @@ def _step(
         state = programs.begin(key_net, state, wide.data, wide.shape)
     state, losses = _descend(programs, key_sgd, state, wide)
     finish = lambda s: _finish(programs, key_ode, s, wide)
-    last = state.slice == recipe.sgd.num_slices
-    if isinstance(last, jax.core.Tracer):
+    if isinstance(state.slice, jax.core.Tracer):
+        last = state.slice == recipe.sgd.num_slices
         state = jax.lax.cond(last, finish, lambda s: s, state)
-    elif last:
+    elif int(state.slice) == recipe.sgd.num_slices:
         state = finish(state)
     info = {"loss": losses}
     if recipe.stop is not None:
@@ -360,7 +360,11 @@ def _descend(
     # inside a loop than outside it.
     loop = not table and (host or jax.default_backend() == "cpu")
     if not (host or loop):
-        return programs.descended(key, state, *wide[:2], shape, ahead)
+        rest = state._replace(train=())
+        network, done, losses = programs.descended(
+            key, state.train, rest, *wide[:2], shape, ahead
+        )
+        return state._replace(train=network, slice=done), losses
     key_pool, key_fit = split(key, 2)
     ahead_key = jax.random.fold_in(key_pool, state.slice)
     rows, choice = programs.pooled(ahead_key, state, *wide[:2], ahead)

@@ -186,14 +186,14 @@ def _ended(
         trial = _trial(blend, key_trial, state.flow, some, targets)
     state = state._replace(
         done=jnp.bool_(True),
-        gain=jnp.asarray(trial.gain, jnp.float32),
-        by_flow=jnp.asarray(trial.by_flow),
+        gain=jax.device_put(trial.gain.astype(np.float32)),
+        by_flow=jax.device_put(trial.by_flow),
     )
     if not trial.by_flow.all():
         chains = _chains(blend, key_chains, state.flow, some)
-        state = state._replace(chains=jnp.asarray(pack_chains(chains)))
+        state = state._replace(chains=jax.device_put(pack_chains(chains)))
     x = _impute(blend, key_draw, state, data)
-    return state._replace(x=jnp.asarray(x))
+    return state._replace(x=jax.device_put(x))
 
 
 def _chains(blend: Blend, key: Array, flow: Any, data: Masked) -> Chains:
@@ -278,7 +278,7 @@ def _impute(
     x_obs, m = flat(data)
     rows = np.flatnonzero(~m.all(axis=1))
     if not rows.size:
-        return jnp.asarray(data.x)
+        return jax.device_put(data.x)
     found = blend.flow.impute(key, state.flow, data, draw)
     x = np.array(to_host(found)).reshape(x_obs.shape)
     owners = layout_for(blend.layout, m.shape[1]).owners(m.shape[1])
@@ -292,4 +292,4 @@ def _impute(
         chains.kept, table, start, seeds, sets, blend.plan.sweeps, draw
     )
     x[rows] = np.where(known, x[rows], swept)
-    return jnp.asarray(x.reshape(data.x.shape))
+    return jax.device_put(x.reshape(data.x.shape))

@@ -251,38 +251,38 @@ def one_sgd_step(
 def descended(
     recipe: Recipe,
     key: Array,
+    network: train.TrainState,
     state: MIRIState,
     data: Masked,
     reach: Extent,
     shape: tuple[int, ...],
     ahead: int,
-) -> tuple[MIRIState, Array]:
+) -> tuple[train.TrainState, Array, Array]:
     """The SGD steps of one slice, from a source that can be traced.
 
     Args:
       recipe: the recipe.
       key: PRNG key.
-      state: at the start of the slice.
+      network: at the start of the slice.
+      state: likewise, without the network.
       data: the table.
       reach: how far it reaches.
       shape: what network and steps are for.
       ahead: pairs that are drawn ahead; 0 for none.
+
+    Returns:
+      The network, how many slices are done, and the losses.
     """
     num_steps = recipe.sgd.num_steps(shape) // recipe.sgd.num_slices
     key_pool, key_fit = jax.random.split(key)
     key_pool = jax.random.fold_in(key_pool, state.slice)
     rows, choice = pooled(recipe, key_pool, state, data, reach, ahead)
     pool = started(recipe, choice, state.start) if ahead else None
+    drawn = rows, state.start
     network, losses = fit_batches(
-        recipe,
-        key_fit,
-        state.train,
-        (rows, state.start),
-        pool,
-        shape,
-        num_steps,
+        recipe, key_fit, network, drawn, pool, shape, num_steps
     )
-    return state._replace(train=network, slice=state.slice + 1), losses
+    return network, state.slice + 1, losses
 
 
 def keep(recipe: Recipe, state: MIRIState) -> MIRIState:
