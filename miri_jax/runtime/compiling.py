@@ -7,6 +7,8 @@ from collections.abc import Callable
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from miri_jax.runtime.files import folder_of_programs
+
 # Seconds of compiling from which on it is told, and what a program must take
 # to be kept where others' programs are too.
 PATIENCE, LEAST = 2.0, 0.1
@@ -16,12 +18,6 @@ SENTENCE = (
 )
 _LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 _COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-def folder_of_programs() -> str:
-    """Where compiled programs are kept, if nothing else is said."""
-    home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    return os.path.join(home, "miri_jax")
 
 
 def keep_programs() -> None:
