@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from miri_jax.core.threads import one_thread
 from miri_jax.metrics.logistic import log_likelihoods, ridge_path
 
 # Penalties, the strongest first, of which the best is chosen, and how many of
@@ -71,7 +71,7 @@ def estimate(
     folds = np.arange(size * num_folds).reshape(num_folds, size)
     gains = []
     # On such small matrices threads wait for each other longer than they work.
-    with one_thread("blas"):
+    with threadpool_limits(1, "blas"):
         for k, fold in enumerate(folds):
             others = np.delete(folds, k, axis=0).ravel()
             gains.append(_held_out_gain(ask(others), others, fold, columns))
