@@ -75,6 +75,16 @@ def refuse_itself(read: str, output: str, count: int) -> None:
         )
 
 
+def refuse_missing(path: str) -> None:
+    """Refuses a table's file that is not there.
+
+    Raises:
+      DataError: naming it.
+    """
+    if not pathlib.Path(path).is_file():
+        raise DataError(f"no such file: {path}")
+
+
 def stem_of(path: str) -> str:
     """The path of a table's file without its ending."""
     return path[: -len(ending_of(path) + packing_of(path))]

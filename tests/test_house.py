@@ -175,6 +175,7 @@ def test_all_public_names_are_there():
         (["in.csv", "out.csv", "--draws", "0"], 1, "at least 1"),
         (["in.csv", "out.xls"], 1, ".csv"),
         (["in.csv", "out.csv", "--method", "man"], 1, "did you mean"),
+        (["nowhere.csv", "out.csv"], 1, "no such file: nowhere.csv"),
     ],
 )
 def test_what_needs_no_table_is_answered_before_libraries_load(
@@ -193,6 +194,30 @@ assert {answer!r} in told, told
 """
     loaded = _loaded("import io, sys" + run)
     assert "argparse" in loaded
+    assert not loaded & {"jax", "numpy", "pandas", "matplotlib", "scipy"}
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--help"], "--workdir"),
+        (["--no_such_flag"], "no_such_flag"),
+        (["--config", "tabel", "--workdir", "w"], "did you mean table"),
+    ],
+)
+def test_the_long_form_answers_before_libraries_load(words, answer):
+    run = f"""
+sys.argv = ["miri_jax.main", *{words!r}]
+sys.stdout = sys.stderr = io.StringIO()
+try:
+    runpy.run_module("miri_jax.main", run_name="__main__")
+except SystemExit as stop:
+    assert stop.code, stop.code
+told, sys.stdout = sys.stderr.getvalue(), sys.__stdout__
+assert {answer!r} in told, told
+"""
+    loaded = _loaded("import io, runpy, sys" + run)
+    assert "absl" in loaded
     assert not loaded & {"jax", "numpy", "pandas", "matplotlib", "scipy"}
 
 

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from absl import flags
 from ml_collections import ConfigDict
 
+from miri_jax.app.named import path_of
 from miri_jax.exceptions import ConfigError, MiriError
 from miri_jax.runtime import interrupt
+from miri_jax.runtime.files import folder_of_programs
 from miri_jax.settings import did_you_mean, gone
 
 # Kinds of columns that a flag gives; an ordinal one is given by its order.
@@ -105,8 +107,6 @@ def make_flag_parser(
 
 def _with_paths(argv: list[str]) -> list[str]:
     """The command line with files in the place of configs' names."""
-    from miri_jax.app.config import path_of
-
     found, value_next = [], False
     for word in argv:
         name, equals, value = word.partition("=")
@@ -127,8 +127,7 @@ def own_process() -> Iterator[None]:
     dozen. And garbage is seldom collected, as that walks all that is loaded,
     many times while libraries load and once more at the end: a second together.
     """
-    home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    kept = os.path.join(home, "miri_jax")
+    kept = folder_of_programs()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", kept)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     gc.set_threshold(100_000, 10, 10)

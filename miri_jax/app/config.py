@@ -9,9 +9,8 @@ from ml_collections import ConfigDict, config_dict
 from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
-from miri_jax.settings import did_you_mean, hints, kinds
+from miri_jax.settings import hints, kinds
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 # Settings of miri for images, see `image_config`.
 _IMAGE_FITS = {
     "": {
@@ -86,28 +85,6 @@ def base_config(method: str = "") -> ConfigDict:
             "profile": False,
         }
     )
-
-
-def path_of(config: str) -> str:
-    """The file that a config's name stands for.
-
-    Args:
-      config: "NAME" or "NAME:ARG" of a file in miri_jax/configs, or a file,
-        "PATH.py:ARG", which comes back as it is.
-
-    Raises:
-      ConfigError: if it is neither.
-    """
-    name, colon, arg = config.partition(":")
-    known = sorted(path.stem for path in CONFIGS.glob("[a-z]*.py"))
-    if name in known:
-        return f"{CONFIGS / name}.py{colon}{arg}"
-    if name.isidentifier() and not pathlib.Path(name).exists():
-        raise ConfigError(
-            f"no config {name!r}{did_you_mean(name, known)} (known:"
-            f" {', '.join(known)}; or give a file)"
-        )
-    return config
 
 
 def saved_config(path: str) -> ConfigDict:

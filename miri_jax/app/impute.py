@@ -33,6 +33,7 @@ from miri_jax.endings import (
     ending_of,
     numbered,
     refuse_itself,
+    refuse_missing,
     stem_of,
 )
 from miri_jax.exceptions import ConfigError
@@ -303,6 +304,9 @@ def impute(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
+    if given.input != PIPE:
+        ending_of(given.input)
+        refuse_missing(given.input)
     if given.dry_run:
         return
     if given.draws < 1:

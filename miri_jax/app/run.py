@@ -23,6 +23,7 @@ from miri_jax.endings import ending_of, refuse_itself
 from miri_jax.exceptions import ConfigError, DataError, DivergedError
 from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
+from miri_jax.runtime.compiling import Told
 from miri_jax.runtime.files import write_atomically, write_json
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.provenance import Clock, Compilations
@@ -65,7 +66,7 @@ def run(
         )
     start_devices(config)
     folder = pathlib.Path(workdir)
-    with Compilations() as compiled, WorkdirLock(folder) as lock:
+    with Compilations() as compiled, Told(say), WorkdirLock(folder) as lock:
         return _run(config, folder, lock, compiled, flags_of)
 
 

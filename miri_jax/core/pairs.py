@@ -30,12 +30,14 @@ class Bank(NamedTuple):
       targets: `[r, *dims]` float32, what entries count as targets: 0 where
         they are imputed or held out, else 1 or a weight, see `propensity`.
       gaps: the rows of `m` with gaps.
+      count: how many rows there are: those behind them are not drawn.
     """
 
     x: Array
     m: Array
     targets: Array
     gaps: GapRows
+    count: Array | int
 
 
 class Choice(NamedTuple):
@@ -79,15 +81,22 @@ Choose = Callable[[Array, Bank, int], Choice]
 Weight = Callable[[Array, Array], Array]
 
 
-def bank(x: Array, m: Array, targets: Array | None = None) -> Bank:
+def bank(
+    x: Array,
+    m: Array,
+    targets: Array | None = None,
+    count: Array | int | None = None,
+) -> Bank:
     """A `Bank` of the rows `[r, *dims]` of a filled table and their masks.
 
-    Targets, bool or weights, are those observed where they are not given.
+    Targets, bool or weights, are those observed where they are not given. Only
+    the first `count` rows are meant; None for all.
     """
     targets = m if targets is None else targets
     chex.assert_equal_shape((x, m, targets))
     chex.assert_type(m, bool)
-    return Bank(x, m, targets.astype(jnp.float32), gap_rows(m))
+    count = len(x) if count is None else count
+    return Bank(x, m, targets.astype(jnp.float32), gap_rows(m), count)
 
 
 def of_table(key: Array, rows: Bank, count: int) -> Choice:
@@ -100,8 +109,7 @@ def of_table(key: Array, rows: Bank, count: int) -> Choice:
     """
     key0, key1, _ = jax.random.split(key, 3)
     x1, w1 = _targets(key1, rows, count)
-    n = len(rows.x)
-    rows0 = jax.random.randint(key0, (count,), 0, n, jnp.int32)
+    rows0 = jax.random.randint(key0, (count,), 0, rows.count, jnp.int32)
     return Choice(rows.x[rows0], x1, w1, rows.m[rows0], None)
 
 
@@ -140,7 +148,7 @@ def of_source(
 
 
 def _targets(key: Array, rows: Bank, count: int) -> tuple[Array, Array]:
-    chosen = jax.random.randint(key, (count,), 0, len(rows.x), jnp.int32)
+    chosen = jax.random.randint(key, (count,), 0, rows.count, jnp.int32)
     return rows.x[chosen], rows.targets[chosen]
 
 

@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from miri_jax.core.rows import spaced
+from miri_jax.core.rows import Extent, extent
 from miri_jax.types import Array, Layout
 
-# Rows that are learnt from at most, and steps of accelerated gradients.
-ROWS, STEPS = 4096, 100
+# Steps of accelerated gradients.
+STEPS = 100
 # Columns up to which their squares tell, too.
 SQUARES = 64
 # Penalty on squared coefficients of features in deviations, and their bound.
@@ -46,35 +46,47 @@ class Propensity(NamedTuple):
     rate: Array
 
 
-# (x, m), [n, d] each, to the regressions.
-Fit = Callable[[Array, Array], Propensity]
+# (x, m), [n, d] each, how far the table reaches, and for each entry the first
+# of its column, or None, to the regressions.
+Fit = Callable[[Array, Array, Extent, Array | None], Propensity]
 
 
 def fitted(layout: Layout | None = None) -> Fit:
     """A function that learns a `Propensity` from a filled table.
 
     Args:
-      layout: of the table; None where each entry is a column by itself.
+      layout: of the table, where the function is not told; None where each
+        entry is a column by itself.
     """
     return partial(_fit, layout)
 
 
-def _fit(layout: Layout | None, x: Array, m: Array) -> Propensity:
+def _fit(
+    layout: Layout | None,
+    x: Array,
+    m: Array,
+    reach: Extent | None = None,
+    owners: Array | None = None,
+) -> Propensity:
     """Regressions, shrunken by what they may owe to chance.
 
     The factor is 1 - p / LR of p coefficients and the likelihood ratio that
     they reach (van Houwelingen and Le Cessie, 1990): under MCAR about 0.
     """
-    some = spaced(len(x), ROWS)
-    x, y = x[some], m[some].astype(jnp.float32)
-    n, d = x.shape
+    reach = extent(len(x)) if reach is None else reach
+    x, y = x[reach.some], m[reach.some].astype(jnp.float32)
+    real = reach.real.astype(jnp.float32)[:, None]
+    n, d = real.sum(), x.shape[1]
+    mean = lambda values: jnp.sum(real * values, axis=0) / n
     raw = _raw(x)
-    centre, scale = raw.mean(axis=0), raw.std(axis=0)
-    a = _features(x, centre, scale)
-    own = np.arange(d) if layout is None else layout.owners(d)
-    others = own[:, None] != own[None, :]
-    free = jnp.asarray(np.tile(others, (a.shape[1] // d, 1)), jnp.float32)
-    rate = y.mean(axis=0)
+    centre = mean(raw)
+    scale = jnp.sqrt(mean((raw - centre[None]) ** 2))
+    a = real * _features(x, centre, scale)
+    if owners is None:
+        owners = np.arange(d) if layout is None else layout.owners(d)
+    others = owners[:, None] != owners[None, :]
+    free = jnp.tile(others, (a.shape[1] // d, 1)).astype(jnp.float32)
+    rate = mean(y)
     # A column that is always observed, or never, has nothing to tell.
     inner = jnp.clip(rate, 0.5 / n, 1 - 0.5 / n)
     constant = jnp.log(inner / (1 - inner))[None]
@@ -86,14 +98,14 @@ def _fit(layout: Layout | None, x: Array, m: Array) -> Propensity:
         ahead = k / (k + 3)
         w_now = w + ahead * (w - w_before)
         c_now = c + ahead * (c - c_before)
-        left = y - jax.nn.sigmoid(a @ w_now + c_now)
+        left = real * (y - jax.nn.sigmoid(a @ w_now + c_now))
         w_next = w_now + step * free * (a.T @ left - RIDGE * w_now)
-        return (w_next, c_now + 4 * left.mean(axis=0, keepdims=True)), (w, c)
+        return (w_next, c_now + 4 * mean(left)[None]), (w, c)
 
     begin = (jnp.zeros((a.shape[1], d), jnp.float32), constant)
     (weights, shift), _ = jax.lax.fori_loop(0, STEPS, one, (begin, begin))
     logits = a @ weights + shift
-    gain = _log_likelihood(logits, y) - _log_likelihood(constant, y)
+    gain = _log_likelihood(logits, y, real) - _log_likelihood(constant, y, real)
     count = free.sum(axis=0)
     trust = jnp.clip(1 - count / jnp.maximum(2 * gain, 1e-6), 0, 1)
     constant = (constant + trust[None] * (shift - constant))[0]
@@ -131,6 +143,6 @@ def _largest_eigenvalue(a: Array) -> Array:
     return 1.1 * jnp.vdot(a @ v, a @ v)
 
 
-def _log_likelihood(logits: Array, y: Array) -> Array:
-    """`[d]`, summed over rows."""
-    return jnp.sum(y * logits - jnp.logaddexp(0, logits), axis=0)
+def _log_likelihood(logits: Array, y: Array, real: Array) -> Array:
+    """`[d]`, summed over rows that count."""
+    return jnp.sum(real * (y * logits - jnp.logaddexp(0, logits)), axis=0)

@@ -36,6 +36,36 @@ def spaced(n: int, count: int) -> np.ndarray:
     return np.linspace(0, n - 1, min(n, count)).astype(np.int32)
 
 
+# Rows that are looked at, at most, where some tell as much as all.
+SOME = 4096
+
+
+class Extent(NamedTuple):
+    """How far a table reaches that has rows behind it, see `padded`.
+
+    Attributes:
+      count: int32 scalar, its rows.
+      some: `[k]` int32, evenly spaced ones, `SOME` at most; of a table with
+        less than k, all of them and then rows behind.
+    """
+
+    count: Array
+    some: Array
+
+    @property
+    def real(self) -> Array:
+        """`[k]` bool, which of `some` are the table's."""
+        return jnp.arange(len(self.some)) < self.count
+
+
+def extent(n: int, rows: int | None = None) -> Extent:
+    """That of n rows with others behind them, `rows` together."""
+    size = min(n if rows is None else rows, SOME)
+    behind = np.arange(n, size, dtype=np.int32)
+    some = np.concatenate([spaced(n, size), behind])
+    return Extent(np.int32(n), some)
+
+
 # (noise, x, x_obs, m), all [*dims], to the row's new values.
 Move = Callable[[Array, Array, Array, Array], Array]
 # (keys [c], x, x_obs, m), [c, *dims] each, to the rows' new values.
@@ -232,17 +262,24 @@ def move_chunks(
 def padded(data: Masked) -> Masked:
     """Rows without gaps behind those of a table, up to one of few numbers.
 
-    What is drawn for a row does not depend on how many there are. On several
+    So tables of about the same length have the same programs. What is drawn for
+    a row does not depend on how many there are. On several
     devices the rows stay as they are spread over them.
     """
-    n = len(data.x)
-    rest = padded_rows(n) - n
-    if data.x.ndim != 2 or jax.device_count() > 1 or not rest:
+    if isinstance(data.x, jax.core.Tracer) or not is_padded(data.x.shape):
+        return data
+    rest = padded_rows(len(data.x)) - len(data.x)
+    if not rest:
         return data
     behind = ((0, rest), (0, 0))
     x, m = (np.asarray(part) for part in data)
     m = np.pad(m, behind, constant_values=True)
     return Masked(*jax.device_put((np.pad(x, behind), m)))
+
+
+def is_padded(shape: tuple[int, ...]) -> bool:
+    """Whether data of a shape get rows behind them, see `padded`."""
+    return len(shape) == 2 and jax.device_count() == 1
 
 
 def padded_rows(n: int) -> int:
@@ -251,7 +288,17 @@ def padded_rows(n: int) -> int:
     A power of two or 5/4, 3/2 or 7/4 of it; a multiple of `MOST_PADDING` above
     that.
     """
+    unit = _unit(n)
+    return max(-(-n // unit) * unit, LEAST_ROWS)
+
+
+def least_rows(n: int) -> int:
+    """The least number that `padded_rows` takes to the same as n."""
+    rows = padded_rows(n)
+    return 1 if rows == LEAST_ROWS else rows - _unit(rows) + 1
+
+
+def _unit(n: int) -> int:
     if n > MOST_PADDING:
-        return -(-n // MOST_PADDING) * MOST_PADDING
-    quarter = max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
-    return max(-(-n // quarter) * quarter, LEAST_ROWS)
+        return MOST_PADDING
+    return max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)

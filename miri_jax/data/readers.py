@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,13 @@ from miri_jax.data.statistics_files import read_statistics
 from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.data.text_cells import read_cells
 from miri_jax.data.texts import read_text, without_units
-from miri_jax.endings import LINES, SEPARATORS, STATISTICS, ending_of
+from miri_jax.endings import (
+    LINES,
+    SEPARATORS,
+    STATISTICS,
+    ending_of,
+    refuse_missing,
+)
 from miri_jax.exceptions import DataError, first_line
 from miri_jax.relations import state
 
@@ -111,8 +116,7 @@ def read_table(
     text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
     here = dict(decimal=decimal, dates=dates)
     _check_settings(path, ending, {**text, **here, "sheet": sheet})
-    if not pathlib.Path(path).is_file():
-        raise DataError(f"no such file: {path}")
+    refuse_missing(path)
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders, look=found)
     if ending not in (*SEPARATORS, *LINES, ".xlsx"):

@@ -23,6 +23,7 @@ from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
 from miri_jax.exceptions import DataError, WorkdirError
+from miri_jax.runtime.compiling import keep_programs
 from miri_jax.types import Masked
 
 FORMAT = 4
@@ -89,6 +90,7 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
     Raises:
       DataError: if the folder holds no model, or a damaged one.
     """
+    keep_programs()
     try:
         content = json.loads((folder / "model.json").read_text("utf-8"))
         version, fits = content.pop("format"), content.pop("fits")

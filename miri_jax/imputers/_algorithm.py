@@ -1,12 +1,15 @@
 """Algorithms 1 and 2 of the MIRI paper, for any recipe.
 
-The steps are written once. Of most recipes a whole step is one compiled
-program; where a source works on the host, and of images on a CPU, the same code
-calls programs for its parts.
+A step calls a program for each of its parts. What starts a fit, draws from it
+and measures it is made of the same parts, so that each is compiled once; and
+tables have rows behind them up to one of few numbers, so that another table of
+about the same length finds them compiled. Random numbers, and what a row gets,
+are the same with such rows and without; sums over rows are but for rounding.
 """
 
+import functools
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +17,17 @@ import numpy as np
 
 from miri_jax.core import pairs
 from miri_jax.core.parallel import to_host
+from miri_jax.core.programs import compiled, split
 from miri_jax.core.rows import (
+    Extent,
     GapRows,
     all_noise,
+    extent,
     gap_rows,
-    spaced,
+    is_padded,
+    least_rows,
+    padded,
+    padded_rows,
 )
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _early_stopping, _parts
@@ -29,63 +38,138 @@ from miri_jax.types import (
     Draw,
     Imputer,
     Info,
+    Layout,
     Masked,
     PyTree,
 )
 
 
-def miri(recipe: Recipe) -> Imputer:
+def miri(recipe: Recipe, layout: Layout | None = None) -> Imputer:
     """The imputer of a recipe: Algorithms 1 and 2 of the MIRI paper.
+
+    Args:
+      recipe: the recipe; imputers of one recipe share their programs.
+      layout: of the table; None for numbers alone, or where parts of the recipe
+        have it.
 
     Raises:
       ConfigError: if parts of the recipe do not go together.
     """
     _check(recipe)
-    host = recipe.source.host
-    parts, fused = _Programs(recipe, jax.jit), _Programs(recipe, _as_is)
-    whole = jax.jit(partial(_step, fused), donate_argnums=1)
-    in_parts = partial(_step, parts)
-
-    def step(
-        key: Array, state: MIRIState, data: Masked
-    ) -> tuple[MIRIState, Info]:
-        # XLA's CPU programs take the gradients of convolutions many times
-        # slower inside a loop than outside it.
-        images = data.x.ndim == 4 and jax.default_backend() == "cpu"
-        return (in_parts if host or images else whole)(key, state, data)
-
-    one = lambda f: partial(f, parts) if host else jax.jit(partial(f, fused))
-    begun = one(_begun)
-
-    def init(key: Array, data: Masked) -> MIRIState:
-        key, key_first = jax.random.split(key)
-        return begun(key, *_first(recipe, key_first, data), data)
-
-    on_host = host or recipe.source.eager
+    try:
+        programs = _shared(recipe)
+    except TypeError:  # a part that cannot be hashed
+        programs = _Programs(recipe)
+    on_host = recipe.source.host or recipe.source.eager
     return Imputer(
-        init=init if on_host else jax.jit(init),
-        step=step,
-        impute=one(_impute),
+        init=partial(_init, programs, layout),
+        step=partial(_step, programs, layout),
+        impute=partial(_impute, programs),
         num_iterations=recipe.num_iterations,
         redraws=recipe.source.draw is not None,
-        slowed=lambda scale: miri(_slowed(recipe, scale)),
+        slowed=lambda scale: miri(_slowed(recipe, scale), layout),
         host=on_host,
-        like=partial(_like, recipe) if on_host else None,
+        like=partial(_like, recipe),
     )
+
+
+class _Wide(NamedTuple):
+    """A table with rows behind it, where it has any.
+
+    Attributes:
+      data: the rows.
+      reach: how far the table reaches in them.
+      shape: by which settings go that follow the size of a table: that of one
+        for which they are alike, and which many tables share.
+      owners: `[d]`, for each entry the first of its column; None where nothing
+        is known.
+    """
+
+    data: Masked
+    reach: Extent
+    shape: tuple[int, ...]
+    owners: np.ndarray | None = None
+
+
+def _widened(recipe: Recipe, layout: Layout | None, data: Masked) -> _Wide:
+    n, *dims = data.x.shape
+    owners = None
+    if layout is not None and len(dims) == 1:
+        owners = _early_stopping.first_of(layout.owners(*dims))
+    rows = _rows_of(recipe, data.x.shape)
+    if isinstance(data.x, jax.core.Tracer):
+        return _Wide(data, extent(n), data.x.shape, owners)
+    shape = _shape_like(recipe, data.x.shape)
+    if rows > n:
+        data = padded(data)
+    return _Wide(data, extent(n, rows), shape, owners)
+
+
+def _rows_of(recipe: Recipe, shape: tuple[int, ...]) -> int:
+    """Rows of a table with those behind it; there are none where it is long."""
+    n, rows = shape[0], padded_rows(shape[0])
+    return rows if is_padded(shape) and rows <= recipe.max_rows else n
+
+
+def _shape_like(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The longest or shortest table that is fitted as one of a shape."""
+    if _rows_of(recipe, shape) != padded_rows(shape[0]):
+        return shape
+    settings = lambda shape: (
+        recipe.sgd.num_steps(shape),
+        recipe.network(shape, recipe.source.near),
+    )
+    n, *dims = shape
+    for rows in (padded_rows(n), least_rows(n)):
+        if settings((rows, *dims)) == settings(shape):
+            return rows, *dims
+    return shape
+
+
+def _lengthened(x: Array, rows: int) -> Array:
+    """Zeros behind the rows `[n, *dims]`, `rows` together."""
+    if len(x) == rows:
+        return x
+    behind = ((0, rows - len(x)), *((0, 0),) * (x.ndim - 1))
+    return jax.device_put(np.pad(np.asarray(x), behind))
+
+
+def _shortened(x: Array, rows: int) -> Array:
+    """The first rows."""
+    return x if len(x) == rows else jax.device_put(np.asarray(x)[:rows])
 
 
 def _like(recipe: Recipe, data: Masked) -> MIRIState:
-    """What the state of a fit from a source on the host looks like."""
-    # Stands in for the source, whose fit need not be run.
-    shape = Source(
-        lambda key, data, rows: ((), data.x),
-        lambda start, noise, x, m: (noise, None),
-        recipe.source.near,
+    """What the state of a fit looks like, without fitting a source."""
+    n, *dims = data.x.shape
+    rows, of = _rows_of(recipe, data.x.shape), jax.ShapeDtypeStruct
+    key = jax.eval_shape(jax.random.key, 0)
+    source, start, order = recipe.source, recipe.source.like, ()
+    if not (source.host or source.eager):
+        order, start, _ = jax.eval_shape(partial(_first, recipe), key, data)
+    else:
+        # Stands in for the source, whose fit need not be run.
+        source = Source(
+            lambda key, data, rows: ((), data.x),
+            lambda start, noise, x, m: (noise, None),
+            source.near,
+        )
+        if n > recipe.max_rows:
+            order = of((n,), jnp.int32)
+    wide = _Wide(
+        Masked(of((rows, *dims), jnp.float32), of((rows, *dims), bool)),
+        extent(n, rows),
+        _shape_like(recipe, data.x.shape),
     )
+    programs = _Programs(recipe._replace(source=source))
+    inner = () if source is not recipe.source else start
     state = jax.eval_shape(
-        miri(recipe._replace(source=shape)).init, jax.random.key(0), data
+        lambda key, order, start, data: _begun(
+            programs, key, order, start, data.x, wide._replace(data=data)
+        ),
+        *(key, order, inner, wide.data),
     )
-    return state._replace(start=recipe.source.like)
+    return state._replace(start=start, x=of(data.x.shape, jnp.float32))
 
 
 def _check(recipe: Recipe) -> None:
@@ -111,53 +195,49 @@ def _slowed(recipe: Recipe, scale: float) -> Recipe:
     return recipe._replace(sgd=recipe.sgd._replace(learning_rate=rate))
 
 
-def _as_is(function: Any, **settings: Any) -> Any:
-    """In the place of `jax.jit`, inside of a program that is compiled whole."""
-    del settings
-    return function
-
-
 class _Programs:
-    """The parts of a step, each compiled, or all for one program.
+    """The parts of a step, each a program.
 
     Attributes:
       recipe: what they are of.
-      whole: whether they are for one program.
     """
 
-    def __init__(self, recipe: Recipe, compile_: Any) -> None:
-        of = lambda f, **kw: compile_(partial(f, recipe), **kw)
-        self.recipe, self.whole = recipe, compile_ is _as_is
-        self.begin = of(_parts.begin)
-        self.bank = of(_parts.bank_of)
-        self.weighed = of(_parts.weighed)
-        self.choose = compile_(recipe.pairs, static_argnums=2)
-        self.start = of(_parts.started)
+    def __init__(self, recipe: Recipe) -> None:
+        of = lambda f, **kw: compiled(partial(f, recipe), **kw)
+        self.recipe = recipe
+        self.first = partial(_first, recipe)
+        if not (recipe.source.host or recipe.source.eager):
+            self.first = compiled(self.first)
+        self.begun = of(_parts.begun, static_argnums=6)
+        self.begin = of(_parts.begin, static_argnums=3)
+        self.pooled = of(_parts.pooled, static_argnums=4)
+        self.weights = recipe.propensity and compiled(recipe.propensity)
+        self.descended = of(
+            _parts.descended, donate_argnums=1, static_argnums=(5, 6)
+        )
         self.fit_batches = of(
             _parts.fit_batches, donate_argnums=1, static_argnums=(4, 5)
         )
         self.sgd_step = of(
             _parts.one_sgd_step, donate_argnums=1, static_argnums=(4,)
         )
-        self.keep = of(_parts.keep)
-        self.choose_held_out = compile_(_early_stopping.choose)
+        self.choose_held_out = compiled(_early_stopping.choose)
         self.judge = of(_parts.judged)
-        self.advance = of(_parts.advance)
-        self.rows_to_move = of(_parts.rows_to_move)
-        self.final_params = of(_parts.final_params)
+        self.judge_drawn = of(_parts.judged_drawn)
+        self.ended = of(_parts.ended)
+        self.gap_rows = compiled(gap_rows)
         self.solved = of(_parts.solved)
-        self.noise = compile_(all_noise)
+        self.replayed = of(_parts.replayed)
+        self.noise = compiled(all_noise)
 
-    def started(self, choice: pairs.Choice, start: PyTree) -> pairs.Pairs:
-        """Draws the source of chosen pairs, where it works."""
-        if not self.recipe.source.host:
-            return self.start(choice, start)
+    def on_host(self, choice: pairs.Choice, start: PyTree) -> pairs.Pairs:
+        """Draws a source that works on the host for chosen pairs."""
         return pairs.start_on_host(choice, self.recipe.source.base(start))
 
     def moved(
         self,
         key: Array,
-        state: MIRIState,
+        start: PyTree,
         params: PyTree,
         x: Array,
         data: Masked,
@@ -165,7 +245,6 @@ class _Programs:
         draw: Draw | None = None,
     ) -> Array:
         """Solves eq. 7 (Algorithm 2) for some rows, from x or the source."""
-        start = state.start
         if self.recipe.source.host:
             x, start = self.restarted(key, start, x, data, rows, draw), ()
             draw = None
@@ -198,7 +277,7 @@ def _first(
     recipe: Recipe, key: Array, data: Masked
 ) -> tuple[Array | tuple[()], PyTree, Array]:
     """The order in which rows take turns, the fitted source, and X(0)."""
-    key_fill, key_order = jax.random.split(key)
+    key_fill, key_order = split(key, 2)
     n = len(data.x)
     order = ()
     if n > recipe.max_rows:
@@ -208,130 +287,141 @@ def _first(
     return order, *recipe.source.first(key_fill, data, some)
 
 
+@functools.lru_cache(maxsize=16)
+def _shared(recipe: Recipe) -> _Programs:
+    return _Programs(recipe)
+
+
+def _init(
+    programs: _Programs, layout: Layout | None, key: Array, data: Masked
+) -> MIRIState:
+    """The state before the first iteration."""
+    key, key_first = split(key, 2)
+    order, start, x = programs.first(key_first, data)
+    wide = _widened(programs.recipe, layout, data)
+    x = _lengthened(x, len(wide.data.x))
+    state = _begun(programs, key, order, start, x, wide)
+    return state._replace(x=_shortened(state.x, len(data.x)))
+
+
 def _begun(
     programs: _Programs,
     key: Array,
     order: Array | tuple[()],
     start: PyTree,
     x: Array,
-    data: Masked,
+    wide: _Wide,
 ) -> MIRIState:
     """The state before the first iteration, with X(0)."""
-    recipe, n = programs.recipe, len(data.x)
-    key_net, key_held = jax.random.split(key)
-    kept, held_out = (), ()
-    train_state = _parts.fresh(recipe, key_net, start, data)
-    if recipe.memory.velocities:
-        kept = jax.tree.map(
-            lambda p: jnp.zeros((recipe.num_iterations, *p.shape), p.dtype),
-            train_state.params,
-        )
-    if recipe.stop is not None:
-        few = _early_stopping.NUM_ROWS
-        held_out = _early_stopping.hold_out(
-            key_held,
-            data.m,
-            order[:few] if n > recipe.max_rows else spaced(n, few),
-            recipe.stop,
-            train_state.params,
-        )
-    state = MIRIState(
-        iteration=jnp.int32(0),
-        x=x,
-        done=jnp.bool_(False),
-        slice=jnp.int32(0),
-        train=train_state,
-        order=order,
-        kept=kept,
-        start=start,
-        propensity=(),
-        held_out=held_out,
-    )
-    state = programs.weighed(state, data)
+    state = programs.begun(key, order, start, x, *wide)
+    state = _weighed(programs, state, wide)
     # The flow before its first step is the one to beat.
-    return _validated(programs, state, data)
+    return _validated(programs, state, wide)
 
 
 def _step(
-    programs: _Programs, key: Array, state: MIRIState, data: Masked
+    programs: _Programs,
+    layout: Layout | None,
+    key: Array,
+    state: MIRIState,
+    data: Masked,
 ) -> tuple[MIRIState, Info]:
     """One outer iteration, or one of its slices."""
-    recipe = programs.recipe
-    key_net, key_sgd, key_ode = jax.random.split(key, 3)
-    state = programs.begin(key_net, state, data)
-    state, losses = _descend(programs, key_sgd, state, data)
-    finish = lambda s: _finish(programs, key_ode, s, data)
-    last = state.slice == recipe.sgd.num_slices
-    if programs.whole:
+    recipe, n = programs.recipe, len(data.x)
+    key_net, key_sgd, key_ode = split(key, 3)
+    wide = _widened(recipe, layout, data)
+    state = state._replace(x=_lengthened(state.x, len(wide.data.x)))
+    if not recipe.memory.network:
+        state = programs.begin(key_net, state, wide.data, wide.shape)
+    state, losses = _descend(programs, key_sgd, state, wide)
+    finish = lambda s: _finish(programs, key_ode, s, wide)
+    if isinstance(state.slice, jax.core.Tracer):
+        last = state.slice == recipe.sgd.num_slices
         state = jax.lax.cond(last, finish, lambda s: s, state)
-    elif last:
+    elif int(state.slice) == recipe.sgd.num_slices:
         state = finish(state)
     info = {"loss": losses}
     if recipe.stop is not None:
         info["held_out_loss"] = state.held_out.loss
-    return state, info
+    return state._replace(x=_shortened(state.x, n)), info
 
 
 def _descend(
-    programs: _Programs, key: Array, state: MIRIState, data: Masked
+    programs: _Programs, key: Array, state: MIRIState, wide: _Wide
 ) -> tuple[MIRIState, Array]:
     """The SGD steps of one slice (lines 4-9), and their losses."""
-    recipe, shape = programs.recipe, data.x.shape
-    rows = programs.bank(state, data)
+    recipe, shape = programs.recipe, wide.shape
     num_steps = recipe.sgd.num_steps(shape) // recipe.sgd.num_slices
-    key_pool, key_fit = jax.random.split(key)
-    pool = None
     host, table = recipe.source.host, len(shape) == 2
-
-    def pairs_ahead(key: Array, count: int) -> pairs.Pairs:
-        return programs.started(programs.choose(key, rows, count), state.start)
-
+    ahead = 0
     if table and (host or recipe.reuse > 1):
-        key_pool = jax.random.fold_in(key_pool, state.slice)
-        size = -(-num_steps * recipe.sgd.batch_size // recipe.reuse)
-        pool = pairs_ahead(key_pool, size)
-    if not table and not programs.whole:
+        ahead = -(-num_steps * recipe.sgd.batch_size // recipe.reuse)
+    # XLA's CPU programs take the gradients of convolutions many times slower
+    # inside a loop than outside it.
+    loop = not table and (host or jax.default_backend() == "cpu")
+    if not (host or loop):
+        rest = state._replace(train=())
+        network, done, losses = programs.descended(
+            key, state.train, rest, *wide[:2], shape, ahead
+        )
+        return state._replace(train=network, slice=done), losses
+    key_pool, key_fit = split(key, 2)
+    ahead_key = jax.random.fold_in(key_pool, state.slice)
+    rows, choice = programs.pooled(ahead_key, state, *wide[:2], ahead)
+    pool = programs.on_host(choice, state.start) if ahead else None
+    drawn = rows, state.start
+    if not loop:
+        network, losses = programs.fit_batches(
+            key_fit, state.train, drawn, pool, shape, num_steps
+        )
+    else:
         network, losses = state.train, []
         for _ in range(num_steps):
             if host:
                 key_batch = jax.random.fold_in(key_pool, network.step)
-                pool = pairs_ahead(key_batch, recipe.sgd.batch_size)
+                _, choice = programs.pooled(
+                    key_batch, state, *wide[:2], recipe.sgd.batch_size
+                )
+                pool = programs.on_host(choice, state.start)
             network, loss = programs.sgd_step(
-                key_fit, network, (rows, state.start), pool, shape
+                key_fit, network, drawn, pool, shape
             )
             losses.append(loss)
         losses = jnp.stack(losses)
-    else:
-        network, losses = programs.fit_batches(
-            key_fit, state.train, (rows, state.start), pool, shape, num_steps
-        )
     return state._replace(train=network, slice=state.slice + 1), losses
 
 
 def _finish(
-    programs: _Programs, key: Array, state: MIRIState, data: Masked
+    programs: _Programs, key: Array, state: MIRIState, wide: _Wide
 ) -> MIRIState:
     """Ends iteration t: solves the ODE (line 10), keeps the velocity."""
-    state = programs.keep(state)
-    state = _validated(programs, state, data)
-    state = programs.advance(state)
-    rows = programs.rows_to_move(state, data)
-    params = programs.final_params(state)
-    x = programs.moved(key, state, params, state.x, data, rows)
-    return programs.weighed(state._replace(x=x), data)
+    state = _validated(programs, state, wide)
+    state, rows, params = programs.ended(state, wide.data)
+    x = programs.moved(key, state.start, params, state.x, wide.data, rows)
+    return _weighed(programs, state._replace(x=x), wide)
 
 
-def _validated(
-    programs: _Programs, state: MIRIState, data: Masked
-) -> MIRIState:
+def _weighed(programs: _Programs, state: MIRIState, wide: _Wide) -> MIRIState:
+    """The state with the propensities of its table, where they are wanted."""
+    if programs.weights is None:
+        return state
+    found = programs.weights(state.x, wide.data.m, wide.reach, wide.owners)
+    return state._replace(propensity=found)
+
+
+def _validated(programs: _Programs, state: MIRIState, wide: _Wide) -> MIRIState:
     """Compares the averaged weights with the best so far, if that is wanted."""
     if programs.recipe.stop is None:
         return state
-    choice, tau = programs.choose_held_out(
-        state.held_out, state.x, data.m, state.propensity
-    )
-    started = programs.started(choice, state.start)
-    return programs.judge(state, started, tau)
+    about = (state.held_out, state.x, wide.data.m)
+    about += (state.propensity, wide.reach.count)
+    if programs.recipe.source.host:
+        choice, tau = programs.choose_held_out(*about)
+        started = programs.on_host(choice, state.start)
+        found = programs.judge(state.held_out, state.train.ema, started, tau)
+    else:
+        found = programs.judge_drawn(about, state.train.ema, state.start)
+    return state._replace(held_out=found)
 
 
 def _impute(
@@ -342,23 +432,17 @@ def _impute(
     draw: Draw | None = None,
 ) -> Array:
     """A fresh draw: by the last network, or by all kept ones in order."""
-    recipe, rows = programs.recipe, gap_rows(data.m)
+    recipe = programs.recipe
     if recipe.source.draw is not None:
-        params = state.train.ema
+        params, wide = state.train.ema, padded(data)
         if recipe.stop is not None:
             params = state.held_out.best
-        return programs.moved(key, state, params, data.x, data, rows, draw)
+        rows = programs.gap_rows(wide.m)
+        x = programs.moved(key, state.start, params, wide.x, wide, rows, draw)
+        return _shortened(x, len(data.x))
     if not recipe.memory.velocities:
         raise ConfigError(
             "a fit whose source is the previous imputation can impute new rows"
             " only with keep_velocities=True, and this fit kept none"
         )
-
-    def one_iteration(x: Array, params: PyTree) -> tuple[Array, None]:
-        # The source is x itself: no noise is drawn.
-        return programs.moved(key, state, params, x, data, rows), None
-
-    if draw is not None:
-        key = jax.random.fold_in(key, draw.index)
-    _, x = recipe.source.first(key, data, None)
-    return jax.lax.scan(one_iteration, x, state.kept)[0]
+    return programs.replayed(key, state.kept, data, draw)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import to_host
+from miri_jax.core.programs import split
 from miri_jax.core.rows import padded, spaced
 from miri_jax.imputers._blend import Trial, compare
 from miri_jax.sources.chained import (
@@ -174,10 +175,10 @@ def _ended(
     blend: Blend, key: Array, state: BlendedState, data: Masked
 ) -> BlendedState:
     """The end of a fit: the chains, who draws which column, a draw of all."""
-    key_trial, key_chains, key_draw = jax.random.split(key, 3)
+    key_trial, key_chains, key_draw = split(key, 3)
     rows = spaced(len(data.x), ROWS)
-    some = Masked(*(part[rows] for part in data))
-    targets = state.flow.held_out.targets[rows]
+    some = Masked(*(to_host(part)[rows] for part in data))
+    targets = to_host(state.flow.held_out.targets)[rows]
     if blend.plan.bootstrap:  # draws of one flow alone may not be pooled
         width = len(state.gain)
         trial = Trial(np.zeros(width), np.zeros(width, bool))
@@ -185,14 +186,14 @@ def _ended(
         trial = _trial(blend, key_trial, state.flow, some, targets)
     state = state._replace(
         done=jnp.bool_(True),
-        gain=jnp.asarray(trial.gain, jnp.float32),
-        by_flow=jnp.asarray(trial.by_flow),
+        gain=jax.device_put(trial.gain.astype(np.float32)),
+        by_flow=jax.device_put(trial.by_flow),
     )
     if not trial.by_flow.all():
         chains = _chains(blend, key_chains, state.flow, some)
-        state = state._replace(chains=jnp.asarray(pack_chains(chains)))
+        state = state._replace(chains=jax.device_put(pack_chains(chains)))
     x = _impute(blend, key_draw, state, data)
-    return state._replace(x=jnp.asarray(x))
+    return state._replace(x=jax.device_put(x))
 
 
 def _chains(blend: Blend, key: Array, flow: Any, data: Masked) -> Chains:
@@ -200,7 +201,7 @@ def _chains(blend: Blend, key: Array, flow: Any, data: Masked) -> Chains:
     table = table_of(data, blend.layout)
     starts = [
         _columns(table, _of_flow(blend, one, flow, data))
-        for one in jax.random.split(key, blend.plan.chains)
+        for one in split(key, blend.plan.chains)
     ]
     plan, words = blend.plan, words_of(key)
     chains = run(begin(table, starts, plan, words), table, plan, words)
@@ -232,12 +233,12 @@ def _trial(
       targets: their observed entries but those that are held out.
     """
     whole = table_of(data, blend.layout)
-    rest = Masked(jnp.where(targets, data.x, 0), targets)
+    rest = Masked(np.where(targets, data.x, 0), targets)
     table = table_of(rest, blend.layout)
     held = whole.observed & ~table.observed
     if not held.any():
         return Trial(np.zeros(held.shape[1]), np.zeros(held.shape[1], bool))
-    keys = jax.random.split(key, TRIES)
+    keys = split(key, TRIES)
     by_flow = [
         _columns(table, _of_flow(blend, one, flow, rest)) for one in keys
     ]
@@ -277,7 +278,7 @@ def _impute(
     x_obs, m = flat(data)
     rows = np.flatnonzero(~m.all(axis=1))
     if not rows.size:
-        return jnp.asarray(data.x)
+        return jax.device_put(data.x)
     found = blend.flow.impute(key, state.flow, data, draw)
     x = np.array(to_host(found)).reshape(x_obs.shape)
     owners = layout_for(blend.layout, m.shape[1]).owners(m.shape[1])
@@ -291,4 +292,4 @@ def _impute(
         chains.kept, table, start, seeds, sets, blend.plan.sweeps, draw
     )
     x[rows] = np.where(known, x[rows], swept)
-    return jnp.asarray(x.reshape(data.x.shape))
+    return jax.device_put(x.reshape(data.x.shape))

@@ -11,7 +11,6 @@ from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
 from miri_jax.core.propensity import Propensity, inverse_weights
 from miri_jax.types import Array, Layout, PyTree
 
-NUM_ROWS = 4096
 NUM_PAIRS = 4096
 
 
@@ -19,11 +18,12 @@ class Stop(NamedTuple):
     """When a fit ends before its last iteration.
 
     Attributes:
-      share: of the observed entries (of at most `NUM_ROWS` rows) that no loss
+      share: of the observed entries (of at most `rows.SOME` rows) that no loss
         sees, in (0, 1).
       patience: iterations that the loss on them may fail to fall.
-      layout: of a table whose columns are held out as a whole: what is left of
-        a level tells it. None where each entry is by itself.
+      layout: of a table whose columns are held out as a whole, where the fit
+        is not told it: what is left of a level tells it. None where each entry
+        is by itself.
     """
 
     share: float
@@ -37,7 +37,8 @@ class HeldOut(NamedTuple):
     Attributes:
       key: uint32 data of the PRNG key of the validation pairs, which are the
         same in every iteration but for the imputed values among them.
-      rows: `[h]`, the rows that the held-out entries are in.
+      rows: `[h]`, the rows that the held-out entries are in; behind those of a
+        shorter table, rows that are not its own.
       targets: `[n, *dims]` bool, the observed entries that are not held out.
       best: the averaged parameters with the smallest held-out loss so far.
       loss: scalar, that loss, relative to that of no velocity at all.
@@ -58,6 +59,8 @@ def hold_out(
     rows: Array | np.ndarray,
     stop: Stop,
     params: PyTree,
+    count: Array | int | None = None,
+    owners: Array | None = None,
 ) -> HeldOut:
     """Chooses the held-out entries.
 
@@ -67,15 +70,22 @@ def hold_out(
       rows: row numbers, whose rows give entries.
       stop: how many of their observed entries; one at least is held out.
       params: of the shape of those that will be compared.
+      count: rows of the table, of which `rows` and `m` may have more at their
+        end; None for all.
+      owners: `[d]`, for each entry the first of its column; None for those of
+        the layout of `stop`.
     """
     rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
     u = jax.random.uniform(key_entries, m[rows].shape, jnp.float32)
-    if stop.layout is not None:
-        owners = stop.layout.owners(m.shape[1])
-        u = u[:, np.searchsorted(owners, owners)]
-    u = jnp.where(m[rows], u, 2)
-    entries = (u < stop.share) | (u == jnp.min(u))
+    if owners is None and stop.layout is not None:
+        owners = first_of(stop.layout.owners(m.shape[1]))
+    if owners is not None:
+        u = u[:, owners]
+    real = jnp.arange(len(rows)) < (len(m) if count is None else count)
+    real = real.reshape(-1, *(1,) * (m.ndim - 1))
+    u = jnp.where(m[rows] & real, u, 2)
+    entries = real & ((u < stop.share) | (u == jnp.min(u)))
     return HeldOut(
         key=jax.random.key_data(key_pairs),
         rows=rows,
@@ -86,8 +96,17 @@ def hold_out(
     )
 
 
+def first_of(owners: np.ndarray) -> np.ndarray:
+    """For each entry `[d]` the first of its column, of `Layout.owners`."""
+    return np.searchsorted(owners, owners).astype(np.int32)
+
+
 def choose(
-    held_out: HeldOut, x: Array, m: Array, propensity: Propensity | tuple = ()
+    held_out: HeldOut,
+    x: Array,
+    m: Array,
+    propensity: Propensity | tuple = (),
+    count: Array | int | None = None,
 ) -> tuple[Choice, Array]:
     """What a velocity is asked for to compare parameters, and when.
 
@@ -100,15 +119,18 @@ def choose(
       x: `[n, *dims]`, the filled table.
       m: `[n, *dims]` bool, True = observed.
       propensity: what weighs the entries; () where they count alike.
+      count: see `hold_out`.
 
     Returns:
       `NUM_PAIRS` pairs whose source is still to be drawn, and times.
     """
     key = jax.random.wrap_key_data(held_out.key)
     key_rows, key_noise, key_tau = jax.random.split(key, 3)
-    rows = jnp.resize(held_out.rows, NUM_PAIRS)
+    count = len(m) if count is None else count
+    turns = jnp.arange(NUM_PAIRS) % jnp.minimum(count, len(held_out.rows))
+    rows = held_out.rows[turns]
     x1, entries = x[rows], m[rows] & ~held_out.targets[rows]
-    masks = jax.random.randint(key_rows, (NUM_PAIRS,), 0, len(m), jnp.int32)
+    masks = jax.random.randint(key_rows, (NUM_PAIRS,), 0, count, jnp.int32)
     noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
     tau = jax.random.uniform(key_tau, (NUM_PAIRS,), x.dtype)
     w1 = entries.astype(jnp.float32)

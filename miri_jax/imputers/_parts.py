@@ -11,6 +11,8 @@ from miri_jax.core import flow, pairs, train
 from miri_jax.core.parallel import split_examples
 from miri_jax.core.propensity import inverse_weights
 from miri_jax.core.rows import (
+    SOME,
+    Extent,
     GapRows,
     gap_rows,
     move_rows,
@@ -28,14 +30,70 @@ from miri_jax.types import (
 
 
 def fresh(
-    recipe: Recipe, key: Array, start: PyTree, data: Masked
+    recipe: Recipe,
+    key: Array,
+    start: PyTree,
+    data: Masked,
+    shape: tuple[int, ...],
 ) -> train.TrainState:
-    """A network before its first step (Algorithm 1, line 3)."""
+    """A network before its first step (Algorithm 1, line 3).
+
+    Args:
+      recipe: the recipe.
+      key: PRNG key.
+      start: of the source.
+      data: the table, or one whose rows are like it.
+      shape: what the network and its steps are for.
+    """
     x, m = data.x[0], data.m[0]
     cond = Cond(x, x, m, x if has_mean(recipe, start, data) else None)
-    network = recipe.network(data.x.shape, recipe.source.near)
+    network = recipe.network(shape, recipe.source.near)
     params = network.init(key, x, cond, jnp.float32(0))["params"]
-    return train.init_train_state(params, adam(recipe, data.x.shape))
+    return train.init_train_state(params, adam(recipe, shape))
+
+
+def begun(
+    recipe: Recipe,
+    key: Array,
+    order: Array | tuple[()],
+    start: PyTree,
+    x: Array,
+    data: Masked,
+    reach: Extent,
+    shape: tuple[int, ...],
+    owners: Array | None,
+) -> MIRIState:
+    """The state before the first iteration, but for what is measured of it."""
+    key_net, key_held = jax.random.split(key)
+    kept, held_out = (), ()
+    network = fresh(recipe, key_net, start, data, shape)
+    if recipe.memory.velocities:
+        kept = jax.tree.map(
+            lambda p: jnp.zeros((recipe.num_iterations, *p.shape), p.dtype),
+            network.params,
+        )
+    if recipe.stop is not None:
+        held_out = _early_stopping.hold_out(
+            key_held,
+            data.m,
+            reach.some if isinstance(order, tuple) else order[:SOME],
+            recipe.stop,
+            network.params,
+            reach.count,
+            owners,
+        )
+    return MIRIState(
+        iteration=jnp.int32(0),
+        x=x,
+        done=jnp.bool_(False),
+        slice=jnp.int32(0),
+        train=network,
+        order=order,
+        kept=kept,
+        start=start,
+        propensity=(),
+        held_out=held_out,
+    )
 
 
 def has_mean(recipe: Recipe, start: PyTree, data: Masked) -> bool:
@@ -70,14 +128,18 @@ def apply_fn(recipe: Recipe, shape: tuple[int, ...]) -> flow.ApplyFn:
 
 
 def begin(
-    recipe: Recipe, key: Array, state: MIRIState, data: Masked
+    recipe: Recipe,
+    key: Array,
+    state: MIRIState,
+    data: Masked,
+    shape: tuple[int, ...],
 ) -> MIRIState:
     """A fresh network for a new iteration, where that is wanted."""
     if recipe.memory.network:
         return state
     network = jax.lax.cond(
         state.slice == 0,
-        lambda: fresh(recipe, key, state.start, data),
+        lambda: fresh(recipe, key, state.start, data, shape),
         lambda: state.train,
     )
     return state._replace(train=network)
@@ -92,7 +154,9 @@ def turn(recipe: Recipe, state: MIRIState) -> Array | None:
     return state.order[(first + jnp.arange(recipe.max_rows)) % n]
 
 
-def bank_of(recipe: Recipe, state: MIRIState, data: Masked) -> pairs.Bank:
+def bank_of(
+    recipe: Recipe, state: MIRIState, data: Masked, reach: Extent
+) -> pairs.Bank:
     """What the pairs of an iteration are drawn from."""
     rows = turn(recipe, state)
     targets = data.m if recipe.stop is None else state.held_out.targets
@@ -100,14 +164,21 @@ def bank_of(recipe: Recipe, state: MIRIState, data: Masked) -> pairs.Bank:
     x, m, targets = take(state.x), take(data.m), take(targets)
     if state.propensity:
         targets = targets * inverse_weights(state.propensity, x)
-    return pairs.bank(x, m, targets)
+    count = reach.count if rows is None else recipe.max_rows
+    return pairs.bank(x, m, targets, count)
 
 
-def weighed(recipe: Recipe, state: MIRIState, data: Masked) -> MIRIState:
-    """The state with the propensities of its table, where they are wanted."""
-    if recipe.propensity is None:
-        return state
-    return state._replace(propensity=recipe.propensity(state.x, data.m))
+def pooled(
+    recipe: Recipe,
+    key: Array,
+    state: MIRIState,
+    data: Masked,
+    reach: Extent,
+    count: int,
+) -> tuple[pairs.Bank, pairs.Choice | None]:
+    """The bank of an iteration, and `count` pairs drawn ahead, if any."""
+    rows = bank_of(recipe, state, data, reach)
+    return rows, recipe.pairs(key, rows, count) if count else None
 
 
 def started(recipe: Recipe, choice: pairs.Choice, start: PyTree) -> pairs.Pairs:
@@ -177,6 +248,43 @@ def one_sgd_step(
     return train.sgd_step(key, network, **training)
 
 
+def descended(
+    recipe: Recipe,
+    key: Array,
+    network: train.TrainState,
+    state: MIRIState,
+    data: Masked,
+    reach: Extent,
+    shape: tuple[int, ...],
+    ahead: int,
+) -> tuple[train.TrainState, Array, Array]:
+    """The SGD steps of one slice, from a source that can be traced.
+
+    Args:
+      recipe: the recipe.
+      key: PRNG key.
+      network: at the start of the slice.
+      state: likewise, without the network.
+      data: the table.
+      reach: how far it reaches.
+      shape: what network and steps are for.
+      ahead: pairs that are drawn ahead; 0 for none.
+
+    Returns:
+      The network, how many slices are done, and the losses.
+    """
+    num_steps = recipe.sgd.num_steps(shape) // recipe.sgd.num_slices
+    key_pool, key_fit = jax.random.split(key)
+    key_pool = jax.random.fold_in(key_pool, state.slice)
+    rows, choice = pooled(recipe, key_pool, state, data, reach, ahead)
+    pool = started(recipe, choice, state.start) if ahead else None
+    drawn = rows, state.start
+    network, losses = fit_batches(
+        recipe, key_fit, network, drawn, pool, shape, num_steps
+    )
+    return network, state.slice + 1, losses
+
+
 def keep(recipe: Recipe, state: MIRIState) -> MIRIState:
     """Keeps the velocity of iteration t, where that is wanted."""
     if not recipe.memory.velocities:
@@ -190,14 +298,40 @@ def keep(recipe: Recipe, state: MIRIState) -> MIRIState:
 
 
 def judged(
-    recipe: Recipe, state: MIRIState, started: pairs.Pairs, tau: Array
-) -> MIRIState:
-    """The state after a look at the held-out entries."""
-    velocity = apply_fn(recipe, state.x.shape)
-    held_out = _early_stopping.judge(
-        state.held_out, state.train.ema, velocity, started, tau
-    )
-    return state._replace(held_out=held_out)
+    recipe: Recipe,
+    held_out: _early_stopping.HeldOut,
+    params: PyTree,
+    started: pairs.Pairs,
+    tau: Array,
+) -> _early_stopping.HeldOut:
+    """What is known after a look at the held-out entries."""
+    velocity = apply_fn(recipe, held_out.targets.shape)
+    return _early_stopping.judge(held_out, params, velocity, started, tau)
+
+
+def judged_drawn(
+    recipe: Recipe, about: tuple, params: PyTree, start: PyTree
+) -> _early_stopping.HeldOut:
+    """`judged`, of pairs from a source that can be traced.
+
+    Args:
+      recipe: the recipe.
+      about: the arguments of `_early_stopping.choose`.
+      params: to compare.
+      start: of the source.
+    """
+    choice, tau = _early_stopping.choose(*about)
+    drawn = started(recipe, choice, start)
+    return judged(recipe, about[0], params, drawn, tau)
+
+
+def ended(
+    recipe: Recipe, state: MIRIState, data: Masked
+) -> tuple[MIRIState, GapRows, PyTree]:
+    """Ends an iteration; the rows that move then, and by which weights."""
+    state = advance(recipe, keep(recipe, state))
+    rows = rows_to_move(recipe, state, data)
+    return state, rows, final_params(recipe, state)
 
 
 def advance(recipe: Recipe, state: MIRIState) -> MIRIState:
@@ -258,3 +392,23 @@ def solved(
         return recipe.solve(velocity, z, (params, x_obs, m, mean))
 
     return move_rows(key, x, data, rows, move, recipe.chunk, draw)
+
+
+def replayed(
+    recipe: Recipe,
+    key: Array,
+    kept: PyTree,
+    data: Masked,
+    draw: Draw | None,
+) -> Array:
+    """New rows by the velocities of all iterations, from a new X(0)."""
+    rows = gap_rows(data.m)
+
+    def one_iteration(x: Array, params: PyTree) -> tuple[Array, None]:
+        # The source is x itself: no noise is drawn.
+        return solved(recipe, key, (), params, x, data, rows, None), None
+
+    if draw is not None:
+        key = jax.random.fold_in(key, draw.index)
+    _, x = recipe.source.first(key, data, None)
+    return jax.lax.scan(one_iteration, x, kept)[0]

@@ -11,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import to_host
@@ -119,7 +118,7 @@ def _seeds(key: Array, data: Masked) -> np.ndarray:
 
 def _merged(data: Masked, x: np.ndarray) -> Array:
     x_obs, m = (to_host(part) for part in data)
-    return jnp.asarray(np.where(m, x_obs, x.reshape(x_obs.shape)))
+    return jax.device_put(np.where(m, x_obs, x.reshape(x_obs.shape)))
 
 
 def _like(data: Masked) -> ChainedState:

@@ -1,5 +1,6 @@
 """Draws from the conditional Gaussian fitted to the incomplete table."""
 
+import functools
 import math
 from functools import partial
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.core.parallel import to_host
+from miri_jax.core.programs import compiled
 from miri_jax.sources.likely import (
     SHRINKAGE,
     Normal,
@@ -18,7 +20,7 @@ from miri_jax.sources.likely import (
     problem_of,
 )
 from miri_jax.sources.normal import Gaussian, draw_rows, filled, to_device
-from miri_jax.types import Array, Draw, Imputer, Info, Masked
+from miri_jax.types import Array, Draw, ImputeFn, Imputer, Info, Masked
 
 
 class GaussianSettings(NamedTuple):
@@ -105,6 +107,11 @@ def impute(
     return draw_rows(key, data, state.gaussian, settings.chunk, draw)
 
 
+@functools.lru_cache(maxsize=8)
+def _impute_program(settings: GaussianSettings) -> ImputeFn:
+    return compiled(partial(impute, settings))
+
+
 def _like(data: Masked) -> GaussianState:
     d, of = math.prod(data.x.shape[1:]), jax.ShapeDtypeStruct
     return GaussianState(
@@ -138,7 +145,7 @@ def make_gaussian(
     return Imputer(
         init=partial(init, settings),
         step=partial(step, settings),
-        impute=jax.jit(partial(impute, settings)),
+        impute=_impute_program(settings),
         num_iterations=num_iterations,
         host=True,
         like=_like,

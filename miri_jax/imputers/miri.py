@@ -14,6 +14,7 @@ in three things, each of which may be had without the others:
 recipe, `_algorithm.miri` a recipe into an imputer.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -239,58 +240,114 @@ def make_miri(
     Raises:
       ConfigError: on settings that do not go together.
     """
+    words = {name: it for name, it in locals().items() if name != "layout"}
     if num_steps is not None and num_steps % num_slices:
         raise ConfigError(
             f"num_slices={num_slices} does not divide num_steps={num_steps}"
         )
-    sgd = SGD(
-        _sliced(num_steps, num_slices),
-        batch_size,
-        learning_rate,
-        ema_decay,
-        num_slices,
-    )
-
-    def recipe(images: bool) -> Recipe:
-        name = source or ("harmonic" if images else "auto")
-        share = held_out
-        if share is None:
-            share = 0.1 if name == "auto" else 0.05
-        own = name != "previous"
-        thinned = own and (images if thin is None else thin)
-        choose = pairs.thinned() if thinned else pairs.of_source
-        if pair_reuse > 1 and not thinned and not images:
-            choose = sharing
-        kept = not own if keep_velocities is None else keep_velocities
-        stops = share and own and not thinned
-        weighted = propensity_weights and own and not images
-        weighted &= imputed_weight is not None
-        return Recipe(
-            source=_source(
-                name, initial, gaussian_rounds, shrinkage, chunk, layout
-            ),
-            pairs=choose if own else pairs.of_table,
-            reuse=1 if images else pair_reuse,
-            weight=_weight(imputed_weight),
-            propensity=propensity.fitted(layout) if weighted else None,
-            network=network(**(model or {})),
-            sgd=sgd,
-            memory=Memory(warm_start, kept),
-            stop=Stop(share, patience, layout) if stops else None,
-            solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
-            max_rows=max_rows if own else ALL_ROWS,
-            num_iterations=num_iterations,
-            chunk=chunk,
-        )
 
     def imputer(images: bool) -> Imputer:
-        found = recipe(images)
-        flow = miri(found)
+        found = _recipe(images, layout, words)
+        flow = miri(found, layout)
         if source not in (None, "auto") or images or found.stop is None:
             return flow
         return blended(flow, PLAN._replace(sweeps=1), layout)
 
     return _of_rows_or_images(imputer, redraws=source != "previous")
+
+
+def _recipe(
+    images: bool, layout: Layout | None, words: Mapping[str, Any]
+) -> Recipe:
+    """That of the words of `make_miri`: one for equal words, where it can be.
+
+    So imputers for other tables find its programs compiled.
+    """
+    words = dict(words)
+    fields = words.pop("model") or {}
+    if words["source"] != "chained":  # whose draws go by the layout
+        with contextlib.suppress(TypeError):  # fields that cannot be hashed
+            return _equal_recipe(
+                images,
+                tuple(sorted(words.items())),
+                tuple(sorted(fields.items())),
+            )
+    return _recipe_of(images, layout, fields, **words)
+
+
+@functools.lru_cache(maxsize=32)
+def _equal_recipe(images: bool, words: tuple, fields: tuple) -> Recipe:
+    return _recipe_of(images, None, dict(fields), **dict(words))
+
+
+def _recipe_of(
+    images: bool,
+    layout: Layout | None,
+    fields: Mapping[str, Any],
+    *,
+    num_iterations: int,
+    num_steps: int | None,
+    num_slices: int,
+    batch_size: int,
+    pair_reuse: int,
+    learning_rate: float,
+    warm_start: bool,
+    source: str | None,
+    imputed_weight: float | None,
+    propensity_weights: bool,
+    ema_decay: float,
+    initial: Initial,
+    solver: str,
+    ode_steps: int,
+    keep_velocities: bool | None,
+    held_out: float | None,
+    patience: int,
+    max_rows: int,
+    gaussian_rounds: int,
+    shrinkage: float,
+    chunk: int,
+    thin: bool | None,
+) -> Recipe:
+    """A recipe from the words of `make_miri`.
+
+    Args: see `make_miri`; `fields` are those of its `model`.
+    """
+    name = source or ("harmonic" if images else "auto")
+    share = held_out
+    if share is None:
+        share = 0.1 if name == "auto" else 0.05
+    own = name != "previous"
+    thinned = own and (images if thin is None else thin)
+    choose = pairs.thinned() if thinned else pairs.of_source
+    if pair_reuse > 1 and not thinned and not images:
+        choose = sharing
+    kept = not own if keep_velocities is None else keep_velocities
+    stops = share and own and not thinned
+    weighted = propensity_weights and own and not images
+    weighted &= imputed_weight is not None
+    return Recipe(
+        source=_source(
+            name, initial, gaussian_rounds, shrinkage, chunk, layout
+        ),
+        pairs=choose if own else pairs.of_table,
+        reuse=1 if images else pair_reuse,
+        weight=_weight(imputed_weight),
+        propensity=propensity.fitted() if weighted else None,
+        network=network(**fields),
+        sgd=SGD(
+            _sliced(num_steps, num_slices),
+            batch_size,
+            learning_rate,
+            ema_decay,
+            num_slices,
+        ),
+        memory=Memory(warm_start, kept),
+        stop=Stop(share, patience) if stops else None,
+        solve=partial(ode.SOLVERS[solver], num_steps=ode_steps),
+        max_rows=max_rows if own else ALL_ROWS,
+        num_iterations=num_iterations,
+        chunk=chunk,
+    )
 
 
 def make_miri_paper(

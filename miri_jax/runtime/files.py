@@ -29,3 +29,9 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes an object as indented JSON, atomically."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_atomically(path, lambda p: pathlib.Path(p).write_text(text))
+
+
+def folder_of_programs() -> str:
+    """Where compiled programs are kept, if nothing else is said."""
+    home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    return os.path.join(home, "miri_jax")

@@ -1,7 +1,8 @@
 """Conditional draws of a normal distribution on the host, in NumPy."""
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from miri_jax.core.threads import one_thread
 
 # The residual that ends a solution, and its steps at most.
 SMALL, STEPS = 1e-8, 60
@@ -26,8 +27,7 @@ def draw(
       x: `[k, d]`, read where observed only.
       m: `[k, d]` bool, True = observed.
     """
-    # Sums of a library that uses several threads depend on their number.
-    with threadpool_limits(1, "blas"):
+    with one_thread("blas"):
         start = mean + noise @ np.linalg.cholesky(cov).T
         left = np.where(m, x - start, 0)
         drawn = start + _solved(cov, m, left) @ cov

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
-from threadpoolctl import threadpool_limits
 
 from miri_jax.core.rows import spaced
+from miri_jax.core.threads import one_thread
 from miri_jax.sources._by_gradients import draw
 
 # Rows that are learnt from at most, and the patterns times columns^3 of a
@@ -224,8 +224,7 @@ def advance(problem: Problem, fit: Normal, k: int) -> tuple[Normal, float]:
       The next fit, and the penalised log likelihood that was reached, which no
       step lowers; 0 where it is not known.
     """
-    # Sums of a library that uses several threads depend on their number.
-    with threadpool_limits(1, "blas"):
+    with one_thread("blas"):
         if problem.wide:
             return _by_draws(problem, fit, k), 0.0
         if not problem.groups:

@@ -4,7 +4,6 @@ Mean and covariance are fitted on the host, see `sources.likely`. An imputer by
 itself, and the start of the flow of `miri`.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +12,8 @@ import numpy as np
 from jax.scipy.sparse.linalg import cg
 
 from miri_jax.core.parallel import to_host
-from miri_jax.core.rows import draw_starts
+from miri_jax.core.programs import compiled
+from miri_jax.core.rows import draw_starts, padded
 from miri_jax.sources._source import Source, by_mask
 from miri_jax.sources.likely import SHRINKAGE, Normal, most_likely
 from miri_jax.types import Array, Base, Draw, Masked
@@ -141,10 +141,16 @@ def conditional_base(gaussian: Gaussian) -> Base:
     )
 
 
-@partial(jax.jit, static_argnames="chunk")
+_draw_rows = compiled(draw_rows, static_argnums=3)
+
+
 def filled(key: Array, data: Masked, gaussian: Gaussian, chunk: int) -> Array:
-    """`draw_rows` as a program."""
-    return draw_rows(key, data, gaussian, chunk)
+    """`draw_rows` as a program, which tables of about this length share."""
+    wide = padded(data)
+    x = _draw_rows(key, wide, gaussian, chunk)
+    if wide is data:
+        return x
+    return jax.device_put(np.asarray(x)[: len(data.x)])
 
 
 def gaussian(

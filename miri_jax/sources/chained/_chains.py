@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from miri_jax.core.threads import one_thread
 from miri_jax.sources.chained._conditional import (
     LINE,
     TREES_ALONE,
@@ -285,7 +285,7 @@ def draw_rows(
                     pooled=last,
                 )
 
-    _at_once(one, range(len(kept.chains)))
+    _at_once(one, [int(k) for k in np.unique(chain)])
     return filled
 
 
@@ -310,9 +310,11 @@ def _generator(words: Sequence[int], *place: int) -> np.random.Generator:
 
 def _at_once(one: Any, which: Sequence[int]) -> list[Any]:
     """`one` of each, on all cores: what it gives must not depend on that."""
-    # Sums of a library that uses several threads depend on their number.
-    with threadpool_limits(1), ThreadPoolExecutor(_cores()) as pool:
-        return list(pool.map(one, which))
+    with one_thread():
+        if len(which) == 1:
+            return [one(which[0])]
+        with ThreadPoolExecutor(_cores()) as pool:
+            return list(pool.map(one, which))
 
 
 def _cores() -> int:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from miri_jax.core.threads import one_thread
 
 MAX_INDICATORS = 8
 # Weight of the overall mean in a level's mean response, in rows.
@@ -121,7 +122,7 @@ def strengths(
     z, owner = np.stack(parts), np.array(owner)
     seen = observed[some].T[owner].astype(np.float32)
     # Sums of a library that uses several threads depend on their number.
-    with threadpool_limits(1):
+    with one_thread():
         size = np.sqrt((np.square(z) @ seen.T) * (seen @ np.square(z).T))
         strength = np.abs(z @ z.T) / np.maximum(size, 1e-12)
     starts = np.searchsorted(owner, np.arange(count))

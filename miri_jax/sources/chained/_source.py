@@ -1,5 +1,6 @@
 """The chains as a source, and their state as arrays."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -329,7 +330,13 @@ def pack_chains(chains: Chains) -> np.ndarray:
 
 
 def unpack_chains(blob: np.ndarray) -> Chains:
-    """The inverse of `pack_chains`."""
+    """The inverse of `pack_chains`; what it gives cannot be written to."""
+    return _unpacked(np.asarray(blob).tobytes())
+
+
+@functools.lru_cache(maxsize=2)  # rows may come one by one
+def _unpacked(blob: bytes) -> Chains:
+    blob = np.frombuffer(blob, np.uint8)
     content: dict[str, Any] = unpack(blob)
     kept, normal = content["kept"], content["normal"]
     kept = Kept(tuple(kept["order"]), from_plain_all(kept["chains"]))

@@ -1,0 +1,103 @@
+"""What is compiled: once for tables of about the same length."""
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from miri_jax import MIRIImputer, make_imputer
+from miri_jax.core import rows
+from miri_jax.imputers import _algorithm
+from miri_jax.runtime.provenance import Compilations
+from miri_jax.types import Masked
+
+SETTINGS = {
+    "num_iterations": 2,
+    "num_steps": 8,
+    "batch_size": 32,
+    "ode_steps": 2,
+    "model": {"width": 8},
+}
+
+
+def frame(n, seed):
+    """Numbers and levels that share a factor, a quarter of them missing."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, 1))
+    x = z + 0.5 * rng.standard_normal((n, 3))
+    found = pd.DataFrame(x, columns=["a", "b", "c"])
+    found["level"] = np.where(z[:, 0] > 0, "x", np.where(x[:, 0] > 0, "y", "z"))
+    return found.mask(rng.random(found.shape) < 0.25)
+
+
+@pytest.fixture(scope="module")
+def first():
+    return MIRIImputer(settings=SETTINGS, random_state=0).fit(frame(130, 0))
+
+
+@pytest.mark.parametrize("method", ["miri", "chained"])
+def test_another_fold_compiles_nothing(first, method):
+    """It has as many rows or a few more, other values and other scales."""
+    settings = SETTINGS if method == "miri" else {"num_iterations": 1}
+    make = lambda: MIRIImputer(method, settings=settings, random_state=0)
+    if method == "chained":
+        make().fit(frame(130, 0)).transform(frame(130, 0))
+    first.transform(frame(130, 0))
+    with Compilations() as compiled:
+        fold = make().fit(frame(157, 1))
+        fold.transform(frame(150, 2))
+        assert compiled.programs == 0
+    one = frame(150, 3).iloc[:1]
+    fold.transform(one)
+    with Compilations() as compiled:
+        fold.transform(frame(150, 4).iloc[3:9])
+        assert compiled.programs == 0
+
+
+@pytest.mark.parametrize("source", ["gaussian", "noise"])
+def test_rows_behind_a_table_change_nothing_but_rounding(source, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((150, 3)).astype(np.float32)
+    x[:, 1] = 0.8 * x[:, 0] + 0.6 * x[:, 1]
+    m = rng.random(x.shape) > 0.3
+    data = Masked(*jax.device_put((np.where(m, x, 0), m)))
+    settings = {**SETTINGS, "held_out": 0.1}
+    imputer = make_imputer("miri", source=source, **settings)
+
+    def fit():
+        state = imputer.init(jax.random.key(0), data)
+        held = np.asarray(state.held_out.targets)[:150]
+        for k in range(2):
+            state, info = imputer.step(jax.random.key(1 + k), state, data)
+        draw = imputer.impute(jax.random.key(5), state, data)
+        assert state.x.shape == draw.shape == data.x.shape
+        loss = np.asarray(info["held_out_loss"])
+        return held, loss, np.asarray(state.x), np.asarray(draw)
+
+    with_rows = fit()
+    for module in (rows, _algorithm):
+        monkeypatch.setattr(module, "is_padded", lambda shape: False)
+    with Compilations() as compiled:
+        without = fit()
+        assert compiled.programs > 4  # other shapes
+    for one, other in zip(with_rows, without):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+def test_a_state_looks_as_it_was_said_to():
+    data = Masked(*jax.device_put((np.zeros((150, 3), np.float32),) * 2))
+    m = np.arange(450).reshape(150, 3) % 4 > 0
+    data = Masked(data.x, jax.device_put(m))
+    imputer = make_imputer("miri", source="noise", **SETTINGS)
+    state = imputer.init(jax.random.key(0), data)
+    like = imputer.like(data)
+    shapes = lambda tree: jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+    assert shapes(state) == shapes(like)
+
+
+@pytest.mark.parametrize("n", [1, 97, 128, 129, 500, 4097, 8192, 8193, 40000])
+def test_the_least_rows_of_a_number(n):
+    padded, least = rows.padded_rows(n), rows.least_rows(n)
+    assert least <= n <= padded
+    assert rows.padded_rows(least) == padded
+    assert least == 1 or rows.padded_rows(least - 1) < padded
