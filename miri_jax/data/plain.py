@@ -75,6 +75,7 @@ def to_plain(series: pd.Series) -> Plain:
         return _periods(series)
     if isinstance(kind, pd.IntervalDtype):
         known = sorted(series.dropna().unique())
+        known = known or [pd.Interval(0, 1, kind.closed)]
         cells = pd.Categorical(series.astype(object), known, ordered=True)
         return Plain(pd.Series(cells, series.index), list)
     if pd.api.types.is_timedelta64_dtype(kind):

@@ -314,6 +314,7 @@ EMPTY = {
     "time": pd.Series([None] * N, dtype="datetime64[ns]"),
     "month": pd.Series(pd.PeriodIndex([None] * N, freq="M")),
     "day": pd.Series([None] * N, dtype=ARROW(pa.date32())),
+    "range": pd.Series([None] * N, dtype="interval[float64, right]"),
     "money": pd.Series([None] * N, dtype=ARROW(pa.decimal128(5, 2))),
 }
 
