@@ -287,7 +287,7 @@ def read(
     if column.levels is None:
         return to_numbers(column.name, cells, missing), none
     ranks = pd.Index(column.levels, dtype=object).get_indexer(
-        pd.Index(cells.astype(object))
+        pd.Index(cells.astype(object), dtype=object)
     )
     ranks = np.where(missing, -1, ranks)
     return np.maximum(ranks, 0).astype(np.float64), (ranks < 0) & ~missing

@@ -75,6 +75,7 @@ def to_plain(series: pd.Series) -> Plain:
         return _periods(series)
     if isinstance(kind, pd.IntervalDtype):
         known = sorted(series.dropna().unique())
+        known = known or [pd.Interval(0, 1, kind.closed)]
         cells = pd.Categorical(series.astype(object), known, ordered=True)
         return Plain(pd.Series(cells, series.index), list)
     if pd.api.types.is_timedelta64_dtype(kind):
@@ -267,6 +268,10 @@ def _put_arrow(series: pd.Series, gaps: np.ndarray, new: list) -> pd.Series:
         inner = kind.value_type
     elif pa.types.is_string_view(kind):
         inner = pa.large_string()
+    if pa.types.is_duration(kind):
+        # Of other units than nanoseconds arrow misreads those of pandas.
+        unit = f"timedelta64[{kind.unit}]"
+        new = np.array([pd.Timedelta(x).to_timedelta64() for x in new], unit)
     if pa.types.is_float16(kind):
         new = list(np.array(new, np.float16))
     if pa.types.is_decimal(kind) and kind.scale < 0:

@@ -411,7 +411,7 @@ def _place_times(
         return style.write(stamps)
     if cells.holds_dates(observed):
         with_time = any(isinstance(x, datetime.datetime) for x in observed)
-        made = stamps.dt.to_pydatetime() if with_time else stamps.dt.date
+        made = stamps.array.to_pydatetime() if with_time else stamps.dt.date
         return np.array(list(made), object)
     return stamps.array
 

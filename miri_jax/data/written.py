@@ -68,10 +68,12 @@ def find_styles(
             times[name] = found
     chosen, notes = settle_decimals(numbers, None, ",")
     days, more = settle_dates(times, None, None)
-    return {**chosen, **{k: _thinned(v) for k, v in days.items()}}, [
-        *map(str, notes),
-        *map(str, more),
-    ]
+    days = {name: _thinned(style) for name, style in days.items()}
+    # What to do about a file is not to be done about a frame.
+    doubts = [note.partition("; ")[0] for note in (*notes, *more)]
+    remedy = "; give the column as numbers or times if it is another"
+    told = [x.replace("the file", "the table") + remedy for x in doubts]
+    return {**chosen, **days}, told
 
 
 def parse(

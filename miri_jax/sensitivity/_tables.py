@@ -273,7 +273,8 @@ def _mask(missing: Any, tables: Sequence[Any]) -> np.ndarray:
 
 def _with_floats(table: Any, changes: Changes) -> Any:
     """A polars frame, or alike, whose columns can hold what is not rounded."""
-    if isinstance(table, pd.DataFrame) or not frames.is_frame(table):
+    pandas_or_numpy = isinstance(table, pd.DataFrame | np.ndarray)
+    if pandas_or_numpy or not frames.is_frame(table):
         return table
     outer = nw.from_native(table, eager_only=True)
     whole = [

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from miri_jax import MIRIImputer
+from miri_jax import MIRIImputer, shift
 from miri_jax.data.plain import as_type, to_plain, type_name
 from miri_jax.exceptions import DataError
 from tests.estimator.test_types import PANDAS
@@ -93,6 +94,20 @@ def test_jobs_in_processes_end():
     jobs = [joblib.delayed(fitted.transform)(x) for _ in range(2)]
     for found in joblib.Parallel(2)(jobs):
         np.testing.assert_array_equal(found, fitted.transform(x))
+
+
+def test_changes_are_routed(frame):
+    _, y = _numbers()
+    with sklearn.config_context(enable_metadata_routing=True):
+        imputer = MIRIImputer("mean").set_transform_request(changes=True)
+        steps = [("imputer", imputer), ("model", LinearRegression())]
+        pipeline = Pipeline(steps).fit(frame[["a", "c"]], y)
+        plain = pipeline.predict(frame[["a", "c"]])
+        moved = pipeline.predict(frame[["a", "c"]], changes={"a": shift(9)})
+    gaps = frame["a"].isna().to_numpy()
+    by = 9 * pipeline["model"].coef_[0]
+    np.testing.assert_allclose((moved - plain)[gaps], by, rtol=1e-5)
+    np.testing.assert_allclose(moved[~gaps], plain[~gaps])
 
 
 def test_folds_with_empty_columns_and_new_levels_do_not_fail():

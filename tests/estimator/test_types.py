@@ -307,13 +307,14 @@ def test_new_rows_whose_type_lacks_a_level(library):
 EMPTY = {
     "float": pd.Series([np.nan] * N),
     "whole": pd.Series([None] * N, dtype="Int8"),
-    "text": pd.Series([None] * N, dtype="str"),
+    "text": pd.Series([None] * N, dtype="string"),
     "level": pd.Series(pd.Categorical([None] * N, ["u", "v"])),
     "logical": pd.Series([None] * N, dtype="boolean"),
     "object": pd.Series([None] * N, dtype=object),
     "time": pd.Series([None] * N, dtype="datetime64[ns]"),
     "month": pd.Series(pd.PeriodIndex([None] * N, freq="M")),
     "day": pd.Series([None] * N, dtype=ARROW(pa.date32())),
+    "range": pd.Series([None] * N, dtype="interval[float64, right]"),
     "money": pd.Series([None] * N, dtype=ARROW(pa.decimal128(5, 2))),
 }
 
@@ -360,6 +361,9 @@ def test_text_of_numbers_is_read_as_in_files(tmp_path):
     pd.testing.assert_frame_equal(loaded.transform(frame), done)
     with pytest.raises(DataError, match="'price' holds text .'cheap' in row 1"):
         imputer.transform(frame.assign(price="cheap"))
+    doubtful = pd.DataFrame({"x": ["1,234", None, "5,678"], "y": [1.0, 2, 3]})
+    (note,) = MIRIImputer("mean").fit(doubtful).notes_
+    assert "1,234 is taken for 1234, as nothing in the table tells;" in note
     stay = MIRIImputer("mean", kinds={"price": "categorical"}).fit(frame)
     assert stay.columns_[0].kind == "categorical"
 
