@@ -126,20 +126,22 @@ def as_objects(
         numbers = all(map(_is_number, observed))
         whole = all(isinstance(x, int) for x in observed)
         times = all(isinstance(x, datetime.datetime) for x in observed)
-        for k in np.flatnonzero(gaps):
-            cell = filled[name].iloc[k]
-            if cell == _text(came[k]):  # it stays empty
+        rows = np.flatnonzero(gaps)
+        texts = filled[name].iloc[rows]
+        read = texts
+        if (numbers or times) and styles[j] is not None:
+            read = styles[j].read(texts)
+        for k, text, value in zip(rows, texts, read):
+            if text == _text(came[k]):  # it stays empty
                 continue
-            if cell in known:
-                came[k] = known[cell]
-            elif numbers and styles[j] is not None:
-                number = float(styles[j].read(pd.Series([cell])).iloc[0])
-                came[k] = int(number) if whole else number
-            elif times and styles[j] is not None:
-                stamp = styles[j].read(pd.Series([cell])).iloc[0]
-                came[k] = stamp.to_pydatetime()
+            if text in known:
+                came[k] = known[text]
+            elif read is not texts and times:
+                came[k] = value.to_pydatetime()
+            elif read is not texts:
+                came[k] = int(value) if whole else float(value)
             else:
-                came[k] = cell
+                came[k] = text
         made[name] = came
     return pd.DataFrame(made, index=filled.index, dtype=object)
 

@@ -78,6 +78,19 @@ WORDS = {
         "separator is a setting of text files, and in.parquet is none; leave it"
         " out (--sep)",
     ),
+    "a sheet of text": (
+        ["in.csv", "o.csv", "--sheet", "Data"],
+        "sheet is a setting of workbooks, and in.csv is none; leave it out"
+        " (--sheet)",
+    ),
+    "several to stdout": (
+        ["in.csv", "-", "--draws", "2"],
+        "2 tables cannot go to stdout; add --long",
+    ),
+    "a file that nothing writes": (
+        ["in.csv", "o.sas7bdat"],
+        "nothing writes .sas7bdat files; choose another ending, as .csv",
+    ),
     "column": (["in.csv", "o.csv", "--real", "agee"], "'agee', which is not"),
     "two kinds": (
         ["in.csv", "o.csv", "--real", "age", "--id", "age"],
@@ -222,6 +235,12 @@ FILES = {
         b"a\n1\n2\nx\n",
         "column 'a' holds text ('x' in row 3); name it among the values that"
         " mean missing, or call the column categorical (--na, --categorical)",
+    ),
+    "limits": (
+        b"a,b\n1.5,u\n<0.5,v\n2.5,u\n,v\n",
+        "column 'a' holds limits ('<0.5' in 1 cell(s)); name a=<0.5 among the"
+        " values that mean missing, and say that its gaps lie below 0.5, or"
+        " call it an id to leave it as it is (--na, --below, --id)",
     ),
     "infinite": (b"a,b\n1,inf\n,2\n", "holds an infinite value (inf in row 1)"),
     "too large": (b"a,b\n1,1e999\n,2\n", "column 'b' holds "),
