@@ -17,6 +17,7 @@ from typing import Any, Never
 
 from miri_jax import __version__
 from miri_jax.app.command_line import (
+    BELONG_FLAGS,
     CHANGE_FLAGS,
     IMPUTE_FLAGS,
     KIND_FLAGS,
@@ -53,6 +54,12 @@ _RELATIONS = {
         "NAME=LOW:HIGH",
         "what imputed numbers lie between, where observed ones need not",
     ),
+}
+# Help of BELONG_FLAGS.
+_BELONG = {
+    "group": "a column whose equal cells make a group, as a person's rows",
+    "time": "a column of numbers or times, by which rows follow each other",
+    "weights": "a column of numbers: how much each row counts in a fit",
 }
 
 
@@ -183,6 +190,8 @@ def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         metavar="NAMES",
         help="columns that stay as they are, and still tell of others: a,b,...",
     )
+    for what, does in _BELONG.items():
+        add(BELONG_FLAGS[what], metavar="NAME", help=does)
     add(
         "--empty-value",
         type=float,
@@ -239,6 +248,12 @@ def _check(given: argparse.Namespace) -> None:
             if getattr(given, what):
                 raise ConfigError(
                     f"--stream cannot change filled cells; leave out {flag}"
+                )
+        for what in ("group", "time"):
+            if getattr(given, what):
+                raise ConfigError(
+                    "--stream fills by parts, and rows that belong together"
+                    f" may be in several; leave out {BELONG_FLAGS[what]}"
                 )
         if given.check:
             raise ConfigError(

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
+from miri_jax import belonging
+from miri_jax.belonging import BELONG
 from miri_jax.data.columns import by_column
 from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.tables import Table, make_table, missing_cells
@@ -99,7 +101,8 @@ def read_table(
       decimal: the decimal mark of a text file's numbers, "." or ",", where
         they may be read with either; None for what the file tells.
       dates: "dmy" or "mdy", likewise.
-      **stated: relations between columns, see `relations.state`.
+      **stated: relations between columns, see `relations.state`, and columns
+        by which rows belong together, see `belonging.state`.
 
     Returns:
       The `Table`.
@@ -120,16 +123,19 @@ def read_table(
         raise DataError(f"no such file: {path}")
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders)
+    together = {name: stated.pop(name, None) for name in BELONG}
     if ending not in SEPARATORS:
         frame, schema = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
         settings["relations"] = state(frame.columns, **stated)
+        settings["belong"] = belonging.state(frame.columns, **together)
         table = make_table(frame, missing, empty_value=empty_value, **settings)
         return table._replace(ending=ending, schema=schema)
     frame, form, notes = read_text(path, chunk=CHUNK, **text)
     marks = [str(value).strip() for value in na_values]
     frame, form, units = without_units(frame, form, marks)
     settings["relations"] = state(frame.columns, **stated)
+    settings["belong"] = belonging.state(frame.columns, **together)
     read = read_cells(
         frame,
         na_values=na_values,

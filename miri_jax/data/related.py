@@ -357,6 +357,40 @@ def completed(
     return Completed(values, empty)
 
 
+def finished(
+    related: Related | None,
+    parts: Sequence[tuple[Column, np.ndarray]],
+    missing: np.ndarray,
+) -> tuple[np.ndarray, Values]:
+    """What stays empty of a filled table, and what relations make of it.
+
+    Args:
+      related: of the table; None for no relations.
+      parts: c columns, each with its part of encoded, filled values.
+      missing: `[n, c]` bool.
+
+    Returns:
+      `[n, c]` bool, and the values `[n]` of columns that relations name.
+    """
+    empty = np.zeros(missing.shape, bool)
+    if related is None:
+        return empty, {}
+    kept = set(related.relations.keep)
+    drawn = {
+        str(column.name): values_of(column, block)
+        for column, block in parts
+        if str(column.name) in related.known
+    }
+    found = completed(related, [column for column, _ in parts], drawn)
+    for j, (column, _) in enumerate(parts):
+        name = str(column.name)
+        if name in kept:
+            empty[:, j] = missing[:, j]
+        elif name in found.empty:
+            empty[:, j] = found.empty[name]
+    return empty, found.values
+
+
 def row_limits(
     related: Related,
     columns: Sequence[Column],

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from miri_jax.data import cells
+from miri_jax.belonging import Stated
+from miri_jax.data import cells, together
 from miri_jax.data import columns as cols
+from miri_jax.data.belonging import Belonging, Beside, share_constants
 from miri_jax.data.censored import censor
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
@@ -25,7 +27,7 @@ from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.related import Related, completed, relate, settle_related
+from miri_jax.data.related import Related, finished, relate, settle_related
 from miri_jax.exceptions import DataError
 from miri_jax.relations import Relations
 
@@ -48,6 +50,7 @@ class Table(NamedTuple):
       schema: of its file, where that has types.
       form: of its file, where that is text.
       related: what relations were stated, and what they tell.
+      beside: what rows that belong together tell of each other.
     """
 
     frame: pd.DataFrame
@@ -61,6 +64,7 @@ class Table(NamedTuple):
     schema: pa.Schema | None = None
     form: Form | None = None
     related: Related | None = None
+    beside: Beside | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""
@@ -74,6 +78,7 @@ class Table(NamedTuple):
             values=self.values[rows],
             m=self.m[rows],
             related=self.related and self.related.take(rows),
+            beside=self.beside and self.beside.take(rows),
         )
 
 
@@ -88,6 +93,7 @@ def make_table(
     orders: Mapping[Hashable, Sequence[Any]] | None = None,
     empty_value: float | None = None,
     relations: Relations | None = None,
+    belong: Stated | None = None,
 ) -> Table:
     """A `Table` of a frame: finds the columns' kinds and encodes them.
 
@@ -102,6 +108,7 @@ def make_table(
       orders: likewise.
       empty_value: likewise.
       relations: what `relations.state` read.
+      belong: what `belonging.state` read.
 
     Raises:
       DataError: naming the column or setting at fault and the remedy.
@@ -110,6 +117,8 @@ def make_table(
     kinds = cols.by_column("kinds", kinds, names)
     bounds = cols.by_column("bounds", bounds, names)
     orders = cols.by_column("orders", orders, names)
+    if belong is not None:
+        kinds = together.kinds_of(belong, frame, missing, parsed, kinds)
     styles, found, notes = dict(styles or {}), [], []
     kept, beyond = _stated(relations)
     filled: dict[int, float] = {}
@@ -147,7 +156,9 @@ def make_table(
         if constant and column.kind != "id":
             notes.append(f"column {name!r} is constant")
         found.append(column)
-    ids = [repr(c.name) for c in found if c.kind == "id"]
+    group = belong and belong.group
+    ids = [c.name for c in found if c.kind == "id" and str(c.name) != group]
+    ids = [repr(name) for name in ids]
     if ids:
         notes.append(
             f"{', '.join(ids)}: taken for ids, carried through and not used"
@@ -176,11 +187,20 @@ def make_table(
         # Said to be observed, so that it stays at the user's choice.
         numbers[:, j], known[:, j] = value, True
     related = None
+    made = together.begin(belong, frame, missing, found, numbers, known)
+    needed = relations.named() if relations is not None else ()
+    made, found = together.seen(made, found, needed)
+    if belong is None or not (belong.group or belong.time):
+        notes += together.resembling(found, numbers, known)
+    notes += together.fill(made, found, numbers, known)
     if relations is not None:
         related, told = relate(found, numbers, known, relations)
         notes += told
+        if together.fill(made, found, numbers, known):
+            related = relate(found, numbers, known, relations)[0]
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
+    made = together.told(made, found, numbers, known, values, fit=True)
     return Table(
         frame,
         missing,
@@ -190,6 +210,7 @@ def make_table(
         m,
         tuple(notes),
         related=related,
+        beside=made,
     )
 
 
@@ -212,6 +233,7 @@ def encode_rows(
     *,
     keep_unseen: bool = False,
     relations: Relations | None = None,
+    belong: Belonging | None = None,
 ) -> Table:
     """New rows by the columns of an earlier table.
 
@@ -222,6 +244,7 @@ def encode_rows(
       keep_unseen: whether a level that the columns lack stays as it is, and
         counts as unknown to an imputer; else it is refused.
       relations: what `relations.state` read.
+      belong: what the fit knows of rows that belong together.
 
     Raises:
       DataError: naming the column at fault and the remedy.
@@ -245,16 +268,23 @@ def encode_rows(
                 " set unseen='missing'"
             )
         known[:, j] &= ~unseen
+    made = together.begin(belong, frame, missing, columns, numbers, known)
+    together.fill(made, columns, numbers, known)
     if relations is not None:
         related, notes = relate(columns, numbers, known, relations)
+        if together.fill(made, columns, numbers, known):
+            related = relate(columns, numbers, known, relations)[0]
+    values, m = _encoded(columns, numbers, known)
     return Table(
         frame,
         missing,
         tuple(columns),
         (None,) * len(columns),
-        *_encoded(columns, numbers, known),
+        values,
+        m,
         notes,
         related=related,
+        beside=together.told(made, columns, numbers, known, values),
     )
 
 
@@ -304,6 +334,8 @@ def settle_table(table: Table, values: np.ndarray) -> np.ndarray:
     for (column, block), (_, m) in parts:
         gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
         block[gaps] = cols.settle_column(column, block[gaps])
+    if table.beside is not None:
+        share_constants(table.beside, table.m, table.columns, values)
     if table.related is not None:
         parts = split(table.columns, values)
         settle_related(table.related, table.m, parts)
@@ -324,7 +356,7 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
       `[n, c]` frame.
     """
     filled, blocks = {}, split(table.columns, values)
-    empty, made = filled_cells(table, values)
+    empty, made = finished(table.related, blocks, table.missing)
     for j, (column, block) in enumerate(blocks):
         series, gaps = table.frame.iloc[:, j], table.missing[:, j]
         gaps = gaps & ~empty[:, j]
@@ -337,37 +369,6 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     out = pd.DataFrame(filled, index=table.frame.index)
     out.columns = table.frame.columns
     return out
-
-
-def filled_cells(
-    table: Table, values: np.ndarray
-) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-    """What stays empty of a filled table, and what relations make of it.
-
-    Args:
-      table: as read.
-      values: `[n, d]` float64, filled, encoded.
-
-    Returns:
-      `[n, c]` bool, and the values `[n]` of columns that relations name.
-    """
-    empty, related = np.zeros(table.missing.shape, bool), table.related
-    if related is None:
-        return empty, {}
-    kept = set(related.relations.keep)
-    drawn = {
-        str(column.name): cols.values_of(column, block)
-        for column, block in split(table.columns, values)
-        if str(column.name) in related.known
-    }
-    found = completed(related, table.columns, drawn)
-    for j, column in enumerate(table.columns):
-        name = str(column.name)
-        if name in kept:
-            empty[:, j] = table.missing[:, j]
-        elif name in found.empty:
-            empty[:, j] = found.empty[name]
-    return empty, found.values
 
 
 def put_cells(

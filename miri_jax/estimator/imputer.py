@@ -1,4 +1,7 @@
-"""`MIRIImputer`: scikit-learn's face of every method."""
+"""`MIRIImputer`: scikit-learn's face of every method.
+
+It is long because every argument is told of in one place.
+"""
 
 import functools
 import json
@@ -17,9 +20,11 @@ from miri_jax import engine
 from miri_jax.core.rows import padded_rows
 from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables
-from miri_jax.data.dataset import FileTable, from_table, region_of
+from miri_jax.data.belonging import helper_columns
+from miri_jax.data.beside import region_of, with_beside
+from miri_jax.data.dataset import FileTable, from_table
 from miri_jax.data.layout import layout_of
-from miri_jax.data.transforms import standardise, unscale
+from miri_jax.data.transforms import unscale
 from miri_jax.estimator import saved, synthesis
 from miri_jax.estimator.bar import Bar
 from miri_jax.estimator.checks import (
@@ -27,6 +32,7 @@ from miri_jax.estimator.checks import (
     check_settings,
     seed_of,
     stated_by,
+    together_by,
 )
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.imputers import from_settings
@@ -77,6 +83,12 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
       above: likewise.
       gap_bounds: by column, (low, high) of imputed numbers, where observed ones
         may lie outside. docs/structure.md tells of all seven.
+      group: a column whose equal cells make a group, as a person of a panel:
+        rows of it tell of each other, and what is constant in it stays so.
+      time: a column of numbers or times: rows tell of those near to them, of
+        their group. With either, rows that belong together are to be given
+        together, to `transform` too; docs/structure.md.
+      weights: a column of numbers from 0 on: how much each row counts in a fit.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
         None refuses such a table.
@@ -111,6 +123,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         below: Mapping[Hashable, float] | Sequence[str] = (),
         above: Mapping[Hashable, float] | Sequence[str] = (),
         gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
+        group: Hashable | None = None,
+        time: Hashable | None = None,
+        weights: Hashable | None = None,
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
         unseen: str = "error",
@@ -133,6 +148,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.below = below
         self.above = above
         self.gap_bounds = gap_bounds
+        self.group = group
+        self.time = time
+        self.weights = weights
         self.missing_values = missing_values
         self.empty_value = empty_value
         self.unseen = unseen
@@ -162,11 +180,13 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
+        self._together = table.beside and table.beside.fitted
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
         self._several = self._planned()
         self._rates = np.asarray((~dataset.m).mean(axis=0))
-        self.states_ = tuple(map(self._settled, self._fits(data)))
+        fits = self._fits(data, dataset.weights())
+        self.states_ = tuple(map(self._settled, fits))
         return self
 
     def transform(self, X: Any, *, changes: Changes | None = None) -> Any:
@@ -281,17 +301,18 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         key = self._key(SYNTHESISE)
         rows = padded_rows(n)
         if imputer.sample is not None:
-            x = imputer.sample(key, state, (rows, len(self._scaler.mean)))
+            x = imputer.sample(key, state, (rows, self._width()))
         elif imputer.redraws:
             x = synthesis.gibbs(
-                key, imputer, state, self.columns_, self._rates, rows
+                key, imputer, state, self._seen(), self._all_rates(), rows
             )
         else:
             raise ConfigError(
                 f"{self.method!r} cannot draw whole rows: its fit has one"
                 " imputation, that of its table; use another method"
             )
-        values = unscale(np.asarray(x)[:n], self._scaler)
+        x = np.asarray(x)[:n, : len(self._scaler.mean)]
+        values = unscale(x, self._scaler)
         frame = synthesis.to_frame(self.columns_, self._dtypes, values)
         return frame if hasattr(self, "feature_names_in_") else frame.to_numpy()
 
@@ -360,10 +381,11 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             orders=self.orders,
             empty_value=self.empty_value,
             relations=stated_by(self, frame.columns),
+            belong=together_by(self, frame.columns),
         )
         return frame, from_table(table)
 
-    def _fits(self, data: Masked) -> Iterator[Any]:
+    def _fits(self, data: Masked, weights: np.ndarray | None) -> Iterator[Any]:
         """Final states: of the table, and of what further draws rest on."""
         total = self._several.fits + self._several.resampled
         watches = (
@@ -371,7 +393,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             for k in range(1, total + 1)
         )
         keys = engine.seed_keys(self._seed)
-        return engine.fit_several(keys, self._several, data, watches=watches)
+        return engine.fit_several(
+            keys, self._several, data, weights=weights, watches=watches
+        )
 
     def _settled(self, state: Any) -> Any:
         """A state on the host, without the table where it is not needed."""
@@ -392,7 +416,18 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return from_settings(self.method, settings, layout)
 
     def _layout(self) -> Layout:
-        return layout_of(self.columns_, self._scaler)
+        return layout_of(self.columns_, self._scaler, self._together)
+
+    def _seen(self) -> tuple[cols.Column, ...]:
+        """The columns, and behind them the helpers, that imputers see."""
+        return *self.columns_, *helper_columns(self._together, self.columns_)
+
+    def _width(self) -> int:
+        return sum(column.width for column in self._seen())
+
+    def _all_rates(self) -> np.ndarray:
+        """`_rates` and behind them 0 of the helpers, which have no gaps."""
+        return np.pad(self._rates, (0, self._width() - len(self._rates)))
 
     def _names(self) -> list[Hashable]:
         return [column.name for column in self.columns_]
@@ -451,8 +486,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.columns_,
             keep_unseen=self.unseen == "missing",
             relations=stated_by(self, self._names()),
+            belong=self._together,
         )
-        data = standardise(table.values, table.m, self._scaler)
+        data = with_beside(table, self._scaler)
         if changes:  # what does not fit the table is refused first
             adjust_draws(table, [table.values], changes)
         if table.m.all():
@@ -460,7 +496,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         found = []
         region = region_of(table, self._scaler)
         for x in self._imputed(data, count, pooled, part, region):
-            x = np.where(table.m, table.values, unscale(x, self._scaler))
+            x = unscale(x[:, : table.m.shape[1]], self._scaler)
+            x = np.where(table.m, table.values, x)
             found.append(tables.settle_table(table, x))
         if changes:
             table, found, _, limits = adjust_draws(

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from miri_jax import engine
+from miri_jax.data.belonging import from_plain, to_plain
 from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
 from miri_jax.exceptions import DataError, WorkdirError
 from miri_jax.types import Masked
 
-FORMAT = 3
+FORMAT = 4
 
 
 def write(
@@ -67,7 +68,7 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
             raise ValueError(f"format {version}, not {FORMAT}")
         estimator = cls()
         estimator.__setstate__(_attributes(content, pairs))
-        shape = estimator._rows, len(estimator._scaler.mean)
+        shape = estimator._rows, estimator._width()
         estimator.states_ = _read_states(
             folder, estimator._several.imputer, shape, fits
         )
@@ -123,6 +124,7 @@ def _plain(
     content["columns_"] = [c._asdict() for c in content["columns_"]]
     content["_scaler"] = [part.tolist() for part in content["_scaler"]]
     content["_rates"] = content["_rates"].tolist()
+    content["_together"] = to_plain(content["_together"])
     if "feature_names_in_" in content:
         content["feature_names_in_"] = list(content["feature_names_in_"])
     return content
@@ -140,6 +142,7 @@ def _attributes(
     found["notes_"] = tuple(found["notes_"])
     found["_scaler"] = Scaler(*map(np.array, found["_scaler"]))
     found["_rates"] = np.array(found["_rates"])
+    found["_together"] = from_plain(found["_together"])
     if "feature_names_in_" in found:
         names = np.asarray(found["feature_names_in_"], dtype=object)
         found["feature_names_in_"] = names

@@ -60,6 +60,7 @@ class Numbers(NamedTuple):
     names: tuple[int, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
+    told = ()
 
     def owners(self, width: int) -> np.ndarray:
         """See `types.Layout`."""
