@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 # Which observed neighbours tell a number, counted from the nearest on.
-NEAR = np.array([0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
+NEAR = np.array([0, 1, 2, 4, 8, 16, 32])
 # Lengths of the process in steps, shares of the group's effect, noise as a
 # share of the variance.
 LENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)

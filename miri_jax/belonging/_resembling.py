@@ -7,6 +7,8 @@ from miri_jax.belonging._constants import constant_by
 # Pairs of neighbours at least; how much they go together, and how far beyond
 # chance, for rows to look like a series.
 PAIRS, ALIKE, BEYOND = 50, 0.4, 6.0
+# Steps back, as a share of all, of a column that is sorted in runs.
+MOST_BACK = 0.1
 # Cells of a group at least, on the average, and groups, of a panel.
 EACH, GROUPS = 2, 10
 
@@ -20,8 +22,8 @@ def by_itself(
     """Whether columns go on from row to row, beyond chance: `[c]` bool.
 
     By the correlation of what is left of a cell and its neighbour's, after a
-    cubic in the order of rows, and after the levels of columns that are sorted
-    are taken out: rows that were merely sorted are no series.
+    cubic in the order of rows, and after what columns tell that are sorted, in
+    runs or as a whole: rows that were merely sorted are no series.
 
     Args:
       values: `[n, c]` float64, numbers and ranks of levels.
@@ -38,18 +40,20 @@ def by_itself(
         return found
     place = np.linspace(-1, 1, n)
     trend = np.stack([place**k for k in range(4)], axis=1)
-    sorted_by = [
-        j for j in range(width) if _is_sorted(values[:, j], known[:, j])
-    ]
+    keys = [j for j in range(width) if _is_sorted(values[:, j], known[:, j])]
+    curves = [_curve(values[:, j], known[:, j]) for j in keys]
+    design = np.concatenate([trend, *curves], axis=1)
     for j in np.flatnonzero(numbers):
         seen = known[:, j]
-        if j in sorted_by or seen.sum() <= PAIRS:
+        if j in keys or seen.sum() <= PAIRS:
             continue
         y = values[:, j]
         left = np.zeros(n)
-        fit = np.linalg.lstsq(trend[seen], y[seen] - y[seen].mean(), rcond=None)
-        left[seen] = y[seen] - y[seen].mean() - trend[seen] @ fit[0]
-        for k in sorted_by:
+        fit = np.linalg.lstsq(
+            design[seen], y[seen] - y[seen].mean(), rcond=None
+        )
+        left[seen] = y[seen] - y[seen].mean() - design[seen] @ fit[0]
+        for k in keys:
             _, level = np.unique(values[:, k], return_inverse=True)
             cells = np.bincount(level, seen)
             mean = np.bincount(level, left * seen) / np.maximum(cells, 1)
@@ -67,8 +71,17 @@ def by_itself(
 
 
 def _is_sorted(values: np.ndarray, known: np.ndarray) -> bool:
+    """Whether cells rise, or fall, but for a few steps back."""
     steps = np.diff(values[known])
-    return bool(np.all(steps >= 0) or np.all(steps <= 0))
+    ways = np.sum(steps > 0), np.sum(steps < 0)
+    return len(steps) > 0 and bool(min(ways) <= MOST_BACK * len(steps))
+
+
+def _curve(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A column and its square, 0 where it is not known, `[n, 2]`."""
+    mean, spread = values[known].mean(), values[known].std()
+    z = np.where(known, (values - mean) / (spread or 1.0), 0.0)
+    return np.stack([z, z**2], axis=1)
 
 
 def panel_of(

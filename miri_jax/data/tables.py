@@ -188,10 +188,8 @@ def make_table(
         numbers[:, j], known[:, j] = value, True
     related = None
     made = together.begin(belong, frame, missing, found, numbers, known)
-    needed = relations.named() if relations is not None else ()
-    made, found = together.seen(made, found, needed)
-    if belong is None or not (belong.group or belong.time):
-        notes += together.resembling(found, numbers, known)
+    made, found = together.seen(made, found, relations)
+    notes += together.resembling(belong, found, numbers, known)
     notes += together.fill(made, found, numbers, known)
     if relations is not None:
         related, told = relate(found, numbers, known, relations)

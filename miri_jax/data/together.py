@@ -22,9 +22,12 @@ from miri_jax.data.belonging import (
 from miri_jax.data.columns import Column, detect, read
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
+from miri_jax.relations import Relations
 
 # Different times, as a share of the rows, from which on models do not see them.
 MOST_REPEATED = 0.5
+# Rows that tell whether they look like a series or a panel.
+LOOKED_AT = 20_000
 
 
 def kinds_of(
@@ -183,7 +186,9 @@ def begin(
 
 
 def seen(
-    made: Beside | None, columns: Sequence[Column], named: Sequence[str]
+    made: Beside | None,
+    columns: Sequence[Column],
+    relations: Relations | None,
 ) -> tuple[Beside | None, list[Column]]:
     """The columns as models see them.
 
@@ -194,13 +199,14 @@ def seen(
     Args:
       made: of `begin`.
       columns: c.
-      named: columns that relations need, which stay.
+      relations: what was stated; columns that it needs stay.
     """
     if made is None or made.rows.time is None:
         return made, list(columns)
     time = made.rows.time
     own = made.fitted.stated.time
-    if own in named or len(np.unique(time)) < MOST_REPEATED * len(time):
+    needed = relations is not None and own in relations.named()
+    if needed or len(np.unique(time)) < MOST_REPEATED * len(time):
         return made, list(columns)
     found = list(columns)
     j = [str(column.name) for column in columns].index(own)
@@ -256,6 +262,7 @@ def told(
 
 
 def resembling(
+    stated: Stated | None,
     columns: Sequence[Column],
     numbers: np.ndarray,
     known: np.ndarray,
@@ -263,12 +270,15 @@ def resembling(
     """A sentence where rows look like a panel or a series, and none said so.
 
     Args:
+      stated: by which columns rows belong together; None for none.
       columns: c.
       numbers: `[n, c]`, values.
       known: `[n, c]` bool.
     """
-    if known.all():
+    said = stated is not None and (stated.group or stated.time)
+    if said or known.all():
         return ()
+    numbers, known = numbers[:LOOKED_AT], known[:LOOKED_AT]
     keys = np.array([_may_be_key(column) for column in columns])
     panel = panel_of(numbers, known, keys)
     if panel is not None:
@@ -299,7 +309,8 @@ def resembling(
     if when:
         when_name = str(columns[when[0]].name)
         return (Note(f"{text}, say by which times", time=when_name),)
-    return (Note(f"{text}, say by which column of times or numbers"),)
+    text = f"{text}, say by which column of times or numbers"
+    return (Note(text, time="NAME"),)
 
 
 def _may_be_key(column: Column) -> bool:

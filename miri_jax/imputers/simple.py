@@ -60,7 +60,7 @@ def impute(
     fill = jnp.broadcast_to(state.fill, data.x.shape)
     if settings.told:
         told = np.array(settings.told)
-        known = (told >= 0) & data.m[:, told]
+        known = (told >= 0)[None] & data.m[:, told]
         fill = jnp.where(known, data.x[:, told], fill)
     return merge(data.x, fill, data.m)
 
