@@ -41,11 +41,14 @@ class Layout(Protocol):
         in an order, whose ranks count as numbers.
       units: what the numbers of each column are whole multiples of; 0 where
         that is nothing.
+      told: of each of the d numbers which other one is what rows like it tell
+        of it, -1 for none; empty where rows are taken one by one.
     """
 
     names: tuple[Any, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
+    told: tuple[int, ...]
 
     def owners(self, width: int) -> np.ndarray:
         """Of each of d = `width` numbers the column it belongs to, `[d]`."""

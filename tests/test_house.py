@@ -14,7 +14,7 @@ PACKAGE = ROOT / "miri_jax"
 STOREYS = (
     ("types", "exceptions"),
     ("settings", "pooling", "endings"),
-    ("core", "models", "metrics", "relations"),
+    ("core", "models", "metrics", "relations", "belonging"),
     ("data", "sources", "runtime"),
     ("engine", "imputers", "report", "sensitivity"),
     ("estimator",),

@@ -34,6 +34,8 @@ RELATION_FLAGS = {
     "above": "--above",
     "gap_bounds": "--gap-bounds",
 }
+# Columns by which rows belong together, by the flag that gives each.
+BELONG_FLAGS = {"group": "--group", "time": "--time", "weights": "--weights"}
 # How the forms of files are given, by the name of the setting.
 TEXT_FLAGS = {
     "separator": "--sep",
@@ -57,6 +59,7 @@ IMPUTE_FLAGS = {
     **{kind: f"--{kind}" for kind in KIND_FLAGS},
     **CHANGE_FLAGS,
     **RELATION_FLAGS,
+    **BELONG_FLAGS,
 }
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
@@ -74,6 +77,7 @@ RUN_FLAGS = {
             *TEXT_FLAGS,
             *KIND_FLAGS,
             *RELATION_FLAGS,
+            *BELONG_FLAGS,
         )
     },
 }

@@ -156,6 +156,11 @@ def table_config(method: str = "") -> ConfigDict:
         "gap_bounds": (),
         # Whether relations that hold in all rows are looked for, and kept.
         "found": True,
+        # By which columns rows belong together: equal cells make a group, times
+        # order its rows, and weights say how much each row counts.
+        "group": config_dict.placeholder(str),
+        "time": config_dict.placeholder(str),
+        "weights": config_dict.placeholder(str),
         # Of a text file, where they are not found: what is between two cells,
         # its encoding, and how many lines are above its header.
         "separator": config_dict.placeholder(str),

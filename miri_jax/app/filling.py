@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from ml_collections import ConfigDict
 
 from miri_jax.app.command_line import (
+    BELONG_FLAGS,
     CHANGE_FLAGS,
     IMPUTE_FLAGS,
     KIND_FLAGS,
@@ -91,7 +92,7 @@ def stream(given: argparse.Namespace) -> None:
         unseen="missing",
         random_state=config.seed,
         **parse_settings(config.data.bounds, config.data.orders, **kinds),
-        **{what: data[what] for what in RELATION_FLAGS},
+        **{what: data[what] for what in (*RELATION_FLAGS, *BELONG_FLAGS)},
         found=data["found"],
     )
     try:
@@ -122,7 +123,7 @@ def make_config(given: argparse.Namespace) -> ConfigDict:
         if isinstance(value, str):
             value = value.split(",")
         config.data[what] = tuple(value or ())
-    for name in TEXT_FLAGS:
+    for name in (*TEXT_FLAGS, *BELONG_FLAGS):
         config.data[name] = getattr(given, name)
     config.data.na_values += tuple(_marks(given.na))
     for what in CHANGE_FLAGS:

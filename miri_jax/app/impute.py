@@ -17,6 +17,7 @@ from typing import Any, Never
 
 from miri_jax import __version__
 from miri_jax.app.command_line import (
+    BELONG_FLAGS,
     CHANGE_FLAGS,
     IMPUTE_FLAGS,
     KIND_FLAGS,
@@ -68,6 +69,12 @@ _RELATIONS = {
         "NAME=LOW:HIGH",
         "what imputed numbers lie between, where observed ones need not",
     ),
+}
+# Help of BELONG_FLAGS.
+_BELONG = {
+    "group": "a column whose equal cells make a group, as a person's rows",
+    "time": "a column of numbers or times, by which rows follow each other",
+    "weights": "a column of numbers: how much each row counts in a fit",
 }
 
 
@@ -263,6 +270,8 @@ def _add_columns(add: Callable[..., Any], many: Callable[..., Any]) -> None:
         action="store_true",
         help="keep no relation that the table shows and nobody stated",
     )
+    for what, does in _BELONG.items():
+        add(BELONG_FLAGS[what], metavar="NAME", help=does)
     add(
         "--empty-value",
         type=float,
@@ -341,6 +350,12 @@ def _check(given: argparse.Namespace) -> None:
                 )
         if given.long:
             raise ConfigError("--stream gives one draw; leave out --long")
+        for what in ("group", "time"):
+            if getattr(given, what):
+                raise ConfigError(
+                    "--stream fills by parts, and rows that belong together"
+                    f" may be in several; leave out {BELONG_FLAGS[what]}"
+                )
         if given.check:
             raise ConfigError(
                 "--stream gives no report, so that --check has no place; leave"

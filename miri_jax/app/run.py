@@ -218,6 +218,7 @@ def _fill(
                     keys,
                     how,
                     ready.fitted,
+                    weights=dataset.weights(),
                     watches=watches,
                     retries=config.retries,
                 )
@@ -299,6 +300,7 @@ def _checked(
             ready.data,
             layout=ready.dataset.layout(),
             bounds=ready.dataset.bounds(),
+            weights=ready.dataset.weights(),
             watches=iter([watch]),
             retries=config.retries,
         )
@@ -315,8 +317,10 @@ def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
     if not found:
         return {}
     layout = dataset.layout()
-    names = dataset.columns if layout is None else layout.names
-    return {str(k): what for k, what in zip(names, found)}
+    if layout is None:
+        return {str(k): what for k, what in zip(dataset.columns, found)}
+    own = [c.name for c in dataset.table.columns if c.width]
+    return {str(k): what for k, what in zip(own, found)}
 
 
 def _leave(

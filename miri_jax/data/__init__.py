@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from miri_jax.belonging import BELONG
 from miri_jax.data.dataset import (
     AmputatedTable,
     Dataset,
@@ -53,7 +54,8 @@ def load_table(
       dates: likewise.
       found: likewise.
       **kinds: names of columns by their kind, as `categorical=("a", "b")`; and
-        what `relations.state` takes, as `rules=("a <= b",)`.
+        what `relations.state` takes, as `rules=("a <= b",)`, and
+        `belonging.state`, as `group="person"`.
 
     Raises:
       DataError: naming what cannot be used, and the remedy.
@@ -65,6 +67,7 @@ def load_table(
             about=("path",),
         )
     stated = {name: kinds.pop(name, ()) for name in STATED}
+    stated |= {name: kinds.pop(name, None) for name in BELONG}
     return from_table(
         read_table(
             BEIJING if path == "beijing" else path,

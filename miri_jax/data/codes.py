@@ -154,8 +154,9 @@ def coordinates(
     if not told.any():
         return None
     scale = np.sqrt(noise + between)[told]
-    shrunk = counts[:, told] / (
-        counts[:, told] + (noise / np.maximum(between, 1e-300))[told]
+    # A level may have no cell at all where others leave no noise.
+    shrunk = counts[:, told] / np.maximum(
+        counts[:, told] + (noise / np.maximum(between, 1e-300))[told], 1e-300
     )
     points = means[:, told] * shrunk / scale
     weight = np.sqrt(often / often.sum())[:, None]

@@ -15,11 +15,9 @@ import numpy as np
 from scipy.special import entr
 
 from miri_jax.core.masks import amputate
-from miri_jax.data.censored import start_limited
-from miri_jax.data.columns import limits, values_of
-from miri_jax.data.keeping import keeping
+from miri_jax.data.beside import fitted_beside, region_of, with_beside
+from miri_jax.data.columns import values_of
 from miri_jax.data.layout import layout_of
-from miri_jax.data.related import row_limits
 from miri_jax.data.tables import Table, settle_table, split
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.data.writers import write_long, write_table
@@ -66,6 +64,9 @@ class Dataset(Protocol):
 
         Of some gaps a fit may know more than a draw.
         """
+
+    def weights(self) -> np.ndarray | None:
+        """How much each row counts in a fit, `[n]`; None for alike."""
 
     def layout(self) -> Layout | None:
         """What stands behind the numbers of `masked`; None for themselves."""
@@ -152,6 +153,10 @@ class _AnyTable:
     def fitted(self, data: Masked) -> Masked:
         """See `Dataset`."""
         return data
+
+    def weights(self) -> np.ndarray | None:
+        """See `Dataset`."""
+        return None
 
     def extent(self) -> str:
         """See `Dataset`."""
@@ -320,9 +325,19 @@ class FileTable(_AnyTable):
         """See `Dataset`."""
         return dataclasses.replace(self, table=self.table.take(rows))
 
+    def masked(self) -> Masked:
+        """See `Dataset`; helpers stand behind the columns."""
+        return with_beside(self.table, self.scaler)
+
+    def weights(self) -> np.ndarray | None:
+        """See `Dataset`."""
+        return self.table.beside and self.table.beside.weights
+
     def layout(self) -> Layout | None:
         """See `Dataset`."""
-        return layout_of(self.table.columns, self.scaler)
+        beside = self.table.beside
+        fitted = beside and beside.fitted
+        return layout_of(self.table.columns, self.scaler, fitted)
 
     def gaps(self) -> np.ndarray:
         """The gaps `[n, c]` of the file's own columns."""
@@ -330,10 +345,7 @@ class FileTable(_AnyTable):
 
     def fitted(self, data: Masked) -> Masked:
         """See `Dataset`; gaps beyond a limit have a value there."""
-        related, columns = self.table.related, self.table.columns
-        if related is None:
-            return data
-        return start_limited(related, columns, data, self.bounds())
+        return fitted_beside(self.table, self.scaler, data)
 
     def bounds(self) -> Region:
         """See `Dataset`."""
@@ -345,6 +357,7 @@ class FileTable(_AnyTable):
         Imputed cells are as they will be written, see `settle_table`: decimals
         that no observed cell has would give them away.
         """
+        x = x[:, : self.m.shape[1]]
         filled = restore(x, self.values, self.m, self.scaler)
         return settle_table(self.table, filled)
 
@@ -363,7 +376,7 @@ class FileTable(_AnyTable):
         """
         if self.m.all():
             return {}
-        layout = self.layout()
+        layout = layout_of(self.table.columns, self.scaler)
         columns = [
             values_of(column, block)
             for column, block in split(self.table.columns, filled)
@@ -422,23 +435,6 @@ def digest_of(values: np.ndarray, m: np.ndarray) -> str:
         rows = slice(part, part + size)
         sha.update(np.where(m[rows], values[rows], zero).tobytes())
     return sha.hexdigest()
-
-
-def region_of(table: Table, scaler: Scaler) -> Region:
-    """Where imputed entries are to be, on the scale that imputers see.
-
-    `columns.limits`, and where relations were stated also these.
-    """
-    low, high = limits(table.columns)
-    related = table.related
-    if related is not None:
-        low, high = row_limits(related, table.columns, low, high)
-    mean, deviation = scaler
-    with np.errstate(over="ignore"):
-        ends = (low - mean) / deviation, (high - mean) / deviation
-    if related is None:
-        return Region(*ends)
-    return Region(*ends, *keeping(related, table.columns, table.m, scaler))
 
 
 def from_table(table: Table) -> FileTable:

@@ -67,6 +67,9 @@ class ImageSet:
         """See `Dataset`."""
         return data
 
+    def weights(self) -> np.ndarray | None:
+        """None."""
+
     def bounds(self) -> Region | None:
         """None: pixels are clipped to [0, 1], which hides nothing of note."""
         return None

@@ -6,6 +6,12 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from miri_jax.data.belonging import (
+    Belonging,
+    helper_columns,
+    told_by,
+    with_helpers,
+)
 from miri_jax.data.columns import (
     Column,
     block_of,
@@ -25,11 +31,13 @@ class TableLayout:
       columns: how each is encoded.
       mean: `[d]` and
       deviation: `[d]`, from encoded numbers to standardised ones.
+      told: see `types.Layout`; empty for none.
     """
 
     columns: tuple[Column, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    told: tuple[int, ...] = ()
 
     @functools.cached_property
     def _seen(self) -> tuple[Column, ...]:
@@ -106,12 +114,22 @@ class TableLayout:
         return np.split(encoded, self._starts[1:-1], axis=1)
 
 
-def layout_of(columns: Sequence[Column], scaler: Scaler) -> TableLayout:
-    """The layout of a table's columns on a scale."""
+def layout_of(
+    columns: Sequence[Column], scaler: Scaler, fitted: Belonging | None = None
+) -> TableLayout:
+    """The layout of a table's columns on a scale, and of helpers beside them.
+
+    Args:
+      columns: c.
+      scaler: of their d numbers.
+      fitted: what tells of rows that belong together; None for nothing.
+    """
+    scaler = with_helpers(scaler, fitted, columns)
     return TableLayout(
-        tuple(columns),
+        (*columns, *helper_columns(fitted, columns)),
         tuple(scaler.mean.tolist()),
         tuple(scaler.deviation.tolist()),
+        told_by(fitted, columns),
     )
 
 

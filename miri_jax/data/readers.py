@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
+from miri_jax import belonging
+from miri_jax.belonging import BELONG
 from miri_jax.data.columns import by_column
 from miri_jax.data.json_lines import read_lines
 from miri_jax.data.markers import NA_VALUES
@@ -104,7 +106,8 @@ def read_table(
       dates: "dmy" or "mdy", likewise.
       found: whether relations are looked for that nobody stated, see
         `data.found`.
-      **stated: relations between columns, see `relations.state`.
+      **stated: relations between columns, see `relations.state`, and columns
+        by which rows belong together, see `belonging.state`.
 
     Returns:
       The `Table`.
@@ -119,10 +122,12 @@ def read_table(
     refuse_missing(path)
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders, look=found)
+    together = {name: stated.pop(name, None) for name in BELONG}
     if ending not in (*SEPARATORS, *LINES, ".xlsx"):
         frame, kept, known_kinds, notes = _read_typed(path, ending)
         missing = missing_cells(frame, na_values)
         settings["relations"] = state(frame.columns, **stated)
+        settings["belong"] = belonging.state(frame.columns, **together)
         for name in (*(kinds or ()), *(orders or ())):
             known_kinds.pop(name, None)
         settings["kinds"] = {**known_kinds, **(kinds or {})}
@@ -137,6 +142,7 @@ def read_table(
         )
         names = source.cells.columns
         settings["relations"] = state(names, **stated)
+        settings["belong"] = belonging.state(names, **together)
         frame, read = read_objects(
             source.cells,
             na_values=na_values,
@@ -158,6 +164,7 @@ def read_table(
     marks = [str(value).strip() for value in na_values]
     frame, form, units = without_units(frame, form, marks)
     settings["relations"] = state(frame.columns, **stated)
+    settings["belong"] = belonging.state(frame.columns, **together)
     read = read_cells(
         frame,
         na_values=na_values,

@@ -375,6 +375,36 @@ def completed(
     return Completed(values, empty)
 
 
+def finished(
+    related: Related | None,
+    parts: Sequence[tuple[Column, np.ndarray]],
+    missing: np.ndarray,
+) -> tuple[np.ndarray, Values]:
+    """What stays empty of a filled table, and what relations make of it.
+
+    Args:
+      related: of the table; None for no relations.
+      parts: c columns, each with its part of encoded, filled values.
+      missing: `[n, c]` bool.
+
+    Returns:
+      `[n, c]` bool, and the values `[n]` of columns that relations name.
+    """
+    kept = np.array([column.kind == "id" for column, _ in parts], bool)
+    empty = missing & kept
+    if related is None:
+        return empty, {}
+    drawn = values_in(related, parts)
+    found = completed(related, [column for column, _ in parts], drawn)
+    for j, (column, _) in enumerate(parts):
+        name = str(column.name)
+        if name in related.relations.keep:
+            empty[:, j] = missing[:, j]
+        elif name in found.empty:
+            empty[:, j] = found.empty[name]
+    return empty, found.values
+
+
 def values_in(
     related: Related, parts: Sequence[tuple[Column, np.ndarray]]
 ) -> Values:

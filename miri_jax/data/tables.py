@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from miri_jax.data import cells
+from miri_jax.belonging import Stated
+from miri_jax.data import cells, together
 from miri_jax.data import columns as cols
+from miri_jax.data.belonging import Belonging, Beside, share_constants
 from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
@@ -26,12 +28,7 @@ from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.related import (
-    Related,
-    completed,
-    settle_related,
-    values_in,
-)
+from miri_jax.data.related import Related, finished, relate, settle_related
 from miri_jax.data.statistics_files import Labels
 from miri_jax.data.taking import take_columns
 from miri_jax.exceptions import DataError
@@ -58,6 +55,7 @@ class Table(NamedTuple):
       source: of cells that came as objects, see `Objects`.
       labels: of a file of a statistics program.
       related: what relations were stated, and what they tell.
+      beside: what rows that belong together tell of each other.
     """
 
     frame: pd.DataFrame
@@ -73,6 +71,7 @@ class Table(NamedTuple):
     source: Objects | None = None
     labels: Labels | None = None
     related: Related | None = None
+    beside: Beside | None = None
 
     def encoded_columns(self) -> tuple[str, ...]:
         """Names of the d numeric columns."""
@@ -86,6 +85,7 @@ class Table(NamedTuple):
             values=self.values[rows],
             m=self.m[rows],
             related=self.related and self.related.take(rows),
+            beside=self.beside and self.beside.take(rows),
         )
 
 
@@ -101,6 +101,7 @@ def make_table(
     empty_value: float | None = None,
     relations: Relations | None = None,
     look: bool = False,
+    belong: Stated | None = None,
 ) -> Table:
     """A `Table` of a frame: finds the columns' kinds and encodes them.
 
@@ -116,11 +117,15 @@ def make_table(
       empty_value: likewise.
       relations: what `relations.state` read.
       look: whether relations are looked for that nobody stated.
+      belong: what `belonging.state` read.
 
     Raises:
       DataError: naming the column or setting at fault and the remedy.
     """
     names, styles = list(frame.columns), dict(styles or {})
+    if belong is not None:
+        kinds = cols.by_column("kinds", kinds, names)
+        kinds = together.kinds_of(belong, frame, missing, parsed, kinds)
     taken = take_columns(
         frame,
         missing,
@@ -131,6 +136,7 @@ def make_table(
         orders=orders,
         empty_value=empty_value,
         relations=relations,
+        group=belong and belong.group,
     )
     found, filled, notes = list(taken.columns), taken.filled, [*taken.notes]
     for j, value in filled.items():
@@ -153,10 +159,17 @@ def make_table(
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
         numbers[:, j], known[:, j] = value, True
+    made = together.begin(belong, frame, missing, found, numbers, known)
+    made, found = together.seen(made, found, relations)
+    notes += together.resembling(belong, found, numbers, known)
+    notes += together.fill(made, found, numbers, known)
     related, told = related_by(found, numbers, known, relations, look=look)
     notes += told
+    if related and together.fill(made, found, numbers, known):
+        related = relate(found, numbers, known, related.relations)[0]
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
+    made = together.told(made, found, numbers, known, values, fit=True)
     return Table(
         frame,
         missing,
@@ -166,6 +179,7 @@ def make_table(
         m,
         tuple(notes),
         related=related,
+        beside=made,
     )
 
 
@@ -176,6 +190,7 @@ def encode_rows(
     *,
     keep_unseen: bool = False,
     relations: Relations | None = None,
+    belong: Belonging | None = None,
 ) -> Table:
     """New rows by the columns of an earlier table.
 
@@ -186,6 +201,7 @@ def encode_rows(
       keep_unseen: whether a level that the columns lack stays as it is, and
         counts as unknown to an imputer; else it is refused.
       relations: what `relations.state` read.
+      belong: what the fit knows of rows that belong together.
 
     Raises:
       DataError: naming the column at fault and the remedy.
@@ -202,15 +218,22 @@ def encode_rows(
                 " set unseen='missing'"
             )
         known[:, j] &= ~unseen
+    made = together.begin(belong, frame, missing, columns, numbers, known)
+    together.fill(made, columns, numbers, known)
     related, notes = related_by(columns, numbers, known, relations)
+    if related and together.fill(made, columns, numbers, known):
+        related = relate(columns, numbers, known, relations)[0]
+    values, m = _encoded(columns, numbers, known)
     return Table(
         frame,
         missing,
         tuple(columns),
         (None,) * len(columns),
-        *_encoded(columns, numbers, known),
+        values,
+        m,
         notes,
         related=related,
+        beside=together.told(made, columns, numbers, known, values),
     )
 
 
@@ -260,6 +283,8 @@ def settle_table(table: Table, values: np.ndarray) -> np.ndarray:
     for (column, block), (_, m) in parts:
         gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
         block[gaps] = cols.settle_column(column, block[gaps])
+    if table.beside is not None:
+        share_constants(table.beside, table.m, table.columns, values)
     if table.related is not None:
         parts = split(table.columns, values)
         settle_related(table.related, table.m, parts)
@@ -280,7 +305,7 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
       `[n, c]` frame.
     """
     filled, blocks = {}, split(table.columns, values)
-    empty, made = filled_cells(table, values)
+    empty, made = finished(table.related, blocks, table.missing)
     for j, (column, block) in enumerate(blocks):
         series, gaps = table.frame.iloc[:, j], table.missing[:, j]
         gaps = gaps & ~empty[:, j]
@@ -293,33 +318,6 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     out = pd.DataFrame(filled, index=table.frame.index)
     out.columns = table.frame.columns
     return out
-
-
-def filled_cells(
-    table: Table, values: np.ndarray
-) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-    """What stays empty of a filled table, and what relations make of it.
-
-    Args:
-      table: as read.
-      values: `[n, d]` float64, filled, encoded.
-
-    Returns:
-      `[n, c]` bool, and the values `[n]` of columns that relations name.
-    """
-    kept = np.array([column.kind == "id" for column in table.columns], bool)
-    empty, related = table.missing & kept, table.related
-    if related is None:
-        return empty, {}
-    drawn = values_in(related, split(table.columns, values))
-    found = completed(related, table.columns, drawn)
-    for j, column in enumerate(table.columns):
-        name = str(column.name)
-        if name in related.relations.keep:
-            empty[:, j] = table.missing[:, j]
-        elif name in found.empty:
-            empty[:, j] = found.empty[name]
-    return empty, found.values
 
 
 def put_cells(

@@ -46,8 +46,11 @@ def take_columns(
     orders: Mapping[Hashable, Sequence[Any]] | None,
     empty_value: float | None,
     relations: Relations | None,
+    group: str | None = None,
 ) -> Taken:
     """What the columns of a table are taken for; args: see `make_table`.
+
+    The column of a `group` is used, though its levels are not.
 
     Raises:
       DataError: naming the column or setting at fault and the remedy.
@@ -99,7 +102,7 @@ def take_columns(
     ids = [
         repr(c.name)
         for c, gaps in zip(found, missing.T)
-        if c.kind == "id" and not gaps.any()
+        if c.kind == "id" and not gaps.any() and str(c.name) != group
     ]
     if ids:
         notes.append(

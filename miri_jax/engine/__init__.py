@@ -21,6 +21,7 @@ from miri_jax.engine.fitting import (
     resample,
     seed_keys,
     state_like,
+    weighted_rows,
 )
 from miri_jax.engine.overimputing import (
     CHECK,
@@ -58,4 +59,5 @@ __all__ = [
     "seed_keys",
     "several",
     "state_like",
+    "weighted_rows",
 ]

@@ -166,6 +166,7 @@ def fit_many(
     count: int,
     *,
     bootstrap: Array | None = None,
+    weights: np.ndarray | None = None,
     watches: Iterator[Watch] | None = None,
     retries: int = RETRIES,
 ) -> Iterator[State]:
@@ -178,6 +179,8 @@ def fit_many(
       count: how many fits.
       bootstrap: PRNG key, for fits to rows drawn with replacement, the first of
         them too; None for fits that differ by their own chance alone.
+      weights: `[n]` >= 0, how much each row counts, see `weighted_rows`; None
+        for alike.
       watches: what looks on, one for each fit.
       retries: see `fit`.
 
@@ -188,25 +191,63 @@ def fit_many(
     for k, key_k in enumerate([key, *later]):
         some = data
         if bootstrap is not None:
-            rows = resample(jax.random.fold_in(bootstrap, k), data.m)
+            rows = resample(jax.random.fold_in(bootstrap, k), data.m, weights)
+            some = Masked(data.x[rows], data.m[rows])
+        elif weights is not None:
+            rows = weighted_rows(weights, data.m)
             some = Masked(data.x[rows], data.m[rows])
         watch = next(watches) if watches is not None else None
         yield fit(key_k, imputer, some, watch=watch, retries=retries)
 
 
-def resample(key: Array, m: Array) -> np.ndarray:
+def weighted_rows(weights: np.ndarray, m: Array) -> np.ndarray:
+    """Rows `[n]` as often as their weights say, to the nearest number around.
+
+    A systematic sample in the order of the rows. A row that is there keeps its
+    place, and what it is there again takes the places of those that are not.
+
+    Args:
+      weights: `[n]` >= 0, not all 0.
+      m: `[n, *dims]` bool, True = observed.
+    """
+    n, m = len(weights), np.asarray(m).reshape(len(weights), -1)
+    ends = np.cumsum(weights) * (n / weights.sum())
+    often = np.diff(np.floor(ends + 0.5), prepend=0).astype(int)
+    rows = np.arange(n)
+    again = np.repeat(rows, np.maximum(often - 1, 0))
+    free = np.flatnonzero(often == 0)
+    some = min(len(free), len(again))
+    rows[free[:some]] = again[:some]
+    return _with_all(rows, m)
+
+
+def _with_all(rows: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """With rows of columns that are seen in others only."""
+    empty = np.flatnonzero(~m[rows].any(axis=0) & m.any(axis=0))
+    needed = np.unique(m[:, empty].argmax(axis=0))
+    rows[: len(needed)] = needed
+    return rows
+
+
+def resample(
+    key: Array, m: Array, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Rows `[n]` drawn with replacement, each column with an observed cell.
 
     Args:
       key: PRNG key.
       m: `[n, *dims]` bool, True = observed.
+      weights: `[n]`, how likely each row is; None for alike.
     """
     n, m = len(m), np.asarray(m).reshape(len(m), -1)
     for k in range(100):
-        rows = jax.random.randint(
-            jax.random.fold_in(key, k), (n,), 0, n, jnp.int32
-        )
-        rows = np.array(rows)
+        one = jax.random.fold_in(key, k)
+        if weights is None:
+            rows = np.array(jax.random.randint(one, (n,), 0, n, jnp.int32))
+        else:
+            share = np.cumsum(weights) / weights.sum()
+            place = np.asarray(jax.random.uniform(one, (n,)), np.float64)
+            rows = np.minimum(np.searchsorted(share, place, "right"), n - 1)
         empty = ~m[rows].any(axis=0) & m.any(axis=0)
         if not empty.any():
             return rows

@@ -18,7 +18,7 @@ import numpy as np
 from miri_jax.core.parallel import spread, to_host
 from miri_jax.core.rows import spaced
 from miri_jax.engine.drawing import draws as draw_set
-from miri_jax.engine.fitting import RETRIES, Watch, fit
+from miri_jax.engine.fitting import RETRIES, Watch, fit_many
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.metrics.overimputation import Cells, Check, check_cells
 from miri_jax.types import Array, Imputer, Layout, Masked, Region
@@ -79,6 +79,7 @@ def overimpute(
     *,
     layout: Layout | None = None,
     bounds: Region | None = None,
+    weights: np.ndarray | None = None,
     share: float | None = None,
     draws: int = DRAWS,
     folds: int = 1,
@@ -95,6 +96,7 @@ def overimpute(
       data: a table with gaps.
       layout: of the table; None for numbers alone.
       bounds: see `engine.draw`.
+      weights: see `engine.fit_many`.
       share: about that share of the rows loses cells; None for a fifth, of few
         rows more.
       draws: of each cell, from 2 on.
@@ -123,7 +125,8 @@ def overimpute(
             np.flatnonzero(hidden.any(axis=1)),
             draws,
             bounds=bounds,
-            watch=next(watches) if watches is not None else None,
+            weights=weights,
+            watches=watches,
             retries=retries,
         )
         drawn = np.stack([table.layout.unpack(x) for x in several])
@@ -179,14 +182,16 @@ def filled_rows(
     count: int,
     *,
     bounds: Region | None,
-    watch: Watch | None,
     retries: int,
+    weights: np.ndarray | None = None,
+    watches: Iterator[Watch] | None = None,
 ) -> Iterator[np.ndarray]:
     """Independent draws of some rows, `[r, d]` each, by a fit to all."""
     put = lambda part: spread(jax.device_put(part), len(part))
     key_fit, key_draw = keys
     whole = Masked(*map(put, data))
-    state = fit(key_fit, imputer, whole, watch=watch, retries=retries)
+    options = dict(weights=weights, watches=watches, retries=retries)
+    (state,) = fit_many(key_fit, imputer, whole, 1, **options)
     asked = Masked(*(put(part[rows]) for part in data))
     if bounds is not None:
         # Relations are of known cells, some of which are hidden here.

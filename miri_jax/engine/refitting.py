@@ -45,7 +45,6 @@ def column_imputer(
             missing,
             count,
             bounds=None,
-            watch=None,
             retries=RETRIES,
         )
         for one, draw in zip(drawn, several):

@@ -70,6 +70,7 @@ def fit_several(
     how: Several,
     data: Masked,
     *,
+    weights: np.ndarray | None = None,
     watches: Iterator[Watch] | None = None,
     **options: int,
 ) -> Iterator[State]:
@@ -79,13 +80,23 @@ def fit_several(
       keys: see `seed_keys`.
       how: see `several`.
       data: the table with gaps.
+      weights: `[n]`, how much each row counts; None for alike.
       watches: what looks on, one for each fit.
       **options: see `fit_many`.
 
     Yields:
       `how.fits + how.resampled` final states.
+
+    Raises:
+      ConfigError: if rows have weights, and the method fills its fit's only.
     """
-    options = dict(options, watches=watches)
+    if weights is not None and not how.imputer.redraws:
+        raise ConfigError(
+            "this method fills the rows of its fit only, which are drawn by"
+            " their weights; leave the weights out, or use another method",
+            about=("weights",),
+        )
+    options = dict(options, watches=watches, weights=weights)
     yield from fit_many(keys.fit, how.imputer, data, how.fits, **options)
     if how.resampled:
         key_fit, key_rows = jax.random.split(keys.resample)

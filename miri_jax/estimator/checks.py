@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from miri_jax import belonging
+from miri_jax.belonging import BELONG, Stated
 from miri_jax.data.related import Related
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.relations import STATED, Relations, state, with_found
@@ -102,6 +104,12 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(generator.randint(2**31 - 1))
+
+
+def together_by(given: Any, names: Sequence[Hashable]) -> Stated | None:
+    """The columns by which rows belong together, see `belonging.state`."""
+    told = {what: getattr(given, what) for what in BELONG}
+    return belonging.state(names, **told)
 
 
 def stated_by(

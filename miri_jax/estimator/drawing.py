@@ -13,17 +13,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from miri_jax import engine
+from miri_jax.data import columns as cols
 from miri_jax.data import frames, tables, written
-from miri_jax.data.dataset import FileTable, from_table, region_of
+from miri_jax.data.belonging import helper_columns
+from miri_jax.data.beside import region_of, with_beside
+from miri_jax.data.dataset import FileTable, from_table
 from miri_jax.data.flags import flag_name, with_flags
 from miri_jax.data.layout import layout_of
-from miri_jax.data.transforms import standardise, unscale
+from miri_jax.data.transforms import unscale
 from miri_jax.estimator.bar import Bar
 from miri_jax.estimator.checks import (
     check_frame,
     check_settings,
     empty_columns,
     stated_by,
+    together_by,
     told_empty,
 )
 from miri_jax.exceptions import DataError
@@ -91,11 +95,12 @@ class Drawing(BaseEstimator):
             empty_value=self.empty_value,
             relations=stated_by(self, frame.columns),
             look=self.found,
+            belong=together_by(self, frame.columns),
         )
         notes = (*self._told, *table.notes)
         return frame, from_table(table._replace(notes=notes))
 
-    def _fits(self, data: Masked) -> Iterator[Any]:
+    def _fits(self, data: Masked, weights: np.ndarray | None) -> Iterator[Any]:
         """Final states: of the table, and of what further draws rest on."""
         total = self._several.fits + self._several.resampled
         watches = (
@@ -103,7 +108,9 @@ class Drawing(BaseEstimator):
             for k in range(1, total + 1)
         )
         keys = engine.seed_keys(self._seed)
-        return engine.fit_several(keys, self._several, data, watches=watches)
+        return engine.fit_several(
+            keys, self._several, data, weights=weights, watches=watches
+        )
 
     def _settled(self, state: Any) -> Any:
         """A state on the host, without the table where it is not needed."""
@@ -124,7 +131,18 @@ class Drawing(BaseEstimator):
             return from_settings(self.method, settings, layout)
 
     def _layout(self) -> Layout:
-        return layout_of(self.columns_, self._scaler)
+        return layout_of(self.columns_, self._scaler, self._together)
+
+    def _seen(self) -> tuple[cols.Column, ...]:
+        """The columns, and behind them the helpers, that imputers see."""
+        return *self.columns_, *helper_columns(self._together, self.columns_)
+
+    def _width(self) -> int:
+        return sum(column.width for column in self._seen())
+
+    def _all_rates(self) -> np.ndarray:
+        """`_rates` and behind them 0 of the helpers, which have no gaps."""
+        return np.pad(self._rates, (0, self._width() - len(self._rates)))
 
     def _names(self) -> list[Hashable]:
         return [column.name for column in self.columns_]
@@ -221,8 +239,9 @@ class Drawing(BaseEstimator):
             self.columns_,
             keep_unseen=self.unseen == "missing",
             relations=stated_by(self, self._names(), fitted=True),
+            belong=self._together,
         )
-        data = standardise(table.values, table.m, self._scaler)
+        data = with_beside(table, self._scaler)
         if changes:  # what does not fit the table is refused first
             adjust_draws(table, [table.values], changes)
         if table.m.all():
@@ -230,7 +249,8 @@ class Drawing(BaseEstimator):
         found = []
         region = region_of(table, self._scaler)
         for x in self._imputed(data, count, pooled, part, region):
-            x = np.where(table.m, table.values, unscale(x, self._scaler))
+            x = unscale(x[:, : table.m.shape[1]], self._scaler)
+            x = np.where(table.m, table.values, x)
             found.append(tables.settle_table(table, x))
         if changes:
             table, found, _, limits = adjust_draws(

@@ -63,6 +63,12 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
       above: likewise.
       gap_bounds: by column, (low, high) of imputed numbers, where observed ones
         may lie outside. docs/structure.md tells of all seven.
+      group: a column whose equal cells make a group, as a person of a panel:
+        rows of it tell of each other, and what is constant in it stays so.
+      time: a column of numbers or times: rows tell of those near to them, of
+        their group. With either, rows that belong together are to be given
+        together, to `transform` too; docs/structure.md.
+      weights: a column of numbers from 0 on: how much each row counts in a fit.
       found: whether to keep relations that all rows show, as if stated.
       missing_values: values that mean "missing" besides None, NaN and NaT.
       empty_value: what a column without any observed value is filled with;
@@ -102,6 +108,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         below: Mapping[Hashable, float] | Sequence[str] = (),
         above: Mapping[Hashable, float] | Sequence[str] = (),
         gap_bounds: Mapping[Hashable, Any] | Sequence[str] = (),
+        group: Hashable | None = None,
+        time: Hashable | None = None,
+        weights: Hashable | None = None,
         found: bool = True,
         missing_values: Sequence[Any] = (),
         empty_value: float | None = None,
@@ -126,6 +135,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         self.below = below
         self.above = above
         self.gap_bounds = gap_bounds
+        self.group = group
+        self.time = time
+        self.weights = weights
         self.found = found
         self.missing_values = missing_values
         self.empty_value = empty_value
@@ -159,13 +171,15 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         if dataset.m.all():
             data = synthesis.hide(self._key(HIDE), data, table.columns)
         self.columns_, self.notes_ = table.columns, table.notes
+        self._together = table.beside and table.beside.fitted
         self.found_ = found_in(table.related)
         self._came = frames.type_names(X, frame.shape[1])
         self._dtypes = [str(dtype) for dtype in frame.dtypes]
         self._scaler, self._rows = dataset.scaler, len(frame)
         self._several = self._planned()
         self._rates = np.asarray((~dataset.m).mean(axis=0))
-        self.states_ = tuple(map(self._settled, self._fits(data)))
+        fits = self._fits(data, dataset.weights())
+        self.states_ = tuple(map(self._settled, fits))
         return self
 
     def transform(self, X: Any, *, changes: Changes | None = None) -> Any:
@@ -295,17 +309,18 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         key = self._key(SYNTHESISE)
         rows = padded_rows(n)
         if imputer.sample is not None:
-            x = imputer.sample(key, state, (rows, len(self._scaler.mean)))
+            x = imputer.sample(key, state, (rows, self._width()))
         elif imputer.redraws:
             x = synthesis.gibbs(
-                key, imputer, state, self.columns_, self._rates, rows
+                key, imputer, state, self._seen(), self._all_rates(), rows
             )
         else:
             raise ConfigError(
                 f"{self.method!r} cannot draw whole rows: its fit has one"
                 " imputation, that of its table; use another method"
             )
-        values = unscale(np.asarray(x)[:n], self._scaler)
+        x = np.asarray(x)[:n, : len(self._scaler.mean)]
+        values = unscale(x, self._scaler)
         frame = synthesis.to_frame(
             self.columns_, self._dtypes, self._came, self._styles, values
         )

@@ -52,6 +52,7 @@ def overimpute(
         dataset.masked(),
         layout=layout,
         bounds=dataset.bounds(),
+        weights=dataset.weights(),
         share=share,
         draws=draws,
         folds=folds,

@@ -18,6 +18,7 @@ import pandas as pd
 
 from miri_jax import engine
 from miri_jax.data import written
+from miri_jax.data.belonging import from_plain, to_plain
 from miri_jax.data.calendars import calendar_of
 from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
@@ -98,7 +99,7 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
             raise ValueError(f"format {version}, not {FORMAT}")
         estimator = cls()
         estimator.__setstate__(_attributes(content, pairs))
-        shape = estimator._rows, len(estimator._scaler.mean)
+        shape = estimator._rows, estimator._width()
         estimator.states_ = _read_states(
             folder, estimator._several.imputer, shape, fits
         )
@@ -164,6 +165,7 @@ def _plain(
     ]
     content["_told"] = list(content["_told"])
     content["_rates"] = content["_rates"].tolist()
+    content["_together"] = to_plain(content["_together"])
     if "feature_names_in_" in content:
         content["feature_names_in_"] = list(content["feature_names_in_"])
     return content
@@ -186,6 +188,7 @@ def _attributes(
     }
     found["_empty"] = [*map(_name, found["_empty"])]
     found["_rates"] = np.array(found["_rates"])
+    found["_together"] = from_plain(found["_together"])
     if "feature_names_in_" in found:
         names = np.asarray(found["feature_names_in_"], dtype=object)
         found["feature_names_in_"] = names

@@ -21,10 +21,15 @@ SWEEPS = 10
 
 
 def hide(key: Array, data: Masked, columns: Sequence[Column]) -> Masked:
-    """Hides a fifth of the cells, at least one left in each column."""
+    """Hides a fifth of the cells, at least one left in each column.
+
+    What stands behind the numbers of the columns stays.
+    """
     u = jax.random.uniform(key, (len(data.x), len(columns)), jnp.float32)
     m = (u > HIDDEN) | (u == u.max(axis=0, keepdims=True))
     m = m[:, owners(columns)]
+    behind = ((0, 0), (0, data.x.shape[1] - m.shape[1]))
+    m = jnp.pad(m, behind, constant_values=True)
     return Masked(jnp.where(m, data.x, 0), m)
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from miri_jax.core.flow import merge
 from miri_jax.core.statistics import observed_mean, observed_median
 from miri_jax.imputers._form import compiled
-from miri_jax.types import Array, Draw, Imputer, Info, Masked
+from miri_jax.types import Array, Draw, Imputer, Info, Layout, Masked
 
 
 class SimpleState(NamedTuple):
@@ -20,9 +21,15 @@ class SimpleState(NamedTuple):
 
 
 class SimpleSettings(NamedTuple):
-    """What a gap is filled with: `(x, m) -> [*dims]`, a column's statistic."""
+    """What a gap is filled with.
+
+    Attributes:
+      statistic: `(x, m) -> [*dims]`, a column's statistic.
+      told: see `types.Layout`: what rows like it tell comes first.
+    """
 
     statistic: Callable[[Array, Array], Array]
+    told: tuple[int, ...] = ()
 
 
 def init(settings: SimpleSettings, key: Array, data: Masked) -> SimpleState:
@@ -49,22 +56,42 @@ def impute(
     draw: Draw | None = None,
 ) -> Array:
     """The rows filled with the columns' statistics; all draws are the same."""
-    del settings, key, draw
+    del key, draw
     fill = jnp.broadcast_to(state.fill, data.x.shape)
+    if settings.told:
+        told = np.array(settings.told)
+        known = (told >= 0)[None] & data.m[:, told]
+        fill = jnp.where(known, data.x[:, told], fill)
     return merge(data.x, fill, data.m)
 
 
-def _make_simple(statistic: Callable[[Array, Array], Array]) -> Imputer:
-    return compiled(
-        SimpleSettings(statistic), 1, init=init, step=step, impute=impute
+def _make_simple(
+    statistic: Callable[[Array, Array], Array], layout: Layout | None
+) -> Imputer:
+    told = () if layout is None else layout.told
+    settings = SimpleSettings(
+        statistic, told if max(told, default=-1) >= 0 else ()
     )
+    return compiled(settings, 1, init=init, step=step, impute=impute)
 
 
-def make_mean() -> Imputer:
-    """Fills every gap with the mean of its column's observed entries."""
-    return _make_simple(observed_mean)
+def make_mean(*, layout: Layout | None = None) -> Imputer:
+    """Fills every gap with the mean of its column's observed entries.
+
+    Where rows belong together, with what those like it tell of it.
+
+    Args:
+      layout: of the table; None for numbers alone.
+    """
+    return _make_simple(observed_mean, layout)
 
 
-def make_median() -> Imputer:
-    """Fills every gap with the median of its column's observed entries."""
-    return _make_simple(observed_median)
+def make_median(*, layout: Layout | None = None) -> Imputer:
+    """Fills every gap with the median of its column's observed entries.
+
+    Where rows belong together, with what those like it tell of it.
+
+    Args:
+      layout: of the table; None for numbers alone.
+    """
+    return _make_simple(observed_median, layout)

@@ -181,6 +181,10 @@ WORDS = {
         ["in.parquet", "o.parquet", "--stream", "--delta", "age=2"],
         "--stream cannot change filled cells; leave out --delta",
     ),
+    "parts of groups": (
+        ["in.parquet", "o.parquet", "--stream", "--group", "name"],
+        "rows that belong together may be in several; leave out --group",
+    ),
     **{
         what: (["in.csv", "o.csv", "--method", "gaussian", *words], part)
         for what, words, part in (
@@ -220,6 +224,25 @@ WORDS = {
                 "are said to lie below 5",
             ),
             ("gap bounds", ["--gap-bounds", "age=9:1"], "the smaller"),
+            (
+                "a group's column",
+                ["--group", "nam"],
+                "group names 'nam', which is not a column; did you mean name?"
+                " (--group)",
+            ),
+            (
+                "a group with gaps",
+                ["--group", "sex"],
+                "says which rows belong together, and 1 of its cells are"
+                " missing, as in row 3",
+            ),
+            ("a time of text", ["--time", "name"], "and no time; give one of"),
+            ("weights of text", ["--weights", "name"], "holds no weights"),
+            (
+                "one column for two",
+                ["--group", "name", "--time", "name"],
+                "is named twice",
+            ),
         )
     },
 }
@@ -437,6 +460,17 @@ OTHER = {
         "column 'b' holds text ('x' in row 2); name it among the values that"
         " mean missing, or call the column categorical"
         " (--config.data.na_values, --config.data.categorical)",
+    ),
+    "negative weights": (
+        {"in.csv": b"a,w\n1,2\n2,-1\n,4\n"},
+        [
+            f"--config={ROOT}/configs/table.py",
+            "--workdir=run",
+            "--config.data.path=in.csv",
+            "--config.data.weights=w",
+        ],
+        "column 'w' holds -1 in row 2; weights are 0 or more, and some more"
+        " (--config.data.weights)",
     ),
     "a config.json of no run": (
         {"config.json": b"[1]"},

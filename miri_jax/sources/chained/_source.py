@@ -12,6 +12,7 @@ from miri_jax.core.hashing import mixed
 from miri_jax.core.parallel import to_host
 from miri_jax.sources import _by_gradients
 from miri_jax.sources._source import Source
+from miri_jax.sources.chained._apart import without_chance
 from miri_jax.sources.chained._blob import pack, unpack
 from miri_jax.sources.chained._chains import (
     Kept,
@@ -61,6 +62,7 @@ class Numbers(NamedTuple):
     names: tuple[int, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
+    told = ()
 
     def owners(self, width: int) -> np.ndarray:
         """See `types.Layout`."""
@@ -145,6 +147,10 @@ def begin(
     """
     strength = strengths(table.values, table.observed, table.layout.levels)
     others = screened(strength, MAX_OTHERS)
+    if table.layout.told:
+        others = without_chance(
+            table.values, table.observed, table.layout, others
+        )
     filled = [np.where(table.observed, table.values, one) for one in starts]
     models = choose(table, filled[0], others, plan, words)
     kept = Kept(order_of(table.observed), ())
