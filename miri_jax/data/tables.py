@@ -28,7 +28,8 @@ from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.related import Related, finished, relate, settle_related
+from miri_jax.data.related import Related, relate, settle_related
+from miri_jax.data.related_draws import finished
 from miri_jax.data.statistics_files import Labels
 from miri_jax.data.taking import take_columns
 from miri_jax.exceptions import DataError

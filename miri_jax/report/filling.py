@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from miri_jax.data import Dataset, FileTable
-from miri_jax.data.related import broken_in, values_in
+from miri_jax.data.related_draws import broken_in, values_in
 from miri_jax.data.tables import split
 from miri_jax.data.transforms import scaled
 from miri_jax.report.facts import View, sample_rows, views_of_file
