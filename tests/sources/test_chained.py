@@ -11,7 +11,7 @@ from miri_jax.sources.chained._blob import pack, unpack
 from miri_jax.sources.chained._chains import _well_known, choose
 from miri_jax.sources.chained._conditional import (
     LINE,
-    SMOOTH,
+    RIDGE,
     TREES_ALONE,
     Aim,
     is_line,
@@ -261,10 +261,10 @@ def test_a_ridge_is_for_lines_and_not_for_heaps():
     curve = parts[0] ** 2 + parts[1] * parts[2]
     noisy = curve + rng.standard_normal(600)
     for column, expected in (
-        (line, SMOOTH),
+        (line, RIDGE),
         (heap, TREES_ALONE),
         (bent, TREES_ALONE),
-        (noisy, SMOOTH),
+        (noisy, RIDGE),
         (parts.sum(axis=0), LINE),
         (curve, LINE),
     ):
@@ -303,7 +303,7 @@ def test_where_gaps_lie_beyond_the_observed_a_line_goes_on():
     y = 2 * driver + rng.standard_normal(1500)
     observed = np.ones((1500, 2), bool)
     observed[:, 0] = driver < 0.7
-    assert _chosen([y, driver], observed)[0] == SMOOTH
+    assert _chosen([y, driver], observed)[0] == RIDGE
     bent = 2 * np.cos(4 * driver) + 0.1 * rng.standard_normal(1500)
     assert _chosen([bent, driver], observed)[0] == TREES_ALONE
 

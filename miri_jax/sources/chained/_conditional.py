@@ -48,13 +48,14 @@ LEAST_GAIN = 0.02
 # What a line may lose where such a share of the gaps lies beyond what is
 # observed, to which donors are bound: beyond the inner 98 % of its predictions.
 MOST_LOSS, BEYOND = 0.1, 0.1
-# Trees that models of levels, and of numbers, are compared with.
-FOREST, FEW = 8, 3
+# Trees of donors, as in the last sweep, and of residuals, where models are
+# compared: fewer say little of what several do together.
+FOREST, FEW = 8, 2
 # What predicts a column: nothing, so that trees alone tell it; a ridge
-# regression, of levels a logistic one; one whose residuals hang on little else,
-# so that a leaf has at least so many; one that leaves nothing but rounding.
-TREES_ALONE, RIDGE, SMOOTH, LINE = range(4)
-SMOOTH_LEAF = 30
+# regression, of levels a logistic one; one that leaves nothing but rounding.
+TREES_ALONE, RIDGE, LINE = range(3)
+# Residuals hang on little else, so that a leaf of theirs has at least so many.
+RIDGE_LEAF = 30
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.015
 # Largest odds of being missing that a held-out cell counts with, over the mean.
@@ -83,9 +84,9 @@ class Growth(NamedTuple):
 
     def for_model(self, model: int) -> "Growth":
         """That of the residuals that a model leaves."""
-        if model != SMOOTH:
+        if model != RIDGE:
             return self
-        return self._replace(leaf=max(self.leaf, SMOOTH_LEAF))
+        return self._replace(leaf=max(self.leaf, RIDGE_LEAF))
 
 
 class Conditional(NamedTuple):
@@ -273,23 +274,20 @@ def choose_model(
     levels = layout.levels[column]
     if levels > MAX_LEVELS or levels == 1 or len(rows) < 10 * FOLDS:
         return TREES_ALONE
-    # What single trees do says little of what several do together.
-    growth = growth._replace(trees=FOREST if levels else FEW)
-    models = (TREES_ALONE, RIDGE) if levels else (TREES_ALONE, RIDGE, SMOOTH)
     features, x = fit_features(values, layout.levels, column, others, rows, rng)
     y, every = values[rows, column], apply_features(features, values)
     weight = odds_of(every, observed)[rows]
     fold = rng.permutation(len(rows)) % FOLDS
     if layout.told:
         fold = _by_stretches(rows)
-    score, apart, off = np.zeros((3, len(models), FOLDS))
+    score, apart, off = np.zeros((3, 2, FOLDS))
     rate = fair_brier if levels else fair_crps
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
         average = partial(np.average, weights=weight[ask])
-        for model in models:
-            one = aim._replace(ridge=model != TREES_ALONE)
-            by = growth.for_model(model)
+        for model, trees in ((TREES_ALONE, FOREST), (RIDGE, FEW)):
+            one = aim._replace(ridge=model == RIDGE)
+            by = growth.for_model(model)._replace(trees=trees)
             fitted = _fit(features, x[learn], y[learn], layout, one, by, rng)
             size = (TRIES, int(ask.sum()))
             draws = np.stack(
@@ -308,21 +306,14 @@ def choose_model(
             if one.ridge:
                 mean = predict(fitted.linear, x[ask])
             off[model, k] = average(np.square(mean - y[ask]))
-    base, chosen = score[0].mean(), TREES_ALONE
+    gain, base = score[0] - score[1], score[0].mean()
+    least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
     # The line by itself tells as much as donors, and goes on where they end.
-    beyond = off[1].mean() < off[0].mean() and _lie_beyond(
-        x, y, every[~observed]
-    )
-    most = -np.inf
-    for model in models[1:]:
-        gain = score[0] - score[model]
-        least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
-        if beyond:
-            least = -MOST_LOSS * base
-        close = apart[model].mean() < apart[0].mean() + MOST_APART
-        if close and gain.mean() > max(least, most):
-            chosen, most = model, gain.mean()
-    return chosen
+    if off[1].mean() < off[0].mean() and _lie_beyond(x, y, every[~observed]):
+        least = -MOST_LOSS * base
+    better = gain.mean() > least
+    close = apart[1].mean() < apart[0].mean() + MOST_APART
+    return RIDGE if better and close else TREES_ALONE
 
 
 def _by_stretches(rows: np.ndarray) -> np.ndarray:
