@@ -4,6 +4,8 @@ Commands look at them before they load what reads and writes tables.
 """
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from miri_jax.exceptions import ConfigError, DataError
 
@@ -73,6 +75,26 @@ def refuse_itself(read: str, output: str, count: int) -> None:
         raise ConfigError(
             f"output {output} is the table itself; choose another name"
         )
+
+
+def check_form(path: str, given: Mapping[str, Any]) -> None:
+    """Refuses settings that the form of a file does not have.
+
+    Raises:
+      DataError: naming one.
+    """
+    ending = ending_of(path)
+    for name, value in given.items():
+        cells = ending in (*LINES, ".xlsx") and name in ("decimal", "dates")
+        rows = ending == ".xlsx" and name == "skip_rows"
+        own = ending == ".xlsx" if name == "sheet" else ending in SEPARATORS
+        if value is not None and not (own or cells or rows):
+            what = "workbooks" if name == "sheet" else "text files"
+            raise DataError(
+                f"{name} is a setting of {what}, and {path} is none; leave it"
+                " out",
+                about=(name,),
+            )
 
 
 def refuse_missing(path: str) -> None:

@@ -31,6 +31,7 @@ from miri_jax.app.pipes import piped
 from miri_jax.endings import (
     ENDINGS,
     PIPE,
+    check_form,
     ending_of,
     numbered,
     refuse_itself,
@@ -315,9 +316,14 @@ def _check(given: argparse.Namespace) -> None:
     check_method(given.method)
     if given.input != PIPE:
         ending_of(given.input)
+    if not given.dry_run:
+        _check_output(given)
+    if given.input != PIPE:
+        check_form(given.input, {x: getattr(given, x) for x in TEXT_FLAGS})
         refuse_missing(given.input)
-    if given.dry_run:
-        return
+
+
+def _check_output(given: argparse.Namespace) -> None:
     if given.draws < 1:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     if given.output == PIPE:

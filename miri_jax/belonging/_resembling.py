@@ -72,7 +72,8 @@ def by_itself(
 
 def _is_sorted(values: np.ndarray, known: np.ndarray) -> bool:
     """Whether cells rise, or fall, but for a few steps back."""
-    steps = np.diff(values[known])
+    with np.errstate(over="ignore"):  # what counts is the sign
+        steps = np.diff(values[known])
     ways = np.sum(steps > 0), np.sum(steps < 0)
     return len(steps) > 0 and bool(min(ways) <= MOST_BACK * len(steps))
 

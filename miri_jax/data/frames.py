@@ -17,13 +17,11 @@ import pyarrow as pa
 from miri_jax.data.plain import (
     Plain,
     is_carried,
-    kind_of,
     put,
     to_plain,
     type_name,
 )
 from miri_jax.data.tables import missing_cells
-from miri_jax.exceptions import DataError
 
 # Of a filled frame and, where others than those that are missing change, of
 # `[n, c]` bool where cells do.
@@ -110,35 +108,19 @@ def type_names(table: Any, count: int) -> list[str | None]:
 
 
 def carried(
-    frame: pd.DataFrame,
-    missing: np.ndarray,
-    kinds: Mapping[Hashable, str] | None,
-    keep: Sequence[Hashable],
+    frame: pd.DataFrame, kinds: Mapping[Hashable, str] | None
 ) -> dict[Hashable, str]:
     """Columns of which nothing can be drawn, such as of lists, as ids.
 
     Args:
       frame: `[n, c]`, as `from_frame` gives it.
-      missing: `[n, c]` bool.
       kinds: of columns, as the user names them.
-      keep: columns whose gaps stay.
-
-    Raises:
-      DataError: naming one that has gaps.
     """
-    found: dict[Hashable, str] = {}
-    for j, name in enumerate(frame.columns):
-        if name in (kinds or {}) or not is_carried(frame.iloc[:, j]):
-            continue
-        if missing[:, j].any() and name not in keep:
-            first = frame.iloc[np.flatnonzero(~missing[:, j])[0], j]
-            raise DataError(
-                f"column {name!r} holds {kind_of(first)} objects, and"
-                f" {int(missing[:, j].sum())} of its cells are missing, which"
-                f" nothing can fill; complete it, or say keep=[{name!r}]"
-            )
-        found[name] = "id"
-    return found
+    return {
+        name: "id"
+        for j, name in enumerate(frame.columns)
+        if name not in (kinds or {}) and is_carried(frame.iloc[:, j])
+    }
 
 
 def cast(series: pd.Series, dtype: str) -> pd.Series:

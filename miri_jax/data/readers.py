@@ -27,6 +27,7 @@ from miri_jax.endings import (
     LINES,
     SEPARATORS,
     STATISTICS,
+    check_form,
     ending_of,
     refuse_missing,
 )
@@ -118,7 +119,7 @@ def read_table(
     ending = ending_of(path)
     text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
     here = dict(decimal=decimal, dates=dates)
-    _check_settings(path, ending, {**text, **here, "sheet": sheet})
+    check_form(path, {**text, **here, "sheet": sheet})
     refuse_missing(path)
     _refuse_too_large(path, ending)
     settings = dict(kinds=kinds, bounds=bounds, orders=orders, look=found)
@@ -183,21 +184,6 @@ def read_table(
     )
     notes = (*notes, *units, *read.notes, *table.notes)
     return table._replace(ending=ending, form=form, notes=notes)
-
-
-def _check_settings(path: str, ending: str, given: dict[str, Any]) -> None:
-    """Refuses settings of other files."""
-    for name, value in given.items():
-        cells = ending in (*LINES, ".xlsx") and name in ("decimal", "dates")
-        rows = ending == ".xlsx" and name == "skip_rows"
-        own = ending == ".xlsx" if name == "sheet" else ending in SEPARATORS
-        if value is not None and not (own or cells or rows):
-            what = "workbooks" if name == "sheet" else "text files"
-            raise DataError(
-                f"{name} is a setting of {what}, and {path} is none; leave it"
-                " out",
-                about=(name,),
-            )
 
 
 def _read_typed(

@@ -84,7 +84,7 @@ class Drawing(BaseEstimator):
         check_settings(self, lambda: self._make().redraws)
         frame, _ = self._frame(X, reset=True)
         missing = self._missing(frame)
-        carried = frames.carried(frame, missing, self.kinds, self.keep)
+        carried = frames.carried(frame, self.kinds)
         carried |= dict.fromkeys(self._empty, "id")
         table = tables.make_table(
             frame,

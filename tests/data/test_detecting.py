@@ -108,11 +108,13 @@ def _unfillable():
     return pa.table({**made, "x": pa.array(x), "s": ["u", "v"] * (N // 2)})
 
 
-def _assert_kept(before, after):
+def _assert_kept(before, after, clock=None):
     assert before.column_names == after.column_names
     for name in before.column_names:
         assert before[name].type == after[name].type, name
-        if name != "x":
+        if name == clock:
+            assert after[name].null_count == 0
+        elif name != "x":
             assert before[name].to_pylist() == after[name].to_pylist(), name
     assert after["x"].null_count == 0
 
@@ -124,14 +126,17 @@ def test_what_nothing_can_fill_is_kept_by_the_command(tmp_path, stream):
     pq.write_table(table, source)
     words = [source, target, "--method", "mean", *["--stream"] * stream]
     impute.impute(impute.make_parser().parse_args(words))
-    _assert_kept(table, pq.read_table(target))
+    # Times of day are filled in frames, and so by parts, too.
+    clock = "clock, gaps" if stream else None
+    _assert_kept(table, pq.read_table(target), clock)
 
 
 def test_what_nothing_can_fill_is_kept_by_the_estimator():
     frame = _unfillable().to_pandas()
     imputer = MIRIImputer("mean", random_state=0).fit(frame)
     filled = imputer.transform(frame)
-    for name in frame.columns.drop("x"):
+    assert filled["clock, gaps"].notna().all()
+    for name in frame.columns.drop(["x", "clock, gaps"]):
         pd.testing.assert_series_equal(filled[name], frame[name])
     assert filled["x"].notna().all()
     new = imputer.transform(frame.iloc[7:9])

@@ -67,7 +67,7 @@ def _comes_back(frame):
 def _assert_whole(filled, frame, kept=()):
     """Every observed cell and type as it came, every gap filled or kept."""
     assert list(filled) == list(frame) and len(filled) == len(frame)
-    assert filled.drop(columns=kept).notna().all(axis=None)
+    assert filled.drop(columns=list(kept)).notna().all(axis=None)
     for name in frame:
         known = frame[name].notna()
         assert name not in kept or (filled[name].isna() == ~known).all()

@@ -260,11 +260,13 @@ def test_a_ridge_is_for_lines_and_not_for_heaps():
     bent = np.abs(parts[0]) + 0.1 * rng.standard_normal(600)
     curve = parts[0] ** 2 + parts[1] * parts[2]
     noisy = curve + rng.standard_normal(600)
+    edged = np.argsort(np.argsort(line)) / 600  # uniform: a line runs over
     for column, expected in (
         (line, RIDGE),
         (heap, TREES_ALONE),
         (bent, TREES_ALONE),
         (noisy, RIDGE),
+        (edged, TREES_ALONE),
         (parts.sum(axis=0), LINE),
         (curve, LINE),
     ):

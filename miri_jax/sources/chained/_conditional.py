@@ -58,6 +58,9 @@ TREES_ALONE, RIDGE, LINE = range(3)
 RIDGE_LEAF = 30
 # How far the distances of filled from true cells may lie apart.
 MOST_APART = 0.015
+# What share of draws may lie where none was observed, beside that of so many
+# of the rows to learn from: else a column has edges, which a line runs over.
+MOST_OUT, OUTERMOST = 0.01, 4
 # Largest odds of being missing that a held-out cell counts with, over the mean.
 MOST_ODDS = 10.0
 # Penalties on the way to the odds, the last of which counts.
@@ -280,7 +283,7 @@ def choose_model(
     fold = rng.permutation(len(rows)) % FOLDS
     if layout.told:
         fold = _by_stretches(rows)
-    score, apart, off = np.zeros((3, 2, FOLDS))
+    score, apart, off, out = np.zeros((4, 2, FOLDS))
     rate = fair_brier if levels else fair_crps
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
@@ -302,6 +305,8 @@ def choose_model(
             apart[model, k] = np.mean(
                 [ks_distance(one, y[ask]) for one in draws]
             )
+            low, high = y[learn].min(), y[learn].max()
+            out[model, k] = np.mean((draws < low) | (draws > high))
             mean = draws.mean(axis=0)
             if one.ridge:
                 mean = predict(fitted.linear, x[ask])
@@ -309,9 +314,10 @@ def choose_model(
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
     # The line by itself tells as much as donors, and goes on where they end.
+    most = MOST_OUT + OUTERMOST / len(rows)
     if off[1].mean() < off[0].mean() and _lie_beyond(x, y, every[~observed]):
-        least = -MOST_LOSS * base
-    better = gain.mean() > least
+        least, most = -MOST_LOSS * base, 1.0
+    better = gain.mean() > least and out[1].mean() <= most
     close = apart[1].mean() < apart[0].mean() + MOST_APART
     return RIDGE if better and close else TREES_ALONE
 
