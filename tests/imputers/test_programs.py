@@ -54,7 +54,9 @@ def test_another_fold_compiles_nothing(first, method):
         assert compiled.programs == 0
 
 
-@pytest.mark.parametrize("source", ["gaussian", "noise"])
+@pytest.mark.parametrize(
+    "source", ["gaussian", pytest.param("noise", marks=pytest.mark.slow)]
+)
 def test_rows_behind_a_table_change_nothing_but_rounding(source, monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((150, 3)).astype(np.float32)
