@@ -80,6 +80,16 @@ def warnings_of(
     return said
 
 
+def warnings_of_column(view: View) -> list[str]:
+    """What a user should know of one column."""
+    if view.kind == "id":
+        return []
+    known = view.missing.any() and len(view.observed)
+    rules = [rule for rule in RULES if known or not rule.only_gaps]
+    found = [(rule.named(view), rule.advice) for rule in rules]
+    return [f"{name}: {advice}" for name, advice in found if name]
+
+
 def repeats_a_warning(note: str) -> bool:
     """Whether a warning repeats a note of the reader, with a remedy."""
     return note.endswith(" is constant") or any(
@@ -143,7 +153,7 @@ def _different(view: View) -> str:
         " to ".join(
             value_text(view, x) for x in np.quantile(values, [0.25, 0.75])
         )
-        for values in (view.imputed.ravel(), view.observed)
+        for values in (view.filled(), view.observed)
     )
     return (
         f"{measure}half of the imputed cells lie in {imputed}, half of the"
@@ -153,10 +163,11 @@ def _different(view: View) -> str:
 
 def _negative(view: View) -> str:
     """A column with imputed cells below 0, where no observed one is."""
-    numbers = view.kind in ("real", "integer") and view.imputed.size
-    if not numbers or view.observed.min() < 0 or view.imputed.min() >= 0:
+    filled = view.filled()
+    numbers = view.kind in ("real", "integer") and filled.size
+    if not numbers or view.observed.min() < 0 or filled.min() >= 0:
         return ""
-    share, low = (view.imputed < 0).mean(), view.imputed.min()
+    share, low = (filled < 0).mean(), filled.min()
     return (
         f"{quoted(view)} ({percent(share)} of the imputed cells, down to"
         f" {value_text(view, low)})"

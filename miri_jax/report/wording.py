@@ -3,7 +3,8 @@
 Text is plain: the templates escape it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,18 +33,18 @@ DASH = "\N{EN DASH}"
 MEANING = {
     "mmd": "distance between the filled and the true table's distribution; 0"
     " is best",
-    "mi": "mutual information of filled table and mask in nats, estimated on"
-    " held-out rows: how well one can tell which cells were filled. Where gaps"
-    " are completely at random it is 0 for the truth, by chance less; where"
-    " other columns tell of the gaps it is not",
-    "mi_error": "standard error of mi",
+    "mi": "how well one can tell which cells were filled: 0 for the truth where"
+    " gaps are completely at random, by chance less; more where other columns"
+    " tell of the gaps. Mutual information of filled table and mask, in nats,"
+    " on held-out rows",
+    "mi_error": "how far chance moves that: its standard error",
     "conditional_mi": "how much filled cells tell of their having been gaps,"
-    " beyond what the observed cells and the other gaps of their row tell, in"
-    " nats, summed over columns and estimated on held-out rows. Near 0 where"
-    " that cannot be told, by chance below it; few gaps tell little",
-    "conditional_mi_error": "standard error of conditional_mi",
-    "mi_entropy": "entropies of the columns of the mask, summed: more nats"
-    " there are not to tell",
+    " beyond what the rest of their row tells: 0 is right, by chance it is a"
+    " little less; few gaps tell little. Conditional mutual information in"
+    " nats, summed over columns, on held-out rows",
+    "conditional_mi_error": "how far chance moves that: its standard error",
+    "mi_entropy": "the most that there would be to tell: the entropies of the"
+    " columns of the mask, summed, in nats",
     "psnr": "peak signal-to-noise ratio of whole images in dB; higher is"
     " better",
     "ssim": "structural similarity of whole images, at most 1",
@@ -86,11 +87,30 @@ def complete_rows(missing: np.ndarray) -> str:
     return f"There are gaps in {counted(gaps, 'column')}; {rows}"
 
 
-def note_lines(notes: Sequence[str], limit: int) -> list[str]:
-    """The first notes, shortened, and how many more there are."""
-    lines = [shorten(note, 300) for note in notes[:limit]]
-    more = len(notes) - limit
-    return [*lines, f"and {counted(more, 'more note')}"] if more > 0 else lines
+def note_lines(notes: Sequence[str]) -> list[str]:
+    """All notes, each once and on one line."""
+    return [shorten(note, 1000) for note in dict.fromkeys(notes)]
+
+
+def usable(warnings: int, notes: int, check: Mapping[str, Any]) -> str:
+    """Whether the table can be used, as far as can be seen."""
+    if warnings:
+        told = (
+            f"Not before you have read the {counted(warnings, 'point')} below"
+            " that may change what you conclude."
+        )
+    else:
+        told = "As far as can be seen, yes."
+    if notes:
+        also = "" if not warnings else "also "
+        told += f" See {also}{counted(notes, 'note')} on how it was read."
+    if not check["columns"]:
+        return told + (
+            " How near the filled cells are to the true ones was not tried."
+        )
+    return told + (
+        " Known cells were hidden and filled again; how well is told below."
+    )
 
 
 def strongest_pair(views: Sequence[View]) -> str:
