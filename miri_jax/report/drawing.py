@@ -234,7 +234,7 @@ def _across(view: View, scale: Scale, left: float) -> list[Tick]:
     free = 0.0
     for place, text in ticks_of(view, scale):
         at = left + (RIGHT - left) * place
-        width = 6.2 * len(text)
+        width = 7.0 * len(text)
         anchor = "middle"
         if at - width / 2 < left - 6:
             anchor, begin = "start", at

@@ -13,7 +13,8 @@ from scipy.stats import rankdata
 
 from miri_jax.report.facts import View, sample_rows
 
-# Rows looked at, levels of a column that count, and rows that a pair needs.
+# Rows looked at, levels of a column that count, and rows that a pair and a
+# level need.
 ROWS, LEVELS, ENOUGH = 4000, 8, 30
 # Chance that a column without any relation is told to have one.
 CHANCE = 0.01
@@ -98,10 +99,12 @@ def _features(view: View, rows: np.ndarray) -> np.ndarray:
         part[seen, 0] = rankdata(x[seen])
     else:
         found, counts = np.unique(x[seen], return_counts=True)
-        most = found[np.argsort(-counts, kind="stable")[:LEVELS]]
+        # Chance moves a rare one by more than a normal distribution says.
+        often = np.argsort(-counts, kind="stable")[:LEVELS]
+        most = found[[k for k in often if counts[k] >= ENOUGH]]
         part = (x[:, None] == most).astype(float)
         # Of two levels one tells what the other does.
-        part = part[:, :1] if len(found) == 2 else part
+        part = part[:, :1] if len(most) == 2 == len(found) else part
     if not seen.any():
         return part[:, :0].astype(np.float32)
     part = np.where(seen[:, None], part - part[seen].mean(axis=0), 0)

@@ -7,9 +7,9 @@ import numpy as np
 from miri_jax.report.facts import View
 from miri_jax.report.text import value_text
 
-# Bins of a histogram, and as how many equally full ones they must count for
-# an axis to be taken: 1 / sum(share^2).
-BINS, EVEN = 30, 7.0
+# An axis is taken where most numbers span at least that share of it, of a
+# plain one and of one by logarithm, and no bin of so many holds more of them.
+PLAIN, LOG, BINS, ONE_BIN = 0.2, 0.12, 30, 0.5
 TICKS = 4
 
 
@@ -47,11 +47,11 @@ def scale_of(values: np.ndarray, among: np.ndarray | None = None) -> Scale:
     """
     every = values if among is None else np.concatenate([values, among])
     plain = _plain(every)
-    if _even(plain, values):
+    if _spread(plain, values, PLAIN):
         return plain
     if every.min() > 0:
         log = Scale("log", np.log([every.min(), every.max()]), np.arange(2.0))
-        if _even(log, values):
+        if _spread(log, values, LOG):
             return log
     quantiles = np.quantile(values, np.linspace(0, 1, 41))
     ends = [every.min(), every.max()]
@@ -81,11 +81,18 @@ def edges_of(scale: Scale, unit: float, count: int) -> np.ndarray:
             bins = np.arange(np.ceil(units / each) + 1)
             return low + (bins * each - 0.5) * unit
     edges = scale.value(np.linspace(0, 1, count + 1))
-    if not unit:
-        return np.unique(edges)
-    inner = (np.round(edges / unit) + 0.5) * unit
-    first = (np.round(edges[0] / unit) - 0.5) * unit
-    return np.unique(np.concatenate([[first], inner]))
+    if unit:
+        inner = (np.round(edges / unit) + 0.5) * unit
+        first = (np.round(edges[0] / unit) - 0.5) * unit
+        edges = np.concatenate([[first], inner])
+    edges = np.unique(edges)
+    # A narrow bin would stand out by its height.
+    places, kept = scale.place(edges), [0]
+    for k in range(1, len(edges)):
+        if places[k] - places[kept[-1]] >= 0.6 / count:
+            kept.append(k)
+    kept[-1] = len(edges) - 1 if len(kept) > 1 else kept[-1]
+    return edges[kept] if len(kept) > 1 else edges[[0, -1]]
 
 
 def ticks_of(view: View, scale: Scale) -> list[tuple[float, str]]:
@@ -96,6 +103,8 @@ def ticks_of(view: View, scale: Scale) -> list[tuple[float, str]]:
         at = _powers(*np.exp(scale.values))
     else:
         at = scale.value(np.linspace(0.0, 1.0, TICKS))
+        if view.unit and np.all(at / view.unit < 1e15):
+            at = np.round(at / view.unit) * view.unit
     return [
         (float(scale.place(x)), value_text(view, x).partition(" ")[0])
         for x in at
@@ -110,28 +119,31 @@ def _plain(values: np.ndarray) -> Scale:
     return Scale("plain", np.array([low, high]), np.arange(2.0))
 
 
-def _even(scale: Scale, values: np.ndarray) -> bool:
-    places = np.minimum(scale.place(values) * BINS, BINS - 1).astype(int)
-    shares = np.bincount(places, minlength=BINS) / len(values)
-    # Few numbers fill few bins, however they are spread.
-    return 1 / np.sum(shares**2) >= min(EVEN, len(np.unique(values)) / 2)
+def _spread(scale: Scale, values: np.ndarray, least: float) -> bool:
+    """Whether most numbers are not in one place of an axis."""
+    places = scale.place(values)
+    bins = np.minimum(places * BINS, BINS - 1).astype(int)
+    fullest = np.bincount(bins).max() / len(values)
+    span = np.subtract(*np.quantile(places, [0.95, 0.05]))
+    return bool(span >= least and fullest <= ONE_BIN)
 
 
 def _round_numbers(low: float, high: float) -> np.ndarray:
     """A few round numbers between two."""
-    rough = (high - low) / TICKS
+    rough = (high - low) / (TICKS + 1)
     power = 10.0 ** np.floor(np.log10(rough))
-    step = next(k for k in (1, 2, 5, 10) if k * power >= rough) * power
+    step = next(k for k in (1, 2, 2.5, 5, 10) if k * power >= rough) * power
     first, last = np.ceil(low / step), np.floor(high / step)
     if not last - first < 10:  # Apart by less than numbers are exact.
         return np.array([low, high])
-    return np.arange(first, last + 1) * step
+    # Zero without a sign.
+    return np.arange(first, last + 1) * step + 0.0
 
 
 def _powers(low: float, high: float) -> np.ndarray:
     """A few round numbers between two, evenly by their logarithm."""
     decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    steps = (1.0,) if np.log10(high / low) > 2 else (1.0, 2.0, 5.0)
+    steps = (1.0,) if np.log10(high) - np.log10(low) > 2 else (1.0, 2.0, 5.0)
     at = np.concatenate([step * 10.0**decades for step in steps])
     at = np.sort(at[(at >= low) & (at <= high)])
     if len(at) < 2:

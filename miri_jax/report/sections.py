@@ -1,6 +1,6 @@
 """What the page tells of each column: pictures, numbers, relations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,18 +10,18 @@ from miri_jax.report.drawing import Histogram, Scatter, histogram, scatter
 from miri_jax.report.facts import View
 from miri_jax.report.partners import Partner, Partners, cells
 from miri_jax.report.text import (
-    counted,
+    DASH,
     full_name,
     percent,
     quoted,
     shorten,
     value_text,
 )
-from miri_jax.report.warnings import warnings_of_column
+from miri_jax.report.warnings import FEW_CELLS, warnings_of_column
 
 # Numbers that are shown one by one: so many different ones, or a share of the
 # observed cells.
-FEW_NUMBERS, HEAP = 12, 0.25
+FEW_NUMBERS, HEAP = 12, 0.4
 # Levels that are shown at once, and in all, of a table of few columns.
 SHOWN, MOST = 10, 100
 # Levels of a table of two columns.
@@ -94,7 +94,7 @@ class Section(NamedTuple):
     quartiles: list[tuple[str, str, str]]
     partner: Partner | None
     relation: Scatter | None
-    crossed: tuple[list[str], list[tuple[str, list[str]]]] | None
+    crossed: tuple[list[str], list[tuple[str, list[list[str]]]]] | None
     gap_partner: Partner | None
     gap_groups: list[Group]
     gaps_with: Partner | None
@@ -222,13 +222,18 @@ def _quartiles(view: View) -> list[tuple[str, str, str]]:
         return []
     at = np.linspace(0, 1, 5)
     filled = view.filled()
-    observed = [value_text(view, x) for x in np.quantile(view.observed, at)]
+    observed = [value_text(view, x) for x in _nearest(view.observed, at)]
     imputed = (
-        [value_text(view, x) for x in np.quantile(filled, at)]
+        [value_text(view, x) for x in _nearest(filled, at)]
         if len(filled)
         else [""] * 5
     )
     return list(zip(QUARTILES, observed, imputed))
+
+
+def _nearest(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Quantiles that are among the values."""
+    return np.quantile(values, at, method="nearest")
 
 
 def _pairs(
@@ -251,7 +256,7 @@ def _pairs(
 
 def _crossed(
     view: View, other: View
-) -> tuple[list[str], list[tuple[str, list[str]]]]:
+) -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
     """Shares of a column's levels in those of another, observed and imputed."""
     x, y = cells(other), cells(view)
     usable = ~np.isnan(x) & ~np.isnan(y) & ~other.missing
@@ -260,18 +265,16 @@ def _crossed(
     lines = []
     for level in down:
         parts = [y[(x == level) & (imputed == k)] for k in (False, True)]
-        lines.append(
-            (
-                shorten(other.levels[int(level)], 60),
-                [
-                    " / ".join(
-                        percent(np.mean(part == k), 0) if len(part) else "–"
-                        for part in parts
-                    )
-                    for k in across
-                ],
-            )
-        )
+        shares = [
+            [
+                percent(np.mean(part == k), 0)
+                if len(part) >= FEW_CELLS
+                else DASH
+                for part in parts
+            ]
+            for k in across
+        ]
+        lines.append((shorten(other.levels[int(level)], 60), shares))
     return [shorten(view.levels[int(k)], 60) for k in across], lines
 
 
@@ -316,23 +319,3 @@ def partner_text(partner: Partner | None) -> str:
         "strongly" if size > 0.6 else "clearly" if size > 0.3 else "a little"
     )
     return f"{words} with {quoted(partner.view)}"
-
-
-def named_in(
-    sections: Sequence[Section], said: Sequence[str]
-) -> Mapping[int, int]:
-    """How many sentences name each column, by its number."""
-    return {
-        one.view.number: sum(quoted(one.view) in text for text in said)
-        for one in sections
-    }
-
-
-__all__ = [
-    "Section",
-    "counted",
-    "named_in",
-    "partner_text",
-    "sections_of",
-    "stays_text",
-]

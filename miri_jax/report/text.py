@@ -7,6 +7,7 @@ import numpy as np
 
 from miri_jax.report.facts import View
 
+DASH = "\N{EN DASH}"
 # Letters of a name that is shown in full.
 LONGEST = 160
 

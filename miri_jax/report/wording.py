@@ -18,6 +18,7 @@ from miri_jax.report.facts import (
 from miri_jax.report.little import McarTest
 from miri_jax.report.telling import MIN_CLASS, Prediction, told_before
 from miri_jax.report.text import (
+    DASH,
     counted,
     listed,
     number_text,
@@ -29,7 +30,6 @@ from miri_jax.report.text import (
 
 # Levels of a column that are named; the others are taken together.
 MAX_LEVELS = 10
-DASH = "\N{EN DASH}"
 MEANING = {
     "mmd": "distance between the filled and the true table's distribution; 0"
     " is best",
