@@ -35,7 +35,11 @@ from miri_jax.report.partners import partners_of
 from miri_jax.report.sections import sections_of
 from miri_jax.report.telling import Prediction, predict_gaps, too_few
 from miri_jax.report.text import full_name, quoted, shorten
-from miri_jax.report.warnings import repeats_a_warning, warnings_of
+from miri_jax.report.warnings import (
+    named_by_rules,
+    repeats_a_warning,
+    warnings_of,
+)
 
 # What stands for a check where there was none.
 NO_CHECK = {"columns": {}}
@@ -145,14 +149,19 @@ def _contents_of_file(
     check = summary.get("check", NO_CHECK)
     found = predict_gaps(part, views, draws[0])
     notes = [n for n in summary["notes"] if not repeats_a_warning(n)]
+    named = named_by_rules(views)
     warnings = [
         *map(_sentence, summary.get("changes", ())),
         *summary.get("filling", ()),
         *check_warnings(check),
-        *warnings_of(views, found),
+        *warnings_of(views, found, named),
     ]
     sections = sections_of(
-        views, plans_of(dataset.table), partners_of(views), summary["method"]
+        views,
+        plans_of(dataset.table),
+        partners_of(views),
+        summary["method"],
+        named,
     )
     facts |= {
         "notes": wording.note_lines(notes),

@@ -1,6 +1,6 @@
 """What the page tells of each column: pictures, numbers, relations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -105,10 +105,26 @@ def sections_of(
     plans: Sequence[Plan],
     partners: Partners,
     method: str,
+    named: Mapping[int, Sequence[str]],
 ) -> list[Section]:
-    """A section for each column of a file, none left out."""
+    """A section for each column of a file, none left out.
+
+    Args:
+      views: its columns.
+      plans: of the same columns.
+      partners: likewise.
+      method: that filled them.
+      named: how rules that warn name them, see `named_by_rules`.
+    """
     return [
-        _section(view, plan, partners, method, len(views))
+        _section(
+            view,
+            plan,
+            partners,
+            method,
+            len(views),
+            warnings_of_column(named[view.number]),
+        )
         for view, plan in zip(views, plans)
     ]
 
@@ -134,7 +150,12 @@ def bars_of(view: View, values: np.ndarray, names: Sequence[str]) -> list[Bar]:
 
 
 def _section(
-    view: View, plan: Plan, partners: Partners, method: str, columns: int
+    view: View,
+    plan: Plan,
+    partners: Partners,
+    method: str,
+    columns: int,
+    beware: list[str],
 ) -> Section:
     few = min(1.0, MANY_COLUMNS / columns)
     bars, more, left_out = _level_bars(view, columns)
@@ -159,7 +180,7 @@ def _section(
         full_name(view),
         plan.told(method) if plan.gaps else "",
         stays_text(view),
-        warnings_of_column(view),
+        beware,
         bars,
         more,
         left_out,
