@@ -191,7 +191,7 @@ def _section(
         relation,
         crossed,
         gap_partner,
-        _groups(view, gap_partner.view) if gap_partner else [],
+        groups_of(view, gap_partner.view) if gap_partner else [],
         partners.gaps_with[view.number],
     )
 
@@ -304,7 +304,7 @@ def _frequent(x: np.ndarray, most: int) -> np.ndarray:
     return found[np.argsort(-counts, kind="stable")[:most]]
 
 
-def _groups(view: View, other: View) -> list[Group]:
+def groups_of(view: View, other: View) -> list[Group]:
     """How much is missing of a column, by the observed values of another."""
     x = np.full(len(other.missing), np.nan)
     x[~other.missing] = other.observed

@@ -194,7 +194,7 @@ def test_partners_are_found_and_chance_is_none():
     assert found.of_gaps[4].view.name in ("a", "minus a")
     assert abs(found.of_gaps[4].correlation) > 0.4
     assert [found.of_gaps[k] for k in (1, 2, 3)] == [None] * 3
-    groups = sections._groups(views[3], views[0])
+    groups = sections.groups_of(views[3], views[0])
     shares = [group.missing for group in groups]
     assert shares == sorted(shares) and shares[-1] > 0.8 and len(groups) == 5
     assert sum(group.rows for group in groups) == len(views[0].observed)
