@@ -48,7 +48,9 @@ def distribution(
         return _bars(axes, view)
     every = np.concatenate([view.observed, view.filled()])
     scale = scale_of(view.observed if len(view.observed) else every, every)
-    edges = edges_of(scale, 0.0, BINS)
+    fewest = min(len(view.filled(0)) or BINS**2, len(view.observed) or BINS**2)
+    count = int(np.clip(2 * np.sqrt(fewest), 8, BINS))
+    edges = edges_of(scale, 0.0, count)
     _set_scale(axes, scale)
     for k in range(-1, len(draws)):
         x = view.observed if k < 0 else view.filled(k)

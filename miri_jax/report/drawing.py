@@ -21,6 +21,8 @@ BASE = HEIGHT - 20
 SCATTER_LEFT, SCATTER_HEIGHT = 56, 236
 # Draws that have a line each; of more, what they span.
 LINES = 8
+# How much higher than what is observed a picture may be.
+HIGHER = 2.5
 # Levels that have a strip each, and how high.
 STRIPS, STRIP = 6, 44
 # Letters that fit above a strip.
@@ -107,8 +109,11 @@ def histogram(
     places = scale.place(edges)
     heights = [_heights(x, edges, places) for x in (observed, *draws)]
     top = max(h.max() for h in heights) or 1.0
+    if len(observed):
+        # Few imputed cells make high bars; what is observed stays visible.
+        top = min(top, HIGHER * heights[0].max())
     x = LEFT + (RIGHT - LEFT) * places
-    steps = [BASE - (BASE - TOP) * h / top for h in heights]
+    steps = [BASE - (BASE - TOP) * np.minimum(h / top, 1) for h in heights]
     lines, band = steps[1:], ""
     if len(lines) > LINES:
         every = np.stack(lines)
