@@ -15,6 +15,7 @@ import pandas as pd
 
 from miri_jax.exceptions import DataError
 from miri_jax.report.facts import View
+from miri_jax.report.partners import cells
 from miri_jax.report.scales import Scale, edges_of, scale_of
 from miri_jax.report.sections import bars_of, groups_of
 
@@ -95,11 +96,8 @@ def relation(
     views = [_view(frame, [draw], name) for name in (other, column)]
     places, shown = [], ~views[0].missing
     for view, axis in zip(views, (axes.xaxis, axes.yaxis)):
-        x = np.full(len(frame), np.nan)
-        x[~view.missing] = view.observed
-        x[view.missing] = np.where(view.empty[0], np.nan, view.imputed[0])
-        places.append(x)
-        shown &= ~np.isnan(x)
+        places.append(cells(view))
+        shown &= ~np.isnan(places[-1])
         if view.levels is not None:
             axis.set_ticks(range(len(view.levels)), view.levels)
     for name, rows, colour in (

@@ -17,18 +17,17 @@ from miri_jax.report.checked import (
     check_rows,
     check_verdict,
     check_warnings,
+    warnings_of_cells,
 )
 from miri_jax.report.curves import curves_of
 from miri_jax.report.drawing import bars
 from miri_jax.report.facts import (
-    MAX_COLUMNS,
     MAX_PATTERNS,
     View,
     gap_patterns,
     sample_rows,
     views_of_file,
     views_of_numbers,
-    with_filled,
 )
 from miri_jax.report.little import little_of_file
 from miri_jax.report.partners import partners_of
@@ -115,7 +114,6 @@ def _contents_of_numbers(
     views = views_of_numbers(part, draws)
     check = summary.get("check", NO_CHECK)
     pictures = {
-        "check": figures.check_picture(check),
         "pairs": figures.pairs_picture(part, draws[0]),
         "columns": figures.columns_picture(views),
         "trace": figures.trace_picture(trace),
@@ -163,6 +161,18 @@ def _contents_of_file(
         summary["method"],
         named,
     )
+    checked = check["columns"]
+    sections = [
+        one._replace(
+            beware=[
+                *one.beware,
+                *warnings_of_cells(one.view.name, checked[one.view.name]),
+            ]
+        )
+        if one.view.name in checked
+        else one
+        for one in sections
+    ]
     facts |= {
         "notes": wording.note_lines(notes),
         **_facts_of_gaps(views, found),
@@ -220,11 +230,6 @@ def _facts_of_table(
         "notes": wording.note_lines(notes),
         "views": views,
         "gaps": [view for view in views if view.missing.any()],
-        "level_columns": [
-            view
-            for view in with_filled(views, MAX_COLUMNS)
-            if view.levels is not None
-        ],
     }
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from miri_jax.data import AmputatedTable, FileTable, columns, tables
 
-# Columns in figures and lists, and in the pictures of which gaps occur
-# together, which have a row for each pattern and a column for each column.
+# Columns that classifiers are fitted to, those of which gaps are compared, and
+# patterns of gaps that are listed.
 MAX_COLUMNS, MAX_MATRIX, MAX_PATTERNS = 12, 25, 12
 # Draws that differ by less than this share of the column's variance agree.
 SAME_DRAWS = 4e-4

@@ -76,7 +76,6 @@ def _environment() -> jinja2.Environment:
         "full": text.full_name,
         "partner": sections.partner_text,
         "quoted": text.quoted,
-        "level_rows": wording.level_rows,
         "number": text.number_text,
         "percent": text.percent,
         "range": wording.range_text,

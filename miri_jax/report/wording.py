@@ -13,7 +13,6 @@ from miri_jax.report.facts import (
     View,
     draw_spread,
     gap_correlation,
-    level_shares,
 )
 from miri_jax.report.little import McarTest
 from miri_jax.report.telling import MIN_CLASS, Prediction, told_before
@@ -28,8 +27,6 @@ from miri_jax.report.text import (
     value_text,
 )
 
-# Levels of a column that are named; the others are taken together.
-MAX_LEVELS = 10
 MEANING = {
     "mmd": "distance between the filled and the true table's distribution; 0"
     " is best",
@@ -175,23 +172,6 @@ def little_verdict(test: McarTest | None) -> str:
         " enter as ranks. With thousands of rows it finds differences too small"
         " to matter."
     )
-
-
-def level_rows(view: View) -> list[tuple[str, float, float]]:
-    """A column's most frequent levels, and the others taken together.
-
-    Returns:
-      Names with their shares of the observed and of the imputed cells.
-    """
-    shares = level_shares(view)
-    most = np.argsort(-shares.max(axis=0), kind="stable")[:MAX_LEVELS]
-    most = sorted(most) if view.kind == "ordinal" else most
-    rows = [(shorten(view.levels[k], 40), *shares[:, k]) for k in most]
-    others = len(view.levels) - len(most)
-    if others:
-        rest = np.delete(shares, most, axis=1).sum(axis=1)
-        rows.append((counted(others, "other level"), *rest))
-    return rows
 
 
 def range_text(view: View) -> str:
