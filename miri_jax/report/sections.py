@@ -25,7 +25,7 @@ FEW_NUMBERS, HEAP = 12, 0.4
 # Levels that are shown at once, and in all, of a table of few columns.
 SHOWN, MOST = 10, 100
 # Levels of a table of two columns.
-DOWN, ACROSS = 6, 4
+DOWN, ACROSS = 6, 3
 GROUPS = 5
 # Points of a scatter, bins, and columns from which on there are fewer.
 POINTS, BINS, MANY_COLUMNS = 400, 36, 60
