@@ -84,13 +84,13 @@ def filling_warnings(
             lost[view.levels is None].append(f"{quoted(view)} ({found})")
     if lost[False]:
         said.append(
-            f"{listed(lost[False], NAMED)}: levels are hardly imputed, though rows"
-            " like those with gaps have them. Try another method."
+            f"{listed(lost[False], NAMED)}: levels are hardly imputed, though"
+            " rows like those with gaps have them. Try another method."
         )
     if lost[True]:
         said.append(
-            f"{listed(lost[True], NAMED)}: numbers that many observed cells have are"
-            " hardly imputed, though rows like those with gaps have them. Try"
+            f"{listed(lost[True], NAMED)}: numbers that many observed cells have"
+            " are hardly imputed, though rows like those with gaps have them. Try"
             " another method, or call the column categorical."
         )
     far = [text for view in views if (text := _far(view))]
