@@ -89,9 +89,9 @@ def filling_warnings(
         )
     if lost[True]:
         said.append(
-            f"{listed(lost[True], NAMED)}: numbers that many observed cells have"
-            " are hardly imputed, though rows like those with gaps have them. Try"
-            " another method, or call the column categorical."
+            f"{listed(lost[True], NAMED)}: numbers that many observed cells"
+            " have are hardly imputed, though rows like those with gaps have"
+            " them. Try another method, or call the column categorical."
         )
     far = [text for view in views if (text := _far(view))]
     if far:
