@@ -22,6 +22,7 @@ setup(
         "console_scripts": ["miri-impute = miri_jax.app.impute:main"]
     },
     package_data={
+        "miri_jax": ["py.typed"],
         "miri_jax.data": ["*.csv", "*.md"],
         "miri_jax.report": [
             "templates/*.css",

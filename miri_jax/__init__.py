@@ -4,6 +4,7 @@
     miri_jax.with_imputations, d1, d2, d3,
         pool_correlations, pool_r_squared
     miri_jax.adjust, shift, scale, odds, tipping_point
+    miri_jax.plots                                               # notebooks
     miri_jax.make_imputer, fit, draw, IMPUTERS, register         # scripts
     miri_jax.miri, PAPER, FAST, IMAGES, sources, core            # research
 
@@ -41,6 +42,7 @@ _PLACES = {
     "PAPER": "imputers.miri",
     "FAST": "imputers.miri",
     "IMAGES": "imputers.miri",
+    "plots": "",
     "sources": "",
     "core": "",
 }

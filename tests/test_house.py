@@ -17,7 +17,7 @@ STOREYS = (
     ("core", "models", "metrics", "relations", "belonging"),
     ("data", "sources", "runtime"),
     ("engine", "imputers", "report", "sensitivity"),
-    ("estimator",),
+    ("estimator", "plots"),
     ("app",),
     ("configs", "main"),
 )

@@ -7,6 +7,7 @@ adds how they are given to it, from its table of flags.
 import contextlib
 import gc
 import os
+import pathlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,8 @@ TEXT_FLAGS = {
     "decimal": "--decimal",
     "dates": "--dates",
 }
+# How the program's file is called where it is started by Python.
+_PROGRAMS = {"main.py": "python -m miri_jax.main", "impute.py": "miri-impute"}
 # How `miri-impute` is given what `MiriError.about` may name.
 IMPUTE_FLAGS = {
     "restart": "--force, which starts anew",
@@ -254,3 +257,13 @@ def _paths(config: ConfigDict, prefix: str = "") -> list[str]:
             found += _paths(value, f"{prefix}{key}.")
         found.append(f"{prefix}{key}")
     return found
+
+
+def command_given() -> str:
+    """The command as it was given to a shell; "" where none of ours was."""
+    program = pathlib.Path(sys.argv[0])
+    ours = program.parent.name in ("miri_jax", "app")
+    name = _PROGRAMS.get(program.name) if ours else program.stem
+    if name not in _PROGRAMS.values():
+        return ""
+    return f"{name} {shlex.join(sys.argv[1:])}"

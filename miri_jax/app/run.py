@@ -14,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from miri_jax import engine
-from miri_jax.app.command_line import RUN_FLAGS, with_flags
+from miri_jax.app.command_line import RUN_FLAGS, command_given, with_flags
 from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
@@ -469,6 +469,10 @@ def _summary(
         "columns": math.prod(columns),
         "realised_rate": float(dataset.gaps().mean()),
         "draws": config.draws,
+        "seed": config.seed,
+        "input": pathlib.Path(config.data.get("path") or "").name,
+        "command": command_given(),
+        "finished": provenance.now(),
         "metrics": metrics,
         "results": [os.path.relpath(path, page_folder) for path in results],
         "notes": [*dataset.notes, *notes],

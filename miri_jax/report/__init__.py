@@ -1,4 +1,4 @@
-"""report.html: one self-contained page on what a run did.
+"""report.html: one self-contained page on what a run did; docs/report.md.
 
 Of a file it tells what can be told without the truth: where the gaps are and
 whether they are random, how imputed values differ from observed ones and draws
@@ -9,7 +9,12 @@ from each other, and what to beware of.
     wording       sentences that depend on numbers; the others are in templates/
     warnings      rules that warn
     checked       what overimputation shows
-    figures       pictures
+    sections      what is told of each column
+    drawing       its pictures, as paths of SVG
+    scales        axes on which no column is one bar
+    partners      the column that goes with another most
+    curves        what was measured over the iterations
+    figures       pictures of images, and of tables that come from no file
     telling       whether a classifier can tell where gaps are
     little        Little's test
     text          names and numbers as text
@@ -39,7 +44,8 @@ def write_report(
     """Writes report.html and its pictures.
 
     Args:
-      folder: the run's folder; pictures go to pictures/ below it.
+      folder: the run's folder; pictures, where there are any, go to pictures/
+        below it.
       dataset: the table, or the images, with gaps.
       draws: filled tables `[n, d]`, raw scale, or images `[n, h, w, 3]` uint8.
       trace: the lines of metrics.jsonl.

@@ -88,6 +88,15 @@ def check_warnings(check: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def warnings_of_cells(name: str, one: Column) -> list[str]:
+    """What is wrong in one column by more than chance, as `check_warnings`."""
+    return [
+        f"{in_quotes(name)} ({found}): {advice}"
+        for rule, advice in RULES
+        if (found := rule(one))
+    ]
+
+
 def _row(name: str, one: Column) -> Row:
     score = f"{one['score']:.2f} \N{PLUS-MINUS SIGN} {one['score_error']:.2f}"
     if "hit" in one:

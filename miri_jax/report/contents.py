@@ -11,27 +11,34 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from miri_jax.data import AmputatedTable, Dataset, FileTable, ImageSet
+from miri_jax.data.plans import plans_of
 from miri_jax.report import figures, wording
 from miri_jax.report.checked import (
     check_rows,
     check_verdict,
     check_warnings,
+    warnings_of_cells,
 )
+from miri_jax.report.curves import curves_of
+from miri_jax.report.drawing import bars
 from miri_jax.report.facts import (
-    MAX_COLUMNS,
-    MAX_MATRIX,
     MAX_PATTERNS,
     View,
     gap_patterns,
     sample_rows,
     views_of_file,
     views_of_numbers,
-    with_filled,
-    with_gaps,
 )
 from miri_jax.report.little import little_of_file
+from miri_jax.report.partners import partners_of
+from miri_jax.report.sections import sections_of
 from miri_jax.report.telling import Prediction, predict_gaps, too_few
-from miri_jax.report.warnings import repeats_a_warning, warnings_of
+from miri_jax.report.text import full_name, quoted, shorten
+from miri_jax.report.warnings import (
+    named_by_rules,
+    repeats_a_warning,
+    warnings_of,
+)
 
 # What stands for a check where there was none.
 NO_CHECK = {"columns": {}}
@@ -107,7 +114,6 @@ def _contents_of_numbers(
     views = views_of_numbers(part, draws)
     check = summary.get("check", NO_CHECK)
     pictures = {
-        "check": figures.check_picture(check),
         "pairs": figures.pairs_picture(part, draws[0]),
         "columns": figures.columns_picture(views),
         "trace": figures.trace_picture(trace),
@@ -130,37 +136,69 @@ def _contents_of_file(
     """Of a file: what can be said without the truth."""
     part, draws = _part_of(dataset, draws)
     views = views_of_file(part, draws)
-    found = predict_gaps(part, views, draws[0])
-    check = summary.get("check", NO_CHECK)
-    pictures = {
-        "columns": figures.columns_picture(views),
-        "trace": figures.trace_picture(trace),
-        "patterns": figures.patterns_picture(views),
-        "together": figures.together_picture(views),
-        "gaps": figures.prediction_picture(found),
-        "draws": figures.draws_picture(views),
-        "check": figures.check_picture(check),
-    }
-    if not summary["realised_rate"]:
-        facts = _facts_of_table(dataset, part, views, summary["notes"])
-        return Contents("complete.html", pictures, facts)
-    notes = [n for n in summary["notes"] if not repeats_a_warning(n)]
     facts = {
-        **_facts_of_table(dataset, part, views, notes),
-        **_facts_of_gaps(views, found),
-        **_facts_of_check(check),
-        "complete_rows": wording.complete_rows(dataset.gaps()),
-        "warnings": [
-            *map(_sentence, summary.get("changes", ())),
-            *summary.get("filling", ()),
-            *check_warnings(check),
-            *warnings_of(views, found),
-        ],
-        "little": wording.little_verdict(little_of_file(part, views)),
+        **_facts_of_table(dataset, part, views, summary["notes"]),
+        "title": _title(summary),
         "draws": len(draws),
         "truth_known": False,
     }
-    return Contents("file.html", pictures, facts)
+    if not summary["realised_rate"]:
+        return Contents("complete.html", {}, facts)
+    check = summary.get("check", NO_CHECK)
+    found = predict_gaps(part, views, draws[0])
+    notes = [n for n in summary["notes"] if not repeats_a_warning(n)]
+    named = named_by_rules(views)
+    warnings = [
+        *map(_sentence, summary.get("changes", ())),
+        *summary.get("filling", ()),
+        *check_warnings(check),
+        *warnings_of(views, found, named),
+    ]
+    sections = sections_of(
+        views,
+        plans_of(dataset.table),
+        partners_of(views),
+        summary["method"],
+        named,
+    )
+    checked = check["columns"]
+    sections = [
+        one._replace(
+            beware=[
+                *one.beware,
+                *warnings_of_cells(one.view.name, checked[one.view.name]),
+            ]
+        )
+        if one.view.name in checked
+        else one
+        for one in sections
+    ]
+    facts |= {
+        "notes": wording.note_lines(notes),
+        **_facts_of_gaps(views, found),
+        **_facts_of_check(check),
+        "complete_rows": wording.complete_rows(dataset.gaps()),
+        "warnings": warnings,
+        "usable": wording.usable(len(warnings), len(notes), check),
+        "sections": sections,
+        "pointed": {
+            one.view.number: max(
+                len(one.beware), sum(quoted(one.view) in w for w in warnings)
+            )
+            for one in sections
+        },
+        "some_stay": any(one.stays for one in sections),
+        "curves": curves_of(trace),
+        "little": wording.little_verdict(little_of_file(part, views)),
+    }
+    return Contents("file.html", {}, facts)
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    name = summary.get("input")
+    return (
+        f"Imputation report: {shorten(name)}" if name else "Imputation report"
+    )
 
 
 def _sentence(text: str) -> str:
@@ -189,14 +227,9 @@ def _facts_of_table(
     return {
         "rows_shown": shown if shown < len(dataset.m) else None,
         "complete_rows": "",
-        "notes": wording.note_lines(notes, MAX_COLUMNS),
+        "notes": wording.note_lines(notes),
         "views": views,
         "gaps": [view for view in views if view.missing.any()],
-        "level_columns": [
-            view
-            for view in with_filled(views, MAX_COLUMNS)
-            if view.levels is not None
-        ],
     }
 
 
@@ -206,7 +239,12 @@ def _facts_of_check(check: Mapping[str, Any]) -> dict[str, Any]:
         return {"check": None}
     return {
         "check": check,
-        "check_rows": check_rows(check, MAX_COLUMNS),
+        "check_rows": check_rows(check, len(check["columns"])),
+        "check_ranks": [
+            (name, bars(np.array(one["ranks"])))
+            for name, one in check["columns"].items()
+            if "ranks" in one
+        ],
         "check_verdict": check_verdict(check),
     }
 
@@ -216,15 +254,26 @@ def _facts_of_gaps(
 ) -> dict[str, Any]:
     """Where gaps are and how well they can be told."""
     gaps = [view for view in views if view.missing.any()]
-    patterns, share, few = 0, 0.0, sum(map(too_few, gaps))
+    shown, share, total = [], 0.0, 0
     if gaps:
-        counts = gap_patterns(with_gaps(gaps, MAX_MATRIX))[1]
-        patterns = len(counts)
+        patterns, counts = gap_patterns(gaps)
+        total = len(counts)
         share = counts[:MAX_PATTERNS].sum() / counts.sum()
+        shown = [
+            (
+                int(count),
+                ", ".join(full_name(v) for v, m in zip(gaps, row) if m),
+            )
+            for row, count in zip(patterns, counts[:MAX_PATTERNS])
+        ]
+    few = sum(map(too_few, gaps))
     return {
-        "patterns": patterns,
+        "patterns": total,
+        "patterns_shown": shown,
         "patterns_share": share,
+        "pattern_rows": len(views[0].missing),
         "strongest_pair": wording.strongest_pair(gaps),
+        "found": found,
         "verdict": wording.verdict(found),
         "chance": 2 * max((p.error for p in found), default=0.0),
         "few": few,

@@ -12,8 +12,8 @@ import pandas as pd
 
 from miri_jax.data import AmputatedTable, FileTable, columns, tables
 
-# Columns in figures and lists, and in the pictures of which gaps occur
-# together, which have a row for each pattern and a column for each column.
+# Columns that classifiers are fitted to, those of which gaps are compared, and
+# patterns of gaps that are listed.
 MAX_COLUMNS, MAX_MATRIX, MAX_PATTERNS = 12, 25, 12
 # Draws that differ by less than this share of the column's variance agree.
 SAME_DRAWS = 4e-4
@@ -36,6 +36,8 @@ class View(NamedTuple):
       levels: their names; None where there are numbers.
       unit: all values are multiples of; 0 where it is not known.
       truth: `[n_missing]` float64, where it is known.
+      stays: `[draws, n_missing]` bool, gaps that stay empty by a rule; None
+        where none do.
     """
 
     number: int
@@ -47,6 +49,29 @@ class View(NamedTuple):
     levels: tuple[str, ...] | None = None
     unit: float = 0.0
     truth: np.ndarray | None = None
+    stays: np.ndarray | None = None
+
+    @property
+    def empty(self) -> np.ndarray:
+        """`[draws, n_missing]` bool, gaps that stay empty."""
+        if self.stays is None:
+            return np.zeros((len(self.imputed), self.missing.sum()), bool)
+        return self.stays
+
+    def filled(self, draw: int | None = None) -> np.ndarray:
+        """Imputed cells `[k]` that are written, of a draw or of all."""
+        if not self.imputed.size:
+            return np.zeros(0)
+        some = slice(None) if draw is None else draw
+        if self.stays is None:
+            return self.imputed[some].ravel()
+        return self.imputed[some][~self.stays[some]]
+
+    def always(self) -> np.ndarray:
+        """`[draws, k]`, the gaps that all draws fill."""
+        if self.stays is None or not self.imputed.size:
+            return self.imputed
+        return self.imputed[:, ~self.stays.any(axis=0)]
 
 
 def views_of_file(
@@ -60,9 +85,11 @@ def views_of_file(
     """
     table, views = dataset.table, []
     parts = [tables.split(table.columns, x) for x in (table.values, *draws)]
+    stays = [tables.filled_cells(table, draw)[0] for draw in draws]
     for j, column in enumerate(table.columns):
         gaps = table.missing[:, j]
         blocks = [part[j][1] for part in parts]
+        empty = np.stack([x[gaps, j] for x in stays])
         views.append(
             View(
                 j + 1,
@@ -73,6 +100,7 @@ def views_of_file(
                 np.stack([_own_units(column, x[gaps]) for x in blocks[1:]]),
                 column.levels and tuple(map(str, column.levels)),
                 _unit(column),
+                stays=empty if empty.any() else None,
             )
         )
     return views
@@ -119,7 +147,7 @@ def difference(view: View) -> float:
     Kolmogorov and Smirnov's distance of numbers, the total variation distance
     of levels; 0 where there is nothing to compare.
     """
-    imputed = view.imputed.ravel()
+    imputed = view.filled()
     if not len(imputed) or not len(view.observed):
         return 0.0
     if view.levels is not None:
@@ -135,7 +163,7 @@ def difference(view: View) -> float:
 
 def level_shares(view: View) -> np.ndarray:
     """Shares `[2, levels]` of each level, observed and imputed."""
-    samples = (view.observed, view.imputed.ravel())
+    samples = (view.observed, view.filled())
     return np.stack(
         [
             np.bincount(x.astype(int), minlength=len(view.levels))
@@ -150,11 +178,12 @@ def draw_spread(view: View) -> float:
 
     In the column's units; of levels the share of the gaps where draws differ.
     """
-    if not view.imputed.size:
+    imputed = view.always()
+    if not imputed.size:
         return 0.0
     if view.levels is not None:
-        return float(np.mean(view.imputed.min(0) < view.imputed.max(0)))
-    return float(np.mean(np.std(view.imputed, axis=0)))
+        return float(np.mean(imputed.min(0) < imputed.max(0)))
+    return float(np.mean(np.std(imputed, axis=0)))
 
 
 def draws_agree(view: View) -> bool:
@@ -163,12 +192,13 @@ def draws_agree(view: View) -> bool:
     Numbers are compared by their ranks among the observed ones, so that a few
     huge ones do not hide how the others differ.
     """
-    draws, gaps = view.imputed.shape
+    imputed = view.always()
+    draws, gaps = imputed.shape
     if draws < 2 or not gaps or not len(view.observed):
         return False
     if view.levels is not None:
         variety = 1 - np.sum(level_shares(view)[0] ** 2)
-        differs = np.mean(view.imputed[1:] != view.imputed[:-1])
+        differs = np.mean(imputed[1:] != imputed[:-1])
         # So many cells would differ, were they drawn without a look at others.
         enough = variety * gaps * (draws - 1) >= 20
         return bool(enough and differs < SAME_DRAWS * variety)
@@ -177,7 +207,7 @@ def draws_agree(view: View) -> bool:
         np.searchsorted(ordered, x) + np.searchsorted(ordered, x, "right")
     )
     variety = np.var(rank(ordered))
-    apart = np.mean(np.diff(rank(view.imputed), axis=0) ** 2) / 2
+    apart = np.mean(np.diff(rank(imputed), axis=0) ** 2) / 2
     return bool(variety > 0 and apart < SAME_DRAWS * variety)
 
 
@@ -189,15 +219,13 @@ def holds_one_value(view: View) -> bool:
 
 def gap_patterns(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
     """Patterns `[p, c]` of gaps in c columns and their counts, most first."""
-    # As one whole number a row, since columns are at most MAX_MATRIX.
-    places = range(len(views))[::-1]
-    codes = np.zeros(len(views[0].missing), np.int64)
-    for place, view in zip(places, views):
-        codes |= view.missing.astype(np.int64) << place
-    found, counts = np.unique(codes, return_counts=True)
+    missing = np.stack([view.missing for view in views], axis=1)
+    packed = np.packbits(missing, axis=1)
+    _, first, counts = np.unique(
+        packed, axis=0, return_index=True, return_counts=True
+    )
     order = np.argsort(-counts, kind="stable")
-    patterns = found[order, None] >> np.array(places) & 1
-    return patterns.astype(bool), counts[order]
+    return missing[first[order]], counts[order]
 
 
 def gap_correlation(

@@ -1,4 +1,4 @@
-"""The pictures of report.html.
+"""The pictures of pages of images and of tables that come from no file.
 
 No pyplot, which keeps figures alive, and margins set by hand: a layout found
 by trial takes as long as drawing.
@@ -6,12 +6,11 @@ by trial takes as long as drawing.
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import dates, font_manager
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from miri_jax.core.rows import spaced
@@ -20,25 +19,15 @@ from miri_jax.data.images import mean_pixels
 from miri_jax.report.facts import (
     DAY,
     MAX_COLUMNS,
-    MAX_MATRIX,
-    MAX_PATTERNS,
     View,
-    gap_correlation,
-    gap_patterns,
     with_filled,
-    with_gaps,
 )
-from miri_jax.report.telling import Prediction
 from miri_jax.report.text import shorten
 
 OBSERVED, IMPUTED, TRUE = "#4c566a", "#d08770", "#5e81ac"
 PALE = "#e5e9f0"
 # Images in a grid, and what their gaps are shown as.
 MAX_IMAGES, GREY = 10, np.uint8(128)
-# Gaps below which the mean of a draw says nothing.
-FEW_GAPS = 10
-# Inches that a letter of size 9 takes.
-LETTER = 0.075
 # Dates that matplotlib can put on an axis with a margin around them.
 FIRST_DATE, LAST_DATE = -59_000_000_000, 220_000_000_000
 
@@ -118,101 +107,6 @@ def image_grid(rows: dict[str, np.ndarray], left: float = 1.0) -> Figure:
     return figure
 
 
-def patterns_picture(views: Sequence[View]) -> Figure | None:
-    """The most frequent patterns of gaps, as mice's md.pattern has them."""
-    shown = with_gaps(views, MAX_MATRIX)
-    if len(shown) < 2:
-        return None
-    patterns, counts = gap_patterns(shown)
-    patterns, counts = patterns[:MAX_PATTERNS], counts[:MAX_PATTERNS]
-    rows = len(shown[0].missing)
-    figure, axis = _matrix(
-        [f"{count} rows ({count / rows:.1%})" for count in counts],
-        [label(view) for view in shown],
-        0.24,
-    )
-    axis.pcolormesh(
-        patterns,
-        cmap=ListedColormap([PALE, IMPUTED]),
-        vmin=0,
-        vmax=1,
-        edgecolors="white",
-        linewidth=2,
-    )
-    return figure
-
-
-def together_picture(views: Sequence[View]) -> Figure | None:
-    """Which columns go missing together, as a heat map."""
-    shown, correlation = gap_correlation(views)
-    if len(shown) < 2:
-        return None
-    names = [label(view) for view in shown]
-    few = len(shown) <= 10
-    figure, axis = _matrix(names, names, 0.42 if few else 0.28)
-    axis.pcolormesh(
-        correlation,
-        cmap="RdBu_r",
-        vmin=-1,
-        vmax=1,
-        edgecolors="white",
-        linewidth=1,
-    )
-    chance = min(2.5 / np.sqrt(len(shown[0].missing)), 0.9)
-    for i, j in np.argwhere(np.abs(correlation) >= max(chance, 0.05)):
-        value = correlation[i, j]
-        axis.text(
-            *(j + 0.5, i + 0.5),
-            f"{value:.1f}",
-            ha="center",
-            va="center",
-            fontsize=8 if few else 6,
-            color="white" if abs(value) > 0.6 else OBSERVED,
-        )
-    return figure
-
-
-def prediction_picture(found: Sequence[Prediction]) -> Figure | None:
-    """How well gaps can be told before and after filling, column by column."""
-    if not found:
-        return None
-    figure, axes = _rows(
-        [p.view for p in found], ["area under the curve"], 0.4, 1.1
-    )
-    axis = axes[0]
-    for k, (_, before, after, _) in enumerate(found):
-        axis.plot([before, after], [k, k], color=PALE, linewidth=3, zorder=1)
-        axis.text(
-            *(1.02, k),
-            f"{before:.2f} \N{RIGHTWARDS ARROW} {after:.2f}",
-            fontsize=9,
-            va="center",
-            transform=axis.get_yaxis_transform(),
-        )
-    for name, colour in (("before", TRUE), ("after", IMPUTED)):
-        values = [getattr(p, name) for p in found]
-        # The later one is smaller, so that both are seen where they are equal.
-        axis.scatter(
-            values,
-            range(len(found)),
-            s=60 if name == "before" else 22,
-            color=colour,
-            label=f"{name} filling",
-            zorder=2,
-        )
-    axis.axvline(0.5, color=OBSERVED, linewidth=0.8, linestyle=":", zorder=0)
-    lowest = min(min(p.before, p.after) for p in found)
-    axis.set_xlim(min(0.4, lowest - 0.02), 1.02)
-    figure.legend(
-        *axis.get_legend_handles_labels(),
-        loc="upper center",
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-    )
-    return figure
-
-
 def columns_picture(views: Sequence[View]) -> Figure | None:
     """Histograms of observed and imputed numbers, column by column."""
     shown = [v for v in with_filled(views, MAX_COLUMNS) if v.levels is None]
@@ -224,70 +118,6 @@ def columns_picture(views: Sequence[View]) -> Figure | None:
     first = axes.flat[0]
     first.set_ylim(top=1.5 * first.get_ylim()[1])
     first.legend(frameon=False, fontsize=8, loc="upper right")
-    return figure
-
-
-def check_picture(check: Mapping[str, Any]) -> Figure | None:
-    """Where true values lie among draws, column by column.
-
-    Args:
-      check: of `Overimputation.as_dict`.
-    """
-    ranks = {
-        name: one["ranks"]
-        for name, one in check.get("columns", {}).items()
-        if "ranks" in one
-    }
-    if not ranks:
-        return None
-    shown = sorted(ranks, key=lambda name: -max(ranks[name]))[:MAX_COLUMNS]
-    figure, axes = _panels(len(shown), 4, (2.5, 1.7), sharey=True)
-    for axis, name in zip(axes.flat, shown):
-        shares = np.array(ranks[name])
-        places = (np.arange(len(shares)) + 0.5) / len(shares)
-        axis.bar(places, shares, 0.9 / len(shares), color=TRUE)
-        axis.axhline(1 / len(shares), color=OBSERVED, linestyle=":")
-        axis.set_title(_drawable(name) or "?", fontsize=9)
-        axis.set(xticks=[0, 0.5, 1], yticks=[])
-        axis.spines[["top", "right", "left"]].set_visible(False)
-    return figure
-
-
-def draws_picture(views: Sequence[View]) -> Figure | None:
-    """Mean and deviation of each draw's imputed cells, column by column.
-
-    In deviations of the observed values from their mean; of a column of levels
-    its most frequent one is taken, as 0 or 1.
-    """
-    shown, means, spreads = [], [], []
-    for view in with_filled(views, MAX_COLUMNS):
-        observed, imputed = view.observed, view.imputed
-        draws, gaps = imputed.shape
-        if not len(observed) or draws < 2 or gaps < FEW_GAPS:
-            continue
-        if view.levels is not None:
-            most = np.bincount(observed.astype(int)).argmax()
-            observed, imputed = observed == most, imputed == most
-        deviation = np.std(observed)
-        if not deviation > 1e-12 * np.max(np.abs(observed)):
-            continue
-        shown.append(view)
-        means.append((np.mean(imputed, axis=1) - np.mean(observed)) / deviation)
-        spreads.append(np.std(imputed, axis=1) / deviation)
-    if not shown:
-        return None
-    titles = ["mean of the imputed cells", "their spread"]
-    figure, axes = _rows(shown, titles, 0.1, 0.2)
-    for axis, values, centre in zip(axes, (means, spreads), (0, 1)):
-        for k, row in enumerate(values):
-            axis.scatter(
-                row, np.full(len(row), k), s=26, alpha=0.55, color=IMPUTED
-            )
-        axis.axvline(centre, color=OBSERVED, linewidth=0.8, linestyle=":")
-        low = min(centre - 0.5, *map(min, values))
-        high = max(centre + 0.5, *map(max, values))
-        margin = 0.04 * (high - low)
-        axis.set_xlim(low - margin, high + margin)
     return figure
 
 
@@ -355,55 +185,6 @@ def _panels(
     )
     for axis in axes.flat[count:]:
         axis.set_visible(False)
-    return figure, axes
-
-
-def _matrix(
-    rows: Sequence[str], columns: Sequence[str], cell: float
-) -> tuple[Figure, Any]:
-    """A figure for a matrix: cells of `cell` inches, names right and above."""
-    top = 0.2 + LETTER * max(map(len, columns))
-    right = 0.2 + LETTER * max(map(len, rows))
-    inner = cell * len(columns), cell * len(rows)
-    figure = Figure(figsize=(inner[0] + right + 0.1, inner[1] + top + 0.1))
-    width, height = figure.get_size_inches()
-    axis = figure.add_axes(
-        (0.1 / width, 0.1 / height, inner[0] / width, inner[1] / height)
-    )
-    axis.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
-    axis.xaxis.tick_top()
-    axis.yaxis.tick_right()
-    axis.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=90)
-    axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
-    axis.tick_params(length=0, labelsize=9)
-    axis.spines[:].set_visible(False)
-    return figure, axis
-
-
-def _rows(
-    views: Sequence[View], titles: Sequence[str], top: float, right: float
-) -> tuple[Figure, np.ndarray]:
-    """A figure of panels side by side that have a row for each column."""
-    names = [label(view) for view in views]
-    left = 0.2 + LETTER * max(map(len, names))
-    size = left + 3.4 * len(titles) + right, 0.26 * len(names) + top + 0.55
-    figure = Figure(figsize=size)
-    axes = figure.subplots(1, len(titles), squeeze=False, sharey=True)[0]
-    figure.subplots_adjust(
-        left=left / size[0],
-        right=1 - right / size[0],
-        top=1 - top / size[1],
-        bottom=0.55 / size[1],
-        wspace=0.1,
-    )
-    for axis, title in zip(axes, titles):
-        axis.set_xlabel(title)
-        axis.grid(axis="y", color=PALE)
-        axis.set_axisbelow(True)
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
-    axes[0].set_yticks(range(len(names)), names, fontsize=9)
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
     return figure, axes
 
 

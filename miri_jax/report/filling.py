@@ -33,6 +33,8 @@ ROWS, FOLDS, ODDS = 4000, 2, 30.0
 # the share of the imputed cells that is, and how many.
 FAR, MANY, CELLS = 0.25, 0.01, 5
 LONGEST = 200_000
+# Columns that a sentence names: no other place does.
+NAMED = 25
 
 
 class _Atom(NamedTuple):
@@ -82,19 +84,19 @@ def filling_warnings(
             lost[view.levels is None].append(f"{quoted(view)} ({found})")
     if lost[False]:
         said.append(
-            f"{listed(lost[False])}: levels are hardly imputed, though rows"
-            " like those with gaps have them. Try another method."
+            f"{listed(lost[False], NAMED)}: levels are hardly imputed, though"
+            " rows like those with gaps have them. Try another method."
         )
     if lost[True]:
         said.append(
-            f"{listed(lost[True])}: numbers that many observed cells have are"
-            " hardly imputed, though rows like those with gaps have them. Try"
-            " another method, or call the column categorical."
+            f"{listed(lost[True], NAMED)}: numbers that many observed cells"
+            " have are hardly imputed, though rows like those with gaps have"
+            " them. Try another method, or call the column categorical."
         )
     far = [text for view in views if (text := _far(view))]
     if far:
         said.append(
-            f"{listed(far)}: imputed values lie far outside of what was"
+            f"{listed(far, NAMED)}: imputed values lie far outside of what was"
             " observed, where no cell tells what is right. Give bounds where"
             " such values cannot be, and see whether results rest on them."
         )

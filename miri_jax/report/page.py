@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import jinja2
 from matplotlib.figure import Figure
 
-from miri_jax.report import facts, figures, telling, text, wording
+from miri_jax.report import facts, figures, sections, telling, text, wording
 from miri_jax.runtime.files import write_atomically
 
+# Columns of a file that are unfolded when the page opens.
+MAX_OPEN = 25
 # CSS pixels of an inch of a figure: 10.2 of them are the page's width.
 PIXELS = 94
 
@@ -34,7 +36,8 @@ def embed_all(
     Returns:
       Each as a `Picture`; None where there is no figure.
     """
-    folder.mkdir(exist_ok=True)
+    if any(drawn.values()):
+        folder.mkdir(exist_ok=True)
     return {
         name: figure and _embed(folder / f"{name}.png", figure)
         for name, figure in drawn.items()
@@ -70,8 +73,9 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "counted": text.counted,
+        "full": text.full_name,
+        "partner": sections.partner_text,
         "quoted": text.quoted,
-        "level_rows": wording.level_rows,
         "number": text.number_text,
         "percent": text.percent,
         "range": wording.range_text,
@@ -79,11 +83,9 @@ def _environment() -> jinja2.Environment:
         "spread": wording.spread_text,
     }
     environment.globals |= {
-        "COLOURS": {"observed": figures.OBSERVED, "imputed": figures.IMPUTED},
         "KINDS": wording.KINDS,
         "MAX_COLUMNS": facts.MAX_COLUMNS,
-        "MAX_MATRIX": facts.MAX_MATRIX,
-        "MAX_PATTERNS": facts.MAX_PATTERNS,
+        "MAX_OPEN": MAX_OPEN,
         "MEANING": wording.MEANING,
         "MIN_CLASS": telling.MIN_CLASS,
     }

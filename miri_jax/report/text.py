@@ -7,6 +7,10 @@ import numpy as np
 
 from miri_jax.report.facts import View
 
+DASH = "\N{EN DASH}"
+# Letters of a name that is shown in full.
+LONGEST = 160
+
 
 def shorten(text: Any, limit: int = 80) -> str:
     """Text on one line of at most `limit` characters, its end kept.
@@ -24,9 +28,23 @@ def shorten(text: Any, limit: int = 80) -> str:
     return f"{line[: limit - tail - 1]}\N{HORIZONTAL ELLIPSIS}{line[-tail:]}"
 
 
+def full_name(view: View) -> str:
+    """A column's name on one line, in full unless it is endless.
+
+    Of an endless one both ends stay, and the column's number is added, so that
+    no two names become one.
+    """
+    name = shorten(view.name, 10**9)
+    if len(name) <= LONGEST:
+        return name
+    return (
+        f"{name[:90]}\N{HORIZONTAL ELLIPSIS}{name[-60:]} (column {view.number})"
+    )
+
+
 def quoted(view: View) -> str:
     """A column's name in quotes."""
-    return in_quotes(view.name)
+    return f"\u201c{full_name(view)}\u201d"
 
 
 def in_quotes(text: str) -> str:

@@ -3,7 +3,7 @@
 Each rule looks at one column; those that it applies to stand in one sentence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,20 +45,30 @@ class Rule(NamedTuple):
     only_gaps: bool = True
 
 
+def named_by_rules(views: Sequence[View]) -> dict[int, list[str]]:
+    """Of each column, by its number, how each rule names it; "" for not."""
+    return {
+        view.number: [_named(rule, view) for rule in RULES] for view in views
+    }
+
+
 def warnings_of(
-    views: Sequence[View], found: Sequence[Prediction]
+    views: Sequence[View],
+    found: Sequence[Prediction],
+    named: Mapping[int, Sequence[str]] | None = None,
 ) -> list[str]:
     """The warnings of a file, a sentence or two each.
 
     Args:
       views: its columns.
       found: how well their gaps can be told.
+      named: of `named_by_rules`, where it is known.
     """
     used = [view for view in views if view.kind != "id"]
-    known = [v for v in used if v.missing.any() and len(v.observed)]
+    named = named_by_rules(views) if named is None else named
     said = []
-    for rule in RULES:
-        names = [rule.named(v) for v in (known if rule.only_gaps else used)]
+    for k, rule in enumerate(RULES):
+        names = [named[view.number][k] for view in used]
         said += _sentence(filter(None, names), rule.advice)
     said += _sentence(
         [
@@ -80,12 +90,26 @@ def warnings_of(
     return said
 
 
+def warnings_of_column(named: Sequence[str]) -> list[str]:
+    """What a user should know of one column, as `named_by_rules` names it."""
+    return [
+        f"{name}: {rule.advice}" for name, rule in zip(named, RULES) if name
+    ]
+
+
 def repeats_a_warning(note: str) -> bool:
     """Whether a warning repeats a note of the reader, with a remedy."""
     return note.endswith(" is constant") or any(
         part in note
         for part in (" have nothing observed; ", " is filled with ")
     )
+
+
+def _named(rule: Rule, view: View) -> str:
+    if view.kind == "id":
+        return ""
+    known = view.missing.any() and len(view.observed)
+    return rule.named(view) if known or not rule.only_gaps else ""
 
 
 def _sentence(names: Sequence[str], advice: str) -> list[str]:
@@ -143,7 +167,7 @@ def _different(view: View) -> str:
         " to ".join(
             value_text(view, x) for x in np.quantile(values, [0.25, 0.75])
         )
-        for values in (view.imputed.ravel(), view.observed)
+        for values in (view.filled(), view.observed)
     )
     return (
         f"{measure}half of the imputed cells lie in {imputed}, half of the"
@@ -153,10 +177,11 @@ def _different(view: View) -> str:
 
 def _negative(view: View) -> str:
     """A column with imputed cells below 0, where no observed one is."""
-    numbers = view.kind in ("real", "integer") and view.imputed.size
-    if not numbers or view.observed.min() < 0 or view.imputed.min() >= 0:
+    filled = view.filled()
+    numbers = view.kind in ("real", "integer") and filled.size
+    if not numbers or view.observed.min() < 0 or filled.min() >= 0:
         return ""
-    share, low = (view.imputed < 0).mean(), view.imputed.min()
+    share, low = (filled < 0).mean(), filled.min()
     return (
         f"{quoted(view)} ({percent(share)} of the imputed cells, down to"
         f" {value_text(view, low)})"

@@ -3,7 +3,8 @@
 Text is plain: the templates escape it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from miri_jax.report.facts import (
     View,
     draw_spread,
     gap_correlation,
-    level_shares,
 )
 from miri_jax.report.little import McarTest
 from miri_jax.report.telling import MIN_CLASS, Prediction, told_before
 from miri_jax.report.text import (
+    DASH,
     counted,
     listed,
     number_text,
@@ -26,24 +27,21 @@ from miri_jax.report.text import (
     value_text,
 )
 
-# Levels of a column that are named; the others are taken together.
-MAX_LEVELS = 10
-DASH = "\N{EN DASH}"
 MEANING = {
     "mmd": "distance between the filled and the true table's distribution; 0"
     " is best",
-    "mi": "mutual information of filled table and mask in nats, estimated on"
-    " held-out rows: how well one can tell which cells were filled. Where gaps"
-    " are completely at random it is 0 for the truth, by chance less; where"
-    " other columns tell of the gaps it is not",
-    "mi_error": "standard error of mi",
+    "mi": "how well one can tell which cells were filled: 0 for the truth where"
+    " gaps are completely at random, by chance less; more where other columns"
+    " tell of the gaps. Mutual information of filled table and mask, in nats,"
+    " on held-out rows",
+    "mi_error": "how far chance moves that: its standard error",
     "conditional_mi": "how much filled cells tell of their having been gaps,"
-    " beyond what the observed cells and the other gaps of their row tell, in"
-    " nats, summed over columns and estimated on held-out rows. Near 0 where"
-    " that cannot be told, by chance below it; few gaps tell little",
-    "conditional_mi_error": "standard error of conditional_mi",
-    "mi_entropy": "entropies of the columns of the mask, summed: more nats"
-    " there are not to tell",
+    " beyond what the rest of their row tells: 0 is right, by chance it is a"
+    " little less; few gaps tell little. Conditional mutual information in"
+    " nats, summed over columns, on held-out rows",
+    "conditional_mi_error": "how far chance moves that: its standard error",
+    "mi_entropy": "the most that there would be to tell: the entropies of the"
+    " columns of the mask, summed, in nats",
     "psnr": "peak signal-to-noise ratio of whole images in dB; higher is"
     " better",
     "ssim": "structural similarity of whole images, at most 1",
@@ -86,11 +84,30 @@ def complete_rows(missing: np.ndarray) -> str:
     return f"There are gaps in {counted(gaps, 'column')}; {rows}"
 
 
-def note_lines(notes: Sequence[str], limit: int) -> list[str]:
-    """The first notes, shortened, and how many more there are."""
-    lines = [shorten(note, 300) for note in notes[:limit]]
-    more = len(notes) - limit
-    return [*lines, f"and {counted(more, 'more note')}"] if more > 0 else lines
+def note_lines(notes: Sequence[str]) -> list[str]:
+    """All notes, each once and on one line."""
+    return [shorten(note, 1000) for note in dict.fromkeys(notes)]
+
+
+def usable(warnings: int, notes: int, check: Mapping[str, Any]) -> str:
+    """Whether the table can be used, as far as can be seen."""
+    if warnings:
+        told = (
+            f"Not before you have read the {counted(warnings, 'point')} below"
+            " that may change what you conclude."
+        )
+    else:
+        told = "As far as can be seen, yes."
+    if notes:
+        also = "" if not warnings else "also "
+        told += f" See {also}{counted(notes, 'note')} on how it was read."
+    if not check["columns"]:
+        return told + (
+            " How near the filled cells are to the true ones was not tried."
+        )
+    return told + (
+        " Known cells were hidden and filled again; how well is told below."
+    )
 
 
 def strongest_pair(views: Sequence[View]) -> str:
@@ -155,23 +172,6 @@ def little_verdict(test: McarTest | None) -> str:
         " enter as ranks. With thousands of rows it finds differences too small"
         " to matter."
     )
-
-
-def level_rows(view: View) -> list[tuple[str, float, float]]:
-    """A column's most frequent levels, and the others taken together.
-
-    Returns:
-      Names with their shares of the observed and of the imputed cells.
-    """
-    shares = level_shares(view)
-    most = np.argsort(-shares.max(axis=0), kind="stable")[:MAX_LEVELS]
-    most = sorted(most) if view.kind == "ordinal" else most
-    rows = [(shorten(view.levels[k], 40), *shares[:, k]) for k in most]
-    others = len(view.levels) - len(most)
-    if others:
-        rest = np.delete(shares, most, axis=1).sum(axis=1)
-        rows.append((counted(others, "other level"), *rest))
-    return rows
 
 
 def range_text(view: View) -> str:

@@ -1,5 +1,6 @@
 """What a run took and ran on: seconds, programs, memory, versions."""
 
+import datetime
 import importlib.metadata
 import pathlib
 import platform
@@ -105,6 +106,11 @@ def revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found[0] + "+" * bool(found[1])
+
+
+def now() -> str:
+    """The time here, to the minute, with its zone."""
+    return f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def peak_memory() -> dict[str, int]:

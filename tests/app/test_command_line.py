@@ -3,11 +3,12 @@
 import ast
 import copy
 import pickle
+import sys
 
 import pytest
 
 from miri_jax.app import command_line, impute
-from miri_jax.app.command_line import RUN_FLAGS, call
+from miri_jax.app.command_line import RUN_FLAGS, call, command_given
 from miri_jax.app.config import image_config, table_config
 from miri_jax.data.columns import KINDS
 from miri_jax.exceptions import DataError, DivergedError
@@ -86,3 +87,24 @@ def test_what_a_remedy_is_about_outlives_a_copy():
 
 def test_each_kind_of_column_but_the_ordinal_has_a_flag():
     assert {*command_line.KIND_FLAGS, "ordinal"} == {*KINDS}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["/usr/bin/miri-impute", "a b.csv", "o.csv"],
+            "miri-impute 'a b.csv' o.csv",
+        ),
+        (
+            ["/x/miri_jax/main.py", "--config", "toy"],
+            "python -m miri_jax.main --config toy",
+        ),
+        (["/x/miri_jax/app/impute.py", "a.csv"], "miri-impute a.csv"),
+        (["/x/notebook.py", "a.csv"], ""),
+        (["/x/other/main.py"], ""),
+    ],
+)
+def test_the_command_is_told_as_it_was_given(monkeypatch, words, told):
+    monkeypatch.setattr(sys, "argv", words)
+    assert command_given() == told
