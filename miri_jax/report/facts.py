@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data import AmputatedTable, FileTable, columns, tables
+from miri_jax.data.related_draws import finished
 
 # Columns that classifiers are fitted to, those of which gaps are compared, and
 # patterns of gaps that are listed.
@@ -85,7 +86,9 @@ def views_of_file(
     """
     table, views = dataset.table, []
     parts = [tables.split(table.columns, x) for x in (table.values, *draws)]
-    stays = [tables.filled_cells(table, draw)[0] for draw in draws]
+    stays = [
+        finished(table.related, part, table.missing)[0] for part in parts[1:]
+    ]
     for j, column in enumerate(table.columns):
         gaps = table.missing[:, j]
         blocks = [part[j][1] for part in parts]
