@@ -83,15 +83,21 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     write_atomically(path, lambda p: pathlib.Path(p).write_text(text))
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path, finite: bool = True) -> dict[str, Any]:
     """An object from a JSON file.
+
+    Args:
+      path: the file.
+      finite: whether NaN and infinite numbers are refused.
 
     Raises:
       OSError: where it cannot be read.
       ValueError: where it holds something else.
     """
     try:
-        found = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+        found = json.loads(
+            path.read_text("utf-8"), parse_constant=_refuse if finite else None
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
