@@ -204,7 +204,8 @@ def _refuse_unnameable(path: pathlib.Path) -> None:
     """Refuses a name that the system cannot have."""
     longest = partial_of(path) if path.name else path
     try:
-        os.lstat(os.fsencode(longest))
+        # Pages and settings, which name files, are UTF-8.
+        os.lstat(os.fsencode(str(longest).encode().decode()))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         pass
     except ValueError:  # Also of what the locale cannot encode.

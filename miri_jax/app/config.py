@@ -1,6 +1,5 @@
 """The settings that all of configs/ share."""
 
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -9,6 +8,7 @@ from ml_collections import ConfigDict, config_dict
 from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS
+from miri_jax.runtime.files import read_json
 from miri_jax.settings import hints, kinds
 
 # Settings of miri for images, see `image_config`.
@@ -97,12 +97,12 @@ def saved_config(path: str) -> ConfigDict:
       ConfigError: if the file is not such a one.
     """
     try:
-        content = json.loads(pathlib.Path(path).read_text("utf-8"))
+        content = read_json(pathlib.Path(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON ({error})") from error
-    if not isinstance(content, dict) or "data" not in content:
+    if "data" not in content:
         raise ConfigError(f"{path} is not the config.json of a run")
     base = base_config().to_dict()
     content |= {name: base[name] for name in ("cpu_devices", "distributed")}

@@ -21,7 +21,7 @@ from miri_jax.app.command_line import (
 )
 from miri_jax.app.config import table_config
 from miri_jax.app.planning import lines_of
-from miri_jax.app.run import method_settings, run
+from miri_jax.app.run import check_seed, method_settings, run
 from miri_jax.data import load_dataset, parse_settings
 from miri_jax.data.plans import plans_of
 from miri_jax.endings import ending_of, stem_of
@@ -127,6 +127,7 @@ def stream(given: argparse.Namespace) -> None:
 
 def _check_stream(config: ConfigDict) -> None:
     """Refuses what cannot be had by parts, however it was asked for."""
+    check_seed(config.seed)
     for path in (config.data.path, config.output):
         if ending_of(path) != ".parquet":
             raise ConfigError(

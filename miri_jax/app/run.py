@@ -61,6 +61,7 @@ def run(
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
+    check_seed(config.seed)
     for name, value in flatten(config.to_dict()).items():
         if isinstance(value, float) and not np.isfinite(value):
             raise ConfigError(f"{name} is {value}; give a finite number")
@@ -80,6 +81,16 @@ def run(
         if passing and processes.writes():
             lock.remove()
     return state
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a seed that is no number of 64 bits.
+
+    Raises:
+      ConfigError: naming it.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise ConfigError(f"seed is {seed}; give one below 2^63")
 
 
 class _Prepared(NamedTuple):

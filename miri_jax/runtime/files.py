@@ -101,7 +101,7 @@ def read_json(path: pathlib.Path, finite: bool = True) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError("it holds no object")
+        raise ValueError("it holds no object of settings")
     return found
 
 

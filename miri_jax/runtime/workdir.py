@@ -60,12 +60,12 @@ class WorkdirLock:
     def clear(self) -> None:
         """Deletes what the folder holds, but for the lock, which is taken.
 
-        The settings go last: what is left of a run has them beside it, and
-        what a run has written stays known as long as can be.
+        The settings go last: what is left of a run has them beside it, and a
+        run without settings has ended.
         """
         if not self._lock.is_locked:
             raise ValueError("a folder is cleared by who has taken it")
-        last = (RESULTS, SETTINGS)
+        last = (SETTINGS, RESULTS)
         for path in self._workdir.iterdir():
             if path.name in (_LOCK, *last):
                 continue
@@ -73,8 +73,9 @@ class WorkdirLock:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        for name in last:
-            (self._workdir / name).unlink(missing_ok=True)
+        (self._workdir / SETTINGS).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Nobody reads it without settings.
+            (self._workdir / RESULTS).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Deletes the folder, which is taken, and lets others in."""
@@ -132,8 +133,11 @@ def written_by(workdir: pathlib.Path) -> dict[str, str]:
     """Digests of files that the run of a folder has written or was about to.
 
     Returns:
-      By absolute path; nothing where there is no such list, or a damaged one.
+      By absolute path; nothing where there is no such list, or a damaged one,
+      or no run that it belongs to.
     """
+    if not (workdir / SETTINGS).exists():
+        return {}
     try:
         found = read_json(workdir / RESULTS)
     except (OSError, ValueError):
