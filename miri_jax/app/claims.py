@@ -92,7 +92,7 @@ def claim_of_run(
     if data.source == "table":
         if data.path:
             found = results_of(
-                data.path,
+                "beijing.csv" if data.path == "beijing" else data.path,
                 str(folder),
                 output,
                 max(config.draws, 1),

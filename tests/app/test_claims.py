@@ -3,9 +3,11 @@
 import contextlib
 import os
 
+import pandas as pd
 import pytest
 
 from miri_jax.app import impute
+from miri_jax.app.claims import claim_of_run
 from miri_jax.app.config import table_config
 from miri_jax.app.run import run
 from miri_jax.exceptions import ConfigError, MiriError, WorkdirError
@@ -232,6 +234,13 @@ def test_names_that_cannot_be_written_are_said_at_once(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_the_table_of_the_package_needs_no_ending(tmp_path):
+    config = table_config("mean")
+    config.data.path = "beijing"
+    made = claim_of_run(config, tmp_path)
+    assert [path.name for path in made] == ["imputed.csv"]
+
+
 def test_a_page_has_the_name_of_one(tmp_path):
     (tmp_path / "in.csv").write_text(TEXT)
     (tmp_path / "config.py").write_text("precious")
@@ -295,3 +304,26 @@ def test_a_folder_that_is_deleted_holds_nothing_of_the_users(tmp_path):
     with _here(tmp_path), pytest.raises(MiriError, match="is a link"):
         _impute("in.csv", "out.csv", *MEAN, "--force")
     assert (tmp_path / "kept" / "in.csv").read_text() == TEXT
+
+
+def test_a_killed_stream_leaves_nothing_that_blocks_the_next(tmp_path):
+    frame = pd.DataFrame(
+        {"a": [1.0, None, 3.0] * 20, "b": [2.0, 1.0, None] * 20}
+    )
+    frame.to_parquet(tmp_path / "in.parquet")
+    words = ("in.parquet", "out.parquet", "--stream", *MEAN)
+    hidden = tmp_path / ".out.parquet.miri"
+    with _here(tmp_path), WorkdirLock(hidden) as lock:
+        lock.take()
+        with pytest.raises(WorkdirError, match="another process"):
+            _impute(*words)
+    # What a killed process leaves behind.
+    (hidden / ".lock").touch()
+    (tmp_path / ".partial-out.parquet").write_bytes(b"PAR1 and half")
+    with _here(tmp_path):
+        _impute(*words)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"in.parquet", "out.parquet"}
+    assert pd.read_parquet(tmp_path / "out.parquet").notna().all(axis=None)
+    with _here(tmp_path), pytest.raises(ConfigError, match="already exists"):
+        _impute(*words)
