@@ -3,11 +3,13 @@
 Commands look at them before they load what reads and writes tables.
 """
 
+import os
 import pathlib
+import stat
 from collections.abc import Mapping
 from typing import Any
 
-from miri_jax.exceptions import ConfigError, DataError
+from miri_jax.exceptions import DataError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
 # A JSON object each line.
@@ -20,6 +22,13 @@ _TEXT = (*SEPARATORS, *LINES)
 ENDINGS = (*_TEXT, ".xlsx", ".parquet", ".feather", *STATISTICS)
 # What stands for stdin and stdout.
 PIPE = "-"
+
+_KINDS_OF_FILES = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def packing_of(path: str) -> str:
@@ -62,19 +71,23 @@ def numbered(path: str, count: int) -> list[str]:
     return [f"{stem}_{k + 1}{ending}" for k in range(count)]
 
 
-def refuse_itself(read: str, output: str, count: int) -> None:
-    """Refuses to write `count` files where the table is that is read.
+def results_of(
+    path: str, folder: str, output: str | None, count: int, long: bool
+) -> list[str]:
+    """Names of the files that hold a table's filled draws.
 
-    Raises:
-      ConfigError: naming the output.
+    Args:
+      path: of the table that is read.
+      folder: of the run, where they go if nothing else is said.
+      output: the name that is asked for.
+      count: of draws.
+      long: whether all go into one file.
     """
-    written = [output, *numbered(output, count)]
-    if pathlib.Path(read).absolute() in [
-        pathlib.Path(path).absolute() for path in written
-    ]:
-        raise ConfigError(
-            f"output {output} is the table itself; choose another name"
-        )
+    if not output:
+        ending = ending_of(path)
+        ending = ".csv" if ending in READ_ONLY else ending
+        output = str(pathlib.Path(folder, f"imputed{ending}"))
+    return numbered(output, 1 if long else count)
 
 
 def check_form(path: str, given: Mapping[str, Any]) -> None:
@@ -98,13 +111,27 @@ def check_form(path: str, given: Mapping[str, Any]) -> None:
 
 
 def refuse_missing(path: str) -> None:
-    """Refuses a table's file that is not there.
+    """Refuses a table's file that is not there, or is no file.
 
     Raises:
       DataError: naming it.
     """
-    if not pathlib.Path(path).is_file():
+    kind = kind_of(path)
+    if kind == "nothing":
         raise DataError(f"no such file: {path}")
+    if kind != "a file":
+        raise DataError(
+            f"{path} is {kind}; give the name of a file, or - for stdin"
+        )
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What a name stands for, links followed: "a file", "nothing", ..."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return "nothing"
+    return _KINDS_OF_FILES.get(stat.S_IFMT(mode), "a device")
 
 
 def stem_of(path: str) -> str:

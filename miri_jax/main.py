@@ -26,6 +26,9 @@ _WORKDIR = flags.DEFINE_string(
 _RERUN = flags.DEFINE_string(
     "rerun", None, "The config.json of a run, in the place of --config."
 )
+_FORCE = flags.DEFINE_bool(
+    "force", False, "Replace results that are there: output, report."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -40,7 +43,7 @@ def main(argv: list[str]) -> None:
         config = _CONFIG.value
         if _RERUN.value:
             config = saved_config(_RERUN.value)
-        run(config, _WORKDIR.value)
+        run(config, _WORKDIR.value, force=_FORCE.value)
 
     call(command, RUN_FLAGS)
 

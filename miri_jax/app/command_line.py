@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from miri_jax.app.named import path_of
-from miri_jax.exceptions import ConfigError, MiriError
+from miri_jax.exceptions import ConfigError, MiriError, first_line
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
 from miri_jax.settings import did_you_mean, gone
@@ -158,9 +158,23 @@ def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
         fail(f"{error}{_hint(error.about, flags_of)}")
     except OSError as error:
         fail(error)
+    except (MemoryError, RecursionError, OverflowError) as error:
+        # Numbers or sizes beyond what can be, wherever they came from.
+        fail(_beyond(error))
     except interrupt.Stopped as stopped:
         print(f"\nstopped; {stopped.remains}", file=sys.stderr)
         sys.exit(stopped.status)
+
+
+def _beyond(error: BaseException) -> str:
+    words = {
+        MemoryError: "there is not enough memory; give fewer rows or columns,"
+        " or use a larger machine",
+        RecursionError: "something is nested too deeply to be read",
+        OverflowError: "a number is too large",
+    }
+    line = next(text for kind, text in words.items() if isinstance(error, kind))
+    return f"{line} ({first_line(error)})"
 
 
 def fail(error: object, status: int = 1) -> None:

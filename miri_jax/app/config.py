@@ -1,14 +1,16 @@
 """The settings that all of configs/ share."""
 
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
 from miri_jax.data.readers import NA_VALUES
-from miri_jax.exceptions import ConfigError
+from miri_jax.exceptions import ConfigError, first_line
 from miri_jax.imputers import IMPUTERS
+from miri_jax.runtime.files import read_json
+from miri_jax.runtime.workdir import flatten
 from miri_jax.settings import hints, kinds
 
 # Settings of miri for images, see `image_config`.
@@ -97,12 +99,14 @@ def saved_config(path: str) -> ConfigDict:
       ConfigError: if the file is not such a one.
     """
     try:
-        content = json.loads(pathlib.Path(path).read_text("utf-8"))
+        content = read_json(pathlib.Path(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is no JSON ({error})") from error
-    if not isinstance(content, dict) or "data" not in content:
+        raise ConfigError(
+            f"{path} is not the config.json of a run, or is no JSON ({error})"
+        ) from error
+    if "data" not in content:
         raise ConfigError(f"{path} is not the config.json of a run")
     base = base_config().to_dict()
     content |= {name: base[name] for name in ("cpu_devices", "distributed")}
@@ -114,7 +118,49 @@ def saved_config(path: str) -> ConfigDict:
                 f"{path}: {name} is {content.get(name)!r}; as in {value!r}, it"
                 f" must be of type {type(value).__name__}"
             )
+    data = content["data"]
+    if not isinstance(data, dict) or not isinstance(data.get("source"), str):
+        raise ConfigError(f"{path}: data names no source")
+    kinds = {"table": table_config, "images": lambda: image_config("")}
+    like = kinds.get(data["source"], base_config)()
+    _refuse_unlike(path, "", like.to_dict(), content)
+    known = flatten(like.to_dict())
+    for name, value in flatten(content).items():
+        if name in known:
+            try:
+                like.update_from_flattened_dict({name: value})
+            except (TypeError, ValueError, KeyError) as error:
+                raise ConfigError(
+                    f"{path}: {name} is of a wrong type"
+                    f" ({first_line(error)[:200]})"
+                ) from None
     return ConfigDict(content)
+
+
+def _refuse_unlike(path: str, name: str, like: Any, value: Any) -> None:
+    """Refuses settings that are not built as those of a config are.
+
+    Raises:
+      ConfigError: naming the setting.
+    """
+    if isinstance(like, dict):
+        good = isinstance(value, dict)
+        for key in like if good else ():
+            if key in value:
+                inner = f"{name}.{key}".lstrip(".")
+                _refuse_unlike(path, inner, like[key], value[key])
+            # Of methods and networks only what they take is there.
+            elif name not in ("imputer", "model") and like[key] is not None:
+                raise ConfigError(f"{path} lacks {name}.{key}")
+    elif isinstance(like, tuple):
+        good = isinstance(value, list) and all(
+            isinstance(x, str) for x in value
+        )
+    else:
+        good = not isinstance(value, dict | list)
+        good = good and (value is not None or like is None)
+    if not good:
+        raise ConfigError(f"{path}: {name} is {str(value)[:60]!r}")
 
 
 def table_config(method: str = "") -> ConfigDict:

@@ -6,11 +6,11 @@ It loads what fills tables, which takes a second.
 import argparse
 import ast
 import pathlib
-import shutil
 from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
+from miri_jax.app.claims import claim
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -22,14 +22,14 @@ from miri_jax.app.command_line import (
 )
 from miri_jax.app.config import table_config
 from miri_jax.app.planning import lines_of
-from miri_jax.app.run import check_output, method_settings, run
+from miri_jax.app.run import check_seed, method_settings, run
 from miri_jax.data import load_dataset, parse_settings
 from miri_jax.data.plans import plans_of
-from miri_jax.endings import stem_of
+from miri_jax.endings import ending_of, stem_of
 from miri_jax.exceptions import ConfigError
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
-from miri_jax.runtime.workdir import flatten
+from miri_jax.runtime.workdir import SETTINGS, WorkdirLock, flatten
 from miri_jax.settings import did_you_mean, gone
 
 
@@ -43,17 +43,27 @@ def fill(given: argparse.Namespace, piped: bool = False) -> None:
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
-    output = pathlib.Path(given.output)
-    workdir = output.with_name(f".{output.name}.miri")
     config = make_config(given)
-    config.report = f"{stem_of(given.output)}.html"
+    if piped and config.output != given.output:
+        raise ConfigError("the table goes to stdout; leave output out of --set")
+    config.output = config.output or given.output
+    config.report = config.report or f"{stem_of(config.output)}.html"
     config.piped = piped
     # A fit that took less than the time between two checkpoints is repeated.
     config.checkpoint.at_end = False
-    if given.force and workdir.exists():
-        shutil.rmtree(workdir)
-    run(config, str(workdir), IMPUTE_FLAGS)
-    shutil.rmtree(workdir)
+    run(
+        config,
+        str(hidden_folder(config.output)),
+        IMPUTE_FLAGS,
+        force=given.force,
+        passing=True,
+    )
+
+
+def hidden_folder(output: str) -> pathlib.Path:
+    """Where a run has what it needs to go on after a stop."""
+    path = pathlib.Path(output)
+    return path.with_name(f".{path.name}.miri")
 
 
 def show(given: argparse.Namespace) -> None:
@@ -81,8 +91,14 @@ def stream(given: argparse.Namespace) -> None:
     from miri_jax.estimator import MIRIImputer
 
     config = make_config(given)
-    check_output(given.output, config)
-    output, data = pathlib.Path(given.output), config.data.to_dict()
+    config.output = config.output or given.output
+    _check_stream(config)
+    output, data = pathlib.Path(config.output), config.data.to_dict()
+    source, folder = (
+        pathlib.Path(config.data.path),
+        hidden_folder(config.output),
+    )
+    claim([source], [output], folder, force=given.force, passing=True)
     kinds = {kind: data[kind] for kind in KIND_FLAGS}
     imputer = MIRIImputer(
         config.method,
@@ -95,12 +111,38 @@ def stream(given: argparse.Namespace) -> None:
         **{what: data[what] for what in (*RELATION_FLAGS, *BELONG_FLAGS)},
         found=data["found"],
     )
-    try:
-        impute_parquet(given.input, output, imputer, seed=config.seed, say=say)
-    except interrupt.Stopped as stopped:
-        stopped.remains = "nothing was written"
-        raise
+    with WorkdirLock(folder) as lock:
+        lock.take()
+        if given.force:
+            lock.clear()
+        try:
+            impute_parquet(source, output, imputer, seed=config.seed, say=say)
+        except interrupt.Stopped as stopped:
+            stopped.remains = "nothing was written"
+            raise
+        finally:
+            if not (folder / SETTINGS).exists():
+                lock.remove()
     say(f"result: {output}")
+
+
+def _check_stream(config: ConfigDict) -> None:
+    """Refuses what cannot be had by parts, however it was asked for."""
+    check_seed(config.seed)
+    for path in (config.data.path, config.output):
+        if ending_of(path) != ".parquet":
+            raise ConfigError(
+                f"--stream takes Parquet files; {path} is another kind"
+            )
+    if config.draws != 1 or config.long:
+        raise ConfigError(
+            f"--stream gives one draw, not {config.draws}, and no long form"
+        )
+    for name, given in flatten(
+        {"check": config.check, "changes": config.changes.to_dict()}
+    ).items():
+        if given:
+            raise ConfigError(f"--stream does without {name}; leave it out")
 
 
 def make_config(given: argparse.Namespace) -> ConfigDict:

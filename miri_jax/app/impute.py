@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Never
 
 from miri_jax import __version__
+from miri_jax.app.claims import claim
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -34,7 +35,6 @@ from miri_jax.endings import (
     check_form,
     ending_of,
     numbered,
-    refuse_itself,
     refuse_missing,
     stem_of,
 )
@@ -314,6 +314,8 @@ def impute(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
+    if given.draws < 1 and not given.dry_run:
+        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     if given.input != PIPE:
         ending_of(given.input)
     if not given.dry_run:
@@ -324,8 +326,6 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _check_output(given: argparse.Namespace) -> None:
-    if given.draws < 1:
-        raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     if given.output == PIPE:
         if given.draws > 1 and not given.long:
             raise ConfigError(
@@ -367,15 +367,20 @@ def _check_output(given: argparse.Namespace) -> None:
                 "--stream gives no report, so that --check has no place; leave"
                 " one of them out"
             )
-    refuse_itself(given.input, given.output, given.draws)
+    if given.set:
+        return  # It may change what is written.
+    output = pathlib.Path(given.output)
     written = numbered(given.output, 1 if given.long else given.draws)
     if not given.stream:
         written.append(stem_of(given.output) + ".html")
-    for path in written:
-        if pathlib.Path(path).exists() and not given.force:
-            raise ConfigError(
-                f"{path} already exists; choose another name, or --force"
-            )
+    # Once more from the config, before the work.
+    claim(
+        [pathlib.Path(given.input)],
+        map(pathlib.Path, written),
+        output.with_name(f".{output.name}.miri"),
+        force=given.force,
+        passing=True,
+    )
 
 
 def main() -> None:

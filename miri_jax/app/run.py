@@ -1,6 +1,7 @@
 """`run`: one fit from its config to its result files, resumable at any time."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -14,20 +15,20 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from miri_jax import engine
+from miri_jax.app.claims import Place, claim_of_run
 from miri_jax.app.command_line import RUN_FLAGS, command_given, with_flags
 from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.writers import check_long
-from miri_jax.endings import ending_of, refuse_itself
 from miri_jax.exceptions import ConfigError, DataError, DivergedError
 from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.compiling import Told
-from miri_jax.runtime.files import write_atomically, write_json
+from miri_jax.runtime.files import write_json
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.provenance import Clock, Compilations
-from miri_jax.runtime.workdir import WorkdirLock, claim_workdir, flatten
+from miri_jax.runtime.workdir import WorkdirLock, flatten
 from miri_jax.types import Imputer, Masked
 
 
@@ -35,6 +36,9 @@ def run(
     config: ConfigDict,
     workdir: str,
     flags_of: Mapping[str, str] = RUN_FLAGS,
+    *,
+    force: bool = False,
+    passing: bool = False,
 ) -> Any:
     """Fits an imputer to a table with gaps and writes the filled table.
 
@@ -45,6 +49,9 @@ def run(
       config: as one of configs/ returns it.
       workdir: the folder that receives everything, see docs/tables.md.
       flags_of: how the command is given what `Note.about` may name.
+      force: whether existing results are replaced, see `app.claims`.
+      passing: whether the folder is the run's alone: it is deleted at the end,
+        and with `force` what another run has left there at the start.
 
     Returns:
       The imputer's final state; None where nothing was missing.
@@ -54,20 +61,36 @@ def run(
     """
     if config.draws < 1:
         raise ConfigError(f"draws is {config.draws}; ask for at least 1")
+    check_seed(config.seed)
     for name, value in flatten(config.to_dict()).items():
         if isinstance(value, float) and not np.isfinite(value):
             raise ConfigError(f"{name} is {value}; give a finite number")
-    output = config.get("output")
-    if output:
-        check_output(output, config)
+    folder = pathlib.Path(workdir)
+    claim = functools.partial(
+        claim_of_run, config, folder, force=force, passing=passing
+    )
+    claim()
     if config.check and config.data.source == "images":
         raise ConfigError(
             "a check is for tables; leave it out", about=("check",)
         )
     start_devices(config)
-    folder = pathlib.Path(workdir)
     with Compilations() as compiled, Told(say), WorkdirLock(folder) as lock:
-        return _run(config, folder, lock, compiled, flags_of)
+        place = Place(folder, lock, claim, anew=force and passing)
+        state = _run(config, place, compiled, flags_of)
+        if passing and processes.writes():
+            lock.remove()
+    return state
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a seed that is no number of 64 bits.
+
+    Raises:
+      ConfigError: naming it.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise ConfigError(f"seed is {seed}; give one below 2^63")
 
 
 class _Prepared(NamedTuple):
@@ -116,14 +139,13 @@ class _Filled(NamedTuple):
 
 def _run(
     config: ConfigDict,
-    folder: pathlib.Path,
-    lock: WorkdirLock,
+    place: Place,
     compiled: Compilations,
     flags_of: Mapping[str, str],
 ) -> Any:
-    clock = Clock()
+    clock, folder = Clock(), place.folder
     with clock("load"):
-        ready = _prepare(config, folder, lock)
+        ready = _prepare(config, place)
     dataset = ready.dataset
     for note in dataset.notes:
         say(with_flags(note, flags_of))
@@ -157,13 +179,11 @@ def _run(
     with clock("evaluate"):
         final = dataset.score(key_score, filled.draws)
     if processes.writes():
-        _leave(config, folder, dataset, filled, final, clock, compiled)
+        _leave(config, place, dataset, filled, final, clock, compiled)
     return filled.state
 
 
-def _prepare(
-    config: ConfigDict, folder: pathlib.Path, lock: WorkdirLock
-) -> _Prepared:
+def _prepare(config: ConfigDict, place: Place) -> _Prepared:
     """Loads the data and claims the folder, in this order.
 
     What does not fit the data is refused before a file is written.
@@ -184,7 +204,7 @@ def _prepare(
     if known is not masked:
         fitted = parallel.spread(known, len(dataset.m))
     like = engine.state_like(how.imputer, data)
-    resumed = processes.agree(lambda: _claim(folder, lock, config, dataset))
+    resumed = processes.agree(lambda: _claim(place, config, dataset))
     return _Prepared(dataset, data, fitted, imputer, how, like, resumed)
 
 
@@ -325,7 +345,7 @@ def _chosen(imputer: Imputer, dataset: Dataset, state: Any) -> dict[str, Any]:
 
 def _leave(
     config: ConfigDict,
-    folder: pathlib.Path,
+    place: Place,
     dataset: Dataset,
     filled: _Filled,
     final: dict[str, float],
@@ -336,12 +356,13 @@ def _leave(
     # Not above: its pictures take half a second to load.
     from miri_jax import report
 
-    with clock("write"):
+    folder = place.folder
+    with clock("write"), place.writer() as write:
         results = dataset.save(
             filled.draws,
             folder,
             config.get("output"),
-            write_atomically,
+            write,
             long=config.get("long", False),
         )
     page = pathlib.Path(config.get("report") or folder / "report.html")
@@ -379,9 +400,8 @@ def _leave(
         )
         if page != folder / "report.html":
             text = (folder / "report.html").read_text("utf-8")
-            write_atomically(
-                page, lambda p: pathlib.Path(p).write_text(text, "utf-8")
-            )
+            with place.writer() as write:
+                write(page, lambda p: pathlib.Path(p).write_text(text, "utf-8"))
     summary["seconds"] = {k: round(v, 3) for k, v in clock.seconds.items()}
     summary["compiled"] = {
         "programs": compiled.programs,
@@ -422,35 +442,14 @@ def start_devices(config: ConfigDict) -> None:
         processes.join(**others)
 
 
-def _claim(
-    folder: pathlib.Path,
-    lock: WorkdirLock,
-    config: ConfigDict,
-    dataset: Dataset,
-) -> bool:
+def _claim(place: Place, config: ConfigDict, dataset: Dataset) -> bool:
     """`claim_workdir`, with what decides a run's results."""
     if not processes.writes():
         return False
     # Where a run goes on may have another number of devices or processes.
     settings = config.to_dict() | {"cpu_devices": None, "distributed": None}
     settings["data_digest"] = dataset.digest()
-    lock.take()
-    return claim_workdir(folder, settings)
-
-
-def check_output(output: str, config: ConfigDict) -> None:
-    """Finds out before the fit that the result cannot be written.
-
-    Raises:
-      ConfigError: naming what is wrong with the file's name.
-    """
-    ending_of(output, written=True)
-    if config.data.source != "table":
-        raise ConfigError("output is for tables from a file; leave it out")
-    parent = pathlib.Path(output).absolute().parent
-    if not parent.is_dir():
-        raise ConfigError(f"output {output}: there is no folder {parent}")
-    refuse_itself(config.data.path or "", output, config.draws)
+    return place.take(settings)
 
 
 def _summary(

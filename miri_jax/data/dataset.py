@@ -21,7 +21,7 @@ from miri_jax.data.layout import layout_of
 from miri_jax.data.tables import Table, settle_table, split
 from miri_jax.data.transforms import Scaler, fit_scaler, restore, standardise
 from miri_jax.data.writers import write_long, write_table
-from miri_jax.endings import READ_ONLY, numbered
+from miri_jax.endings import results_of
 from miri_jax.exceptions import DataError
 from miri_jax.metrics import (
     errors,
@@ -406,14 +406,12 @@ class FileTable(_AnyTable):
         long: bool = False,
     ) -> list[pathlib.Path]:
         """Writes each draw as a file like the one that came."""
-        ending = self.table.ending
-        ending = ".csv" if ending in READ_ONLY else ending
-        output = output or str(folder / f"imputed{ending}")
+        source, count = f"table{self.table.ending}", len(draws)
+        names = results_of(source, str(folder), output, count, long)
+        paths = [*map(pathlib.Path, names)]
         if long:
-            path = pathlib.Path(output)
-            write(path, lambda name: write_long(name, self.table, draws))
-            return [path]
-        paths = [pathlib.Path(p) for p in numbered(output, len(draws))]
+            write(paths[0], lambda name: write_long(name, self.table, draws))
+            return paths
         for path, draw in zip(paths, draws, strict=True):
             write(path, lambda name: write_table(name, self.table, draw))
         return paths

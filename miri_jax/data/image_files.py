@@ -1,5 +1,6 @@
 """Images from an .npz file, a folder or TensorFlow Datasets, at one size."""
 
+import math
 import os
 import zipfile
 import zlib
@@ -173,6 +174,32 @@ def _npz(path: str) -> _Source:
     return _Source(_numbers(len(images)), lambda i: (images[i], m[i]))
 
 
+def _refuse_claims(path: str) -> None:
+    """Refuses arrays that are to be larger than what the file holds.
+
+    Raises:
+      ValueError: naming one.
+    """
+    with zipfile.ZipFile(path) as file:
+        for info in file.infolist():
+            if info.filename not in ("images.npy", "m.npy"):
+                continue
+            with file.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                shape, _, dtype = (
+                    np.lib.format.read_array_header_1_0(member)
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0(member)
+                )
+            size = math.prod(shape) * dtype.itemsize
+            # Deflation makes nothing smaller than a thousandth.
+            if size > min(info.file_size, 1100 * info.compress_size):
+                raise ValueError(
+                    f"{info.filename} claims to hold {size} bytes, in"
+                    f" {info.compress_size}"
+                )
+
+
 def _arrays(path: str) -> dict[str, np.ndarray]:
     """The arrays `images` and `m`; of others only the name counts."""
     if not zipfile.is_zipfile(path):  # numpy would suggest to trust it
@@ -181,6 +208,7 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
             " images=...)"
         )
     try:
+        _refuse_claims(path)
         with np.load(path, allow_pickle=False) as file:
             return {k: file[k] if k in ("images", "m") else None for k in file}
     except UNREADABLE as error:

@@ -30,7 +30,7 @@ def read_lines(path: str) -> Objects:
             continue
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"line {k} of {path} is no JSON: {first_line(error)}"
             ) from None

@@ -4,6 +4,8 @@ import bz2
 import contextlib
 import gzip
 import lzma
+import os
+import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -18,13 +20,31 @@ def read_bytes(path: str) -> bytes:
     Raises:
       EOFError, OSError, lzma.LZMAError, zlib.error: where it is damaged.
     """
+    with _opened(path) as file:
+        return file.read()
+
+
+def _opened(path: str) -> Any:
     packed = packing_of(path)
     if packed == ".zst":
-        with pa.input_stream(path, compression="zstd") as file:
-            return file.read()
+        return pa.input_stream(path, compression="zstd")
     unpack: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    with unpack.get(packed, open)(path, "rb") as file:
-        return file.read()
+    return unpack.get(packed, open)(path, "rb")
+
+
+def unpacked_size(path: str, most: int) -> int:
+    """Bytes that a file holds, unpacked; counted until they are above `most`.
+
+    Of a damaged file, what there is before the damage.
+    """
+    if not packing_of(path):
+        return os.path.getsize(path)
+    size = 0
+    with contextlib.suppress(EOFError, OSError, lzma.LZMAError, zlib.error):
+        with _opened(path) as file:
+            while size <= most and (part := file.read(2**20)):
+                size += len(part)
+    return size
 
 
 @contextlib.contextmanager

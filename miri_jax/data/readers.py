@@ -17,6 +17,7 @@ from miri_jax.data.json_lines import read_lines
 from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import read_objects
+from miri_jax.data.packing import unpacked_size
 from miri_jax.data.plain import NULLABLE
 from miri_jax.data.sheets import read_sheet
 from miri_jax.data.statistics_files import read_statistics
@@ -51,7 +52,8 @@ def physical_memory() -> int:
 
 def _refuse_too_large(path: str, ending: str) -> None:
     """Refuses a table that would not fit into this machine's memory."""
-    needed, memory = BYTES_A_BYTE * os.path.getsize(path), physical_memory()
+    memory = physical_memory()
+    needed = BYTES_A_BYTE * unpacked_size(path, memory // BYTES_A_BYTE)
     if ending == ".parquet":
         with contextlib.suppress(OSError, pa.ArrowInvalid):
             shape = pq.read_metadata(path)

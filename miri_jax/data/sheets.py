@@ -1,5 +1,9 @@
 """Sheets of Excel's workbooks, and what else is in them left alone."""
 
+import datetime
+import io
+import re
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,9 @@ from miri_jax.data.lines import table_start
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import Objects
 from miri_jax.exceptions import DataError, first_line
+
+# In the place of the time at which a workbook is written.
+LONG_AGO = datetime.datetime(1980, 1, 1)
 
 
 def read_sheet(
@@ -101,18 +108,19 @@ def write_sheet(path: str, source: Objects, cells: pd.DataFrame) -> None:
             if seen and cell.number_format == "General":
                 like = sheet.cell(source.rows[seen[0]], place)
                 cell.number_format = like.number_format
-    book.save(path)
+    _save(book, path)
 
 
 def new_sheet(path: str, frame: pd.DataFrame) -> None:
     """Writes a table as the one sheet of a workbook."""
     openpyxl = needed("openpyxl", "excel", path)
     book = openpyxl.Workbook()
+    book.properties.created = LONG_AGO
     sheet = book.active
     sheet.append([str(name) for name in frame.columns])
     for row in frame.itertuples(index=False):
         sheet.append([_cell(x) for x in row])
-    book.save(path)
+    _save(book, path)
 
 
 def _cell(x: Any) -> Any:
@@ -183,3 +191,23 @@ def _names(
             )
         found[name] = j
     return list(found), list(found.values())
+
+
+def _save(book: Any, path: str) -> None:
+    """Saves a workbook without the time: the same cells, the same bytes."""
+    content = io.BytesIO()
+    book.save(content)
+    with (
+        zipfile.ZipFile(content) as made,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file,
+    ):
+        for name in made.namelist():
+            part = made.read(name)
+            if name == "docProps/core.xml":
+                part = re.sub(
+                    rb"(<dcterms:modified[^>]*>)[^<]*",
+                    rb"\g<1>" + f"{LONG_AGO:%Y-%m-%dT%H:%M:%SZ}".encode(),
+                    part,
+                )
+            plain = zipfile.ZipInfo(name, LONG_AGO.timetuple()[:6])
+            file.writestr(plain, part, zipfile.ZIP_DEFLATED)

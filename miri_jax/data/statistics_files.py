@@ -1,5 +1,6 @@
 """Files of SPSS, Stata and SAS, with their labels."""
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from miri_jax.data.extras import needed
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError, first_line
 
+# When a .sav or .dta file was made, as its head tells.
+TIME = rb"[ \d]\d [A-Z][a-z]{2} \d\d(\d\d )?\d\d:\d\d(:\d\d)?"
 # So many numbers may be ranks where a file says so and names none.
 MAX_RANKS = 24
 
@@ -123,3 +126,18 @@ def write_statistics(
             f"{path} cannot be written: {first_line(error)}; choose another"
             " ending, as .csv"
         ) from None
+    _forget_time(path, ending)
+
+
+def _forget_time(path: str, ending: str) -> None:
+    """Takes the time out of a file: the same table, the same bytes."""
+    with open(path, "r+b") as file:
+        head = file.read(1024)
+        if ending == ".sav":
+            place, time = 92, b"01 Jan 7000:00:00"
+        else:
+            place = head.find(b"<timestamp>") + len(b"<timestamp>") + 1
+            time = b"01 Jan 1970 00:00"
+        if re.fullmatch(TIME, head[place : place + len(time)]):
+            file.seek(place)
+            file.write(time)

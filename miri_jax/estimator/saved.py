@@ -6,6 +6,7 @@ method go into a checkpoint, all else into model.json.
 
 import datetime
 import json
+import math
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,20 @@ from miri_jax.data.calendars import calendar_of
 from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
-from miri_jax.exceptions import DataError, WorkdirError
+from miri_jax.estimator.schema import MOST_FITS, check_model
+from miri_jax.exceptions import DataError, MiriError, WorkdirError, first_line
 from miri_jax.runtime.compiling import keep_programs
+from miri_jax.runtime.files import read_json
 from miri_jax.types import Masked
 
 FORMAT = 4
+# How many times larger than their files states may be, when they are large.
+MOST_PACKED = 100
+# What a file comes to that is not as `write` left it.
+_DAMAGED = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *(OverflowError, RecursionError, MemoryError, OSError),
+)
 
 
 def save(
@@ -93,12 +103,16 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
     """
     keep_programs()
     try:
-        content = json.loads((folder / "model.json").read_text("utf-8"))
+        content = read_json(folder / "model.json", finite=False)
         version, fits = content.pop("format"), content.pop("fits")
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
+        attributes = _attributes(content, pairs)
+        check_model(attributes, cls)
+        if type(fits) is not int or not 0 < fits <= MOST_FITS:
+            raise ValueError(f"fits is {str(fits)[:40]}")
         estimator = cls()
-        estimator.__setstate__(_attributes(content, pairs))
+        estimator.__setstate__(attributes)
         shape = estimator._rows, estimator._width()
         estimator.states_ = _read_states(
             folder, estimator._several.imputer, shape, fits
@@ -109,9 +123,14 @@ def read(folder: pathlib.Path, cls: type, pairs: Sequence[str]) -> Any:
         ) from None
     except DataError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MiriError as error:
         raise DataError(
             f"the model in {folder} cannot be read ({error}); save it again"
+        ) from None
+    except _DAMAGED as error:
+        raise DataError(
+            f"the model in {folder} cannot be read ({first_line(error)}); save"
+            " it again"
         ) from None
     return estimator
 
@@ -126,6 +145,16 @@ def _read_states(
         jax.ShapeDtypeStruct(shape, bool),
     )
     like = engine.state_like(imputer, data)
+    size = fits * sum(
+        math.prod(leaf.shape) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(like)
+        if hasattr(leaf, "shape")
+    )
+    there = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    if size > max(MOST_PACKED * there, 2**28):
+        raise ValueError(
+            f"its states would take {size / 2**30:.0f} GiB, of {there} bytes"
+        )
     store = CheckpointStore(folder / "state")
     try:
         _, states, _ = store.load_latest((like,) * fits)

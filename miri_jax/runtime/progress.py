@@ -15,7 +15,7 @@ from typing import Any
 import tqdm
 
 from miri_jax.runtime import processes
-from miri_jax.runtime.files import write_atomically
+from miri_jax.runtime.files import naming, write_atomically
 
 
 class MetricsWriter:
@@ -78,8 +78,9 @@ class MetricsWriter:
     ) -> None:
         """Adds one line: a step's number, its iteration and its metrics."""
         row = {"step": step, "iteration": iteration, **values}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
 

@@ -516,6 +516,7 @@ def _cases():
     """What is wrong, files, module, words, and a part of the line."""
     for what, (words, line) in WORDS.items():
         files = {"in.csv": TABLE, "there.csv": b"precious"}
+        files |= {"in.parquet": b""} if "in.parquet" in words else {}
         yield what, files, "miri_jax.app.impute", words, line
     for what, (content, line) in FILES.items():
         words = ["in.csv", "out.csv", "--method", "mean"]

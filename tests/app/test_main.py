@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from experiments import torture
+from miri_jax.app.config import saved_config, table_config
+from miri_jax.app.run import run
 from miri_jax.core import train
+from miri_jax.exceptions import MiriError
 from miri_jax.runtime import interrupt
 from tests.command import ROOT, Command
 
@@ -328,3 +331,39 @@ def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path):
     assert process.wait(timeout=60) == 0
     text = shown.decode()
     assert "3/3 [" in text and "iteration" in text and "<" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("changes",), None),
+        (("changes",), {}),
+        (("changes", "shift"), [3]),
+        (("checkpoint", "every_seconds"), None),
+        (("checkpoint",), {"q": 1}),
+        (("data", "na_values"), None),
+        (("data", "bounds"), [[[1]]]),
+        (("data", "path"), {"q": 1}),
+        (("data", "skip_rows"), {}),
+        (("data", "source"), 3),
+        (("seed",), 10**30),
+        (("data",), []),
+    ],
+)
+def test_settings_of_a_wrong_form_are_refused(tmp_path, path, value):
+    (tmp_path / "config.json").write_text(
+        json.dumps(_changed_config(path, value))
+    )
+    with pytest.raises(MiriError) as error:
+        run(saved_config(str(tmp_path / "config.json")), str(tmp_path / "run"))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def _changed_config(path, value):
+    content = json.loads(json.dumps(table_config("mean").to_dict()))
+    inner = content
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    return content
