@@ -10,6 +10,7 @@ import os
 import pathlib
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from absl import flags
@@ -21,6 +22,8 @@ from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
 from miri_jax.settings import did_you_mean, gone
 
+# Seconds that a command which failed waits for its threads.
+PATIENCE = 5.0
 # Kinds of columns that a flag gives; an ordinal one is given by its order.
 KIND_FLAGS = ("real", "integer", "datetime", "boolean", "categorical", "id")
 # Kinds of changes of filled cells, by the flag that gives each.
@@ -133,6 +136,8 @@ def own_process() -> Iterator[None]:
     Compiled programs are kept between runs, also the small ones: a run has a
     dozen. And garbage is seldom collected, as that walks all that is loaded,
     many times while libraries load and once more at the end: a second together.
+    A command that failed does not wait for threads of the checkpointer, which
+    wait for a folder that will never be there.
     """
     kept = folder_of_programs()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", kept)
@@ -140,8 +145,19 @@ def own_process() -> Iterator[None]:
     gc.set_threshold(100_000, 10, 10)
     try:
         yield
+    except SystemExit as stop:
+        if stop.code:
+            _leave_soon(stop.code if isinstance(stop.code, int) else 1)
+        raise
     finally:
         gc.freeze()
+
+
+def _leave_soon(status: int) -> None:
+    """Ends the process after `PATIENCE`, whatever its threads wait for."""
+    timer = threading.Timer(PATIENCE, os._exit, [status])
+    timer.daemon = True
+    timer.start()
 
 
 def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
