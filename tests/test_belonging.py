@@ -356,3 +356,11 @@ def test_a_table_without_gaps_fits_helpers_too():
     made = imputer.transform(frame)
     _check_panel(frame, made)
     assert _off(whole, frame, made) < 3.5
+
+
+def test_rows_that_nobody_joined_are_told_by_no_helper():
+    """Chained equations have other leaves and folds where there are helpers."""
+    imputer = MIRIImputer("chained", settings={"chains": 1}).fit(_panel()[1])
+    assert imputer._layout().told == ()
+    joined = MIRIImputer("mean", group="person").fit(_panel()[1])
+    assert max(joined._layout().told) >= 0

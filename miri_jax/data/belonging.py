@@ -352,11 +352,16 @@ def helper_columns(
 def told_by(
     fitted: Belonging | None, columns: Sequence[Column]
 ) -> tuple[int, ...]:
-    """Of each of the d + h entries the one that tells it, -1 for none."""
+    """Of each of the d + h entries the one that tells it, -1 for none.
+
+    Nothing at all where no entry has one.
+    """
+    if fitted is None or not fitted.helpers:
+        return ()
     starts = starts_of(columns)
     here = int(starts[-1])
     found = np.full(here, -1)
-    for helper in fitted.helpers if fitted is not None else ():
+    for helper in fitted.helpers:
         entries = range(starts[helper.column], starts[helper.column + 1])
         found[list(entries)] = range(here, here + len(entries))
         here += len(entries) + (helper.spread is not None)
