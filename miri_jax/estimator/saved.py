@@ -148,7 +148,7 @@ def _read_states(
     size = fits * sum(
         math.prod(leaf.shape) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(like)
-        if hasattr(leaf, "shape")
+        if hasattr(leaf, "dtype")  # not one of any length
     )
     there = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     if size > max(MOST_PACKED * there, 2**28):
