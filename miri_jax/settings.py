@@ -10,7 +10,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from miri_jax.exceptions import ConfigError
@@ -273,3 +273,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message, if something known is named alike; else ""."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def no_column(what: str, name: str, known: Sequence[str]) -> str:
+    """A message on a name that none of the columns has."""
+    near = did_you_mean(name, known)
+    return (
+        f"{what} names {name!r}, which is not a column"
+        f"{near or '; there are ' + ', '.join(known)[:300]}"
+    )

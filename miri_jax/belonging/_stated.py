@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from miri_jax.exceptions import DataError
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import no_column
 
 # The arguments of `state`, as people know them.
 BELONG = ("group", "time", "weights")
@@ -50,12 +50,7 @@ def state(
         if name is None or name == "":
             continue
         if str(name) not in known:
-            near = did_you_mean(str(name), known)
-            raise DataError(
-                f"{what} names {str(name)!r}, which is not a column"
-                f"{near or '; there are ' + ', '.join(known)[:300]}",
-                about=(what,),
-            )
+            raise DataError(no_column(what, str(name), known), about=(what,))
         if str(name) in found.values():
             raise DataError(
                 f"column {str(name)!r} is named twice, as {what} too; it can"

@@ -8,7 +8,7 @@ import numpy as np
 from miri_jax.exceptions import DataError
 from miri_jax.relations._grammar import Expression, names_in, parse
 from miri_jax.relations._values import Kind, resolved
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import no_column
 
 # The arguments of `state`, as people know them.
 STATED = (
@@ -245,12 +245,7 @@ def _texts(given: Sequence[Any] | None) -> Sequence[Any]:
 
 def _column(what: str, name: Hashable, known: Sequence[str]) -> str:
     if str(name) not in known:
-        near = did_you_mean(str(name), known)
-        raise DataError(
-            f"{what} names {str(name)!r}, which is not a column"
-            f"{near or '; there are ' + ', '.join(known)[:300]}",
-            about=(what,),
-        )
+        raise DataError(no_column(what, str(name), known), about=(what,))
     return str(name)
 
 

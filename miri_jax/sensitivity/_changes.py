@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miri_jax.exceptions import DataError
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import no_column
 
 # How a change of each kind is written as text, see `parse_changes`.
 FORMS = {
@@ -215,10 +215,9 @@ def _parse(
                 if by in names:
                     return column, reading._replace(by=by, group=group)
                 unknown = by
+    known = [str(name) for name in names]
     raise DataError(
-        f"{what} {text!r} names {unknown!r}, which is not a column"
-        f"{did_you_mean(unknown, map(str, names)) or _there_are(names)}",
-        about=(what,),
+        no_column(f"{what} {text!r}", unknown, known), about=(what,)
     )
 
 
@@ -226,7 +225,3 @@ def _cuts(text: str, sign: str) -> list[tuple[str, str]]:
     """All ways to cut a text in two at a sign."""
     places = [k for k, letter in enumerate(text) if letter == sign]
     return [(text[:k], text[k + 1 :]) for k in places]
-
-
-def _there_are(names: Sequence[Hashable]) -> str:
-    return f"; there are {', '.join(map(str, names))[:300]}"
