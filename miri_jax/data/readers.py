@@ -22,7 +22,7 @@ from miri_jax.data.plain import NULLABLE
 from miri_jax.data.sheets import read_sheet
 from miri_jax.data.statistics_files import read_statistics
 from miri_jax.data.tables import Table, make_table, missing_cells
-from miri_jax.data.text_cells import read_cells
+from miri_jax.data.text_cells import Read, read_cells
 from miri_jax.data.texts import read_text, without_units
 from miri_jax.endings import (
     LINES,
@@ -120,72 +120,56 @@ def read_table(
     """
     ending = ending_of(path)
     text = dict(separator=separator, encoding=encoding, skip_rows=skip_rows)
-    here = dict(decimal=decimal, dates=dates)
+    here: dict[str, Any] = dict(decimal=decimal, dates=dates)
     check_form(path, {**text, **here, "sheet": sheet})
     refuse_missing(path)
     _refuse_too_large(path, ending)
-    settings = dict(kinds=kinds, bounds=bounds, orders=orders, look=found)
     together = {name: stated.pop(name, None) for name in BELONG}
-    if ending not in (*SEPARATORS, *LINES, ".xlsx"):
-        frame, kept, known_kinds, notes = _read_typed(path, ending)
-        missing = missing_cells(frame, na_values)
-        settings["relations"] = state(frame.columns, **stated)
-        settings["belong"] = belonging.state(frame.columns, **together)
-        for name in (*(kinds or ()), *(orders or ())):
-            known_kinds.pop(name, None)
-        settings["kinds"] = {**known_kinds, **(kinds or {})}
-        table = make_table(frame, missing, empty_value=empty_value, **settings)
-        notes = (*notes, *table.notes)
-        return table._replace(ending=ending, notes=notes, **kept)
-    if ending not in SEPARATORS:
+    kinds, orders = dict(kinds or {}), orders or {}
+    if ending in SEPARATORS:
+        frame, form, notes = read_text(path, chunk=CHUNK, **text)
+        marks = [str(value).strip() for value in na_values]
+        frame, form, units = without_units(frame, form, marks)
+        notes, kept = [*notes, *units], {"form": form}
+        here["separator"] = form.separator
+    elif ending in (*LINES, ".xlsx"):
         source, notes = (
             read_sheet(path, sheet, skip_rows)
             if ending == ".xlsx"
             else (read_lines(path), [])
         )
-        names = source.cells.columns
-        settings["relations"] = state(names, **stated)
-        settings["belong"] = belonging.state(names, **together)
-        frame, read = read_objects(
-            source.cells,
-            na_values=na_values,
-            kinds=by_column("kinds", kinds, names),
-            as_levels=orders or (),
-            **here,
-        )
-        table = make_table(
-            frame,
-            read.missing,
-            parsed=read.parsed,
-            styles=read.styles,
-            empty_value=empty_value,
-            **settings,
-        )
-        notes = (*notes, *read.notes, *table.notes)
-        return table._replace(ending=ending, source=source, notes=notes)
-    frame, form, notes = read_text(path, chunk=CHUNK, **text)
-    marks = [str(value).strip() for value in na_values]
-    frame, form, units = without_units(frame, form, marks)
-    settings["relations"] = state(frame.columns, **stated)
-    settings["belong"] = belonging.state(frame.columns, **together)
-    read = read_cells(
-        frame,
+        frame, kept = source.cells, {"source": source}
+    else:
+        frame, kept, known, notes = _read_typed(path, ending)
+        kinds = {k: known[k] for k in known if k not in orders} | kinds
+    relations = state(frame.columns, **stated)
+    belong = belonging.state(frame.columns, **together)
+    here |= dict(
         na_values=na_values,
         kinds=by_column("kinds", kinds, frame.columns),
-        as_levels=orders or (),
-        **here,
-        separator=form.separator,
+        as_levels=orders,
     )
+    if "form" in kept:
+        read = read_cells(frame, **here)
+    elif "source" in kept:
+        frame, read = read_objects(frame, **here)
+    else:
+        read = Read(missing_cells(frame, na_values), None, {}, [])
     table = make_table(
         frame,
         read.missing,
         parsed=read.parsed,
         styles=read.styles,
+        kinds=kinds,
+        bounds=bounds,
+        orders=orders,
         empty_value=empty_value,
-        **settings,
+        relations=relations,
+        look=found,
+        belong=belong,
     )
-    notes = (*notes, *units, *read.notes, *table.notes)
-    return table._replace(ending=ending, form=form, notes=notes)
+    notes = (*notes, *read.notes, *table.notes)
+    return table._replace(ending=ending, notes=notes, **kept)
 
 
 def _read_typed(

@@ -35,13 +35,14 @@ class Read(NamedTuple):
 
     Attributes:
       missing: `[n, c]` bool.
-      parsed: columns of numbers, times or text, by name.
+      parsed: columns of numbers, times or text, by name; None where the cells
+        are that themselves.
       styles: how gaps of each are written; None as text.
       notes: what is in doubt.
     """
 
     missing: np.ndarray
-    parsed: dict[Hashable, pd.Series]
+    parsed: dict[Hashable, pd.Series] | None
     styles: dict[Hashable, NumberStyle | TimeStyle | None]
     notes: list[Note]
 
