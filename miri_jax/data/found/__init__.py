@@ -7,19 +7,19 @@ docs/structure.md tells of; gaps that follow a rule, and columns that are never
 seen together, are said and change nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
 from miri_jax.data.columns import Column
 from miri_jax.data.found._blanks import blanks_of, never_together
-from miri_jax.data.found._formulas import formulas_of
+from miri_jax.data.found._formulas import Arithmetic, formulas_of
 from miri_jax.data.found._levels import lookups_of
-from miri_jax.data.found._orders import orders_of
+from miri_jax.data.found._orders import Order, orders_of
 from miri_jax.data.found._pool import pool_of
 from miri_jax.data.notes import Note
 from miri_jax.data.related import Related, relate
-from miri_jax.relations import Relations, with_found
+from miri_jax.relations import Lookup, Relations, with_found
 
 # Relations of one kind that are told of one by one.
 TOLD = 12
@@ -85,47 +85,55 @@ def find(
         [order.text for order in orders],
         lookups,
     )
-    gaps = set(np.array(pool.names, object)[pool.gaps])
-    lines = [
+    gaps = {str(n) for n, whole in zip(names, known.all(axis=0)) if not whole}
+    lines = _kept_told(formulas, orders, lookups, gaps)
+    return kept, (*lines, *_gaps_told(columns, numbers, known, sorted(stays)))
+
+
+def _kept_told(
+    formulas: Sequence[Arithmetic],
+    orders: Sequence[Order],
+    lookups: Sequence[Lookup],
+    gaps: Set[str],
+) -> list[str]:
+    """Sentences on what is found and kept, of columns with gaps."""
+    of_formulas = [
         Note(
             f"found: {f.text} in all {f.rows} rows where its columns are known;"
             " it is kept",
             formulas=f.text,
         )
         for f in formulas
-        if gaps & {f.target, *f.of}
+        if not gaps.isdisjoint((f.target, *f.of))
     ]
-    lines = _some(lines, "formulas")
-    lines += _some(
-        [
-            Note(
-                f"found: {o.text} in all {o.rows} rows where both are known,"
-                f" and close in {o.close}; it is kept",
-                rules=o.text,
-            )
-            for o in orders
-            if gaps & {o.low, o.high}
-        ],
-        "orders",
-    )
-    missing = {str(n) for n, all_ in zip(names, known.all(axis=0)) if not all_}
-    lines += _some(
-        [
-            f"found: {one.target!r} is a function of {one.source!r}, whose"
-            f" {len(one.keys)} values each have one of its {len(set(one.to))};"
-            " it is kept"
-            for one in lookups
-            if missing & {one.target, one.source}
-        ],
-        "functions",
-    )
+    of_orders = [
+        Note(
+            f"found: {o.text} in all {o.rows} rows where both are known,"
+            f" and close in {o.close}; it is kept",
+            rules=o.text,
+        )
+        for o in orders
+        if not gaps.isdisjoint((o.low, o.high))
+    ]
+    of_levels = [
+        f"found: {one.target!r} is a function of {one.source!r}, whose"
+        f" {len(one.keys)} values each have one of its {len(set(one.to))};"
+        " it is kept"
+        for one in lookups
+        if not gaps.isdisjoint((one.target, one.source))
+    ]
+    lines = [
+        *_some(of_formulas, "formulas"),
+        *_some(of_orders, "orders"),
+        *_some(of_levels, "functions"),
+    ]
     if lines:
         lines.append(
             Note(
                 "what is found and kept can be left out: found=False", found=""
             )
         )
-    return kept, (*lines, *_gaps_told(columns, numbers, known, sorted(stays)))
+    return lines
 
 
 def _gaps_told(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from miri_jax.data.found._pool import ROUNDING, Pool
+from miri_jax.data.found._pool import Pool
 from miri_jax.data.found._search import MOST, Form, form_of, scaled
 from miri_jax.data.found._simple import (
     Factor,
@@ -21,6 +21,7 @@ from miri_jax.data.found._simple import (
     simplest,
 )
 from miri_jax.data.found._simple import quoted as name_text
+from miri_jax.data.related import ROUNDING
 
 # What a computed cell may be off, in deviations of its column.
 PRECISE = 0.1
@@ -47,6 +48,22 @@ class Arithmetic(NamedTuple):
     of: tuple[str, ...]
     text: str
     rows: int
+
+
+class _Cells(NamedTuple):
+    """Known cells of a column, and of those that may give it.
+
+    Attributes:
+      target: the column's place in the pool.
+      others: places `[k]` of the others.
+      y: `[r]`, cells of the column.
+      x: `[r, k]`, of the others.
+    """
+
+    target: int
+    others: list[int]
+    y: np.ndarray
+    x: np.ndarray
 
 
 class _Shape(NamedTuple):
@@ -129,21 +146,21 @@ def _best(
             / cells.std(axis=0)[[which.index(j) for j in others]]
         )
         others = [others[i] for i in np.argsort(grid, kind="stable")]
-        y = cells[:, k]
         x = cells[:, [which.index(j) for j in others]]
-        shape = space.shape(y, x, target, others)
-        if shape is not None and _holds(pool, shape, y, x, target, others):
+        way = _Cells(target, others, cells[:, k], x)
+        shape = space.shape(way)
+        if shape is not None and _holds(pool, shape, way):
             later = len(pool.names) - target
             key = (bool(pool.time[target]), shape.cost, later)
-            ways.append((key, target, others, shape, y, x))
-    for _, target, others, shape, y, x in sorted(ways, key=lambda w: w[0]):
-        if _is_no_chance(pool, shape, y, x, target, others):
-            name = pool.names[target]
+            ways.append((key, shape, way))
+    for _, shape, way in sorted(ways, key=lambda w: w[0]):
+        if _is_no_chance(pool, shape, way):
+            name = pool.names[way.target]
             return Arithmetic(
                 name,
-                tuple(pool.names[j] for j in others),
+                tuple(pool.names[j] for j in way.others),
                 f"{name_text(name)} = {shape.text}",
-                len(y),
+                len(way.y),
             )
     return None
 
@@ -154,15 +171,9 @@ def _distinct_enough(cells: np.ndarray) -> bool:
     return kinds >= 2 * (cells.shape[1] + 1) + 2
 
 
-def _slack(
-    pool: Pool,
-    shape: _Shape,
-    y: np.ndarray,
-    x: np.ndarray,
-    target: int,
-    others: Sequence[int],
-) -> np.ndarray:
+def _slack(pool: Pool, shape: _Shape, cells: _Cells) -> np.ndarray:
     """What rounding makes a form miss by at most, `[r]`."""
+    target, others, y, x = cells
     half = pool.unit[target] / 2
     if pool.whole[[target, *others]].all() and shape.exact:
         half = 0.0
@@ -171,18 +182,12 @@ def _slack(
     return slack * (1 + 1e-6) + loose + 1e-9 * np.abs(y)
 
 
-def _holds(
-    pool: Pool,
-    shape: _Shape,
-    y: np.ndarray,
-    x: np.ndarray,
-    target: int,
-    others: Sequence[int],
-) -> bool:
+def _holds(pool: Pool, shape: _Shape, cells: _Cells) -> bool:
     """Whether a form holds in all rows, and computes cells well enough."""
+    target, others, y, x = cells
     with np.errstate(all="ignore"):
         off = np.abs(shape.value(x) - y)
-        slack = _slack(pool, shape, y, x, target, others)
+        slack = _slack(pool, shape, cells)
         steep = np.median(np.abs(shape.slope(x)), axis=0)
         # Of the others, what the rounding of the column leaves open.
         open_ = pool.unit[target] / 2 / steep
@@ -193,19 +198,13 @@ def _holds(
     return bool(fine and np.all(open_ <= enough * (1 + 1e-6)))
 
 
-def _is_no_chance(
-    pool: Pool,
-    shape: _Shape,
-    y: np.ndarray,
-    x: np.ndarray,
-    target: int,
-    others: Sequence[int],
-) -> bool:
+def _is_no_chance(pool: Pool, shape: _Shape, cells: _Cells) -> bool:
     """Whether a form that holds says more than that there are many forms.
 
     Each column in turn is put into other rows: as often as the form holds even
     so, it holds by chance.
     """
+    target, others, y, x = cells
     rng = np.random.default_rng(0)
     some = rng.permutation(len(y))[:ROWS]
     y, x = y[some], x[some]
@@ -223,7 +222,7 @@ def _is_no_chance(
         other[:, k] = x[rng.permutation(len(x)), k]
         with np.errstate(all="ignore"):
             off = np.abs(shape.value(other) - y)
-            slack = _slack(pool, shape, y, other, target, others)
+            slack = _slack(pool, shape, _Cells(target, others, y, other))
         hits = (np.sum(off <= slack) + 1) / (len(y) + 1)
         if rows * -np.log(hits) < cost + SURE:
             return False
@@ -252,33 +251,26 @@ class _Linear:
         self.slack = pool.half + loose
         self.columns = np.ones(len(pool.names), bool)
 
-    def shape(
-        self, y: np.ndarray, x: np.ndarray, target: int, others: list[int]
-    ) -> _Shape | None:
+    def shape(self, cells: _Cells) -> _Shape | None:
         """The form with the simplest coefficients that rounding allows."""
+        target, others, y, x = cells
         slopes, errors = _intervals(x, y)
         if self.pool.time[[target, *others]].any():
-            return self._of_times(y, x, target, others, slopes)
+            return self._of_times(target, others, slopes)
         for width in (6.0, 2.0, 0.5, 0.05):
             reach = width * errors + 1e-10 * np.abs(slopes)
             factors = [simplest(s - r, s + r) for s, r in zip(slopes, reach)]
             if None in factors:
                 continue
-            made = self._with_constant(y, x, target, others, factors)
+            made = self._with_constant(cells, factors)
             if made is not None:
                 return made
         return None
 
     def _of_times(
-        self,
-        y: np.ndarray,
-        x: np.ndarray,
-        target: int,
-        others: list[int],
-        slopes: np.ndarray,
+        self, target: int, others: list[int], slopes: np.ndarray
     ) -> _Shape | None:
         """A time and days, or the days, weeks or years between two times."""
-        del y, x
         pool, names = self.pool, [self.pool.names[j] for j in others]
         whole = np.round(slopes)
         times = pool.time[others]
@@ -289,20 +281,15 @@ class _Linear:
         if np.any(np.abs(whole[times]) != 1) or times.sum() > 2:
             return None
         factors = [_factor(s) for s in whole]
-        return _linear_shape(names, factors, None, len(others))
+        return _linear_shape(names, factors, None)
 
     def _with_constant(
-        self,
-        y: np.ndarray,
-        x: np.ndarray,
-        target: int,
-        others: list[int],
-        factors: list[Factor],
+        self, cells: _Cells, factors: list[Factor]
     ) -> _Shape | None:
-        names = [self.pool.names[j] for j in others]
-        shape = _linear_shape(names, factors, None, len(others))
-        rest = y - shape.value(x)
-        slack = _slack(self.pool, shape, y, x, target, others)
+        names = [self.pool.names[j] for j in cells.others]
+        shape = _linear_shape(names, factors, None)
+        rest = cells.y - shape.value(cells.x)
+        slack = _slack(self.pool, shape, cells)
         # Whole numbers, and a constant that is one.
         near = np.round(np.median(rest)) if shape.exact else np.nan
         low, high = (rest - slack).max(), (rest + slack).min()
@@ -316,7 +303,7 @@ class _Linear:
             constant = simplest(low, high)
         if constant is None:
             return None
-        return _linear_shape(names, factors, constant, len(others))
+        return _linear_shape(names, factors, constant)
 
 
 def _factor(value: float) -> Factor:
@@ -328,7 +315,6 @@ def _linear_shape(
     names: Sequence[str],
     factors: Sequence[Factor],
     constant: Factor | None,
-    k: int,
 ) -> _Shape:
     slopes = np.array([factor.value for factor in factors])
     shift = 0.0 if constant is None else constant.value
@@ -340,7 +326,7 @@ def _linear_shape(
     return _Shape(
         linear_text(names, factors, constant),
         lambda x: x @ slopes + shift,
-        lambda x: np.broadcast_to(slopes, (len(x), k)),
+        lambda x: np.broadcast_to(slopes, (len(x), len(names))),
         bool(np.all(numbers == np.round(numbers))),
         cost,
     )
@@ -366,10 +352,9 @@ class _Products:
             pool.whole, 0.5 / np.maximum(np.abs(pool.x), 1), 0
         )
 
-    def shape(
-        self, y: np.ndarray, x: np.ndarray, target: int, others: list[int]
-    ) -> _Shape | None:
+    def shape(self, cells: _Cells) -> _Shape | None:
         """The product of simple powers with the simplest factor."""
+        target, others, y, x = cells
         used = (y > 0) & np.all(x > 0, axis=1)
         if used.sum() < 2 * (len(others) + 2):
             return None
@@ -386,7 +371,7 @@ class _Products:
         shape = _product_shape(names, powers, one)
         with np.errstate(all="ignore"):
             made = shape.value(x)
-            slack = _slack(self.pool, shape, y, x, target, others)
+            slack = _slack(self.pool, shape, _Cells(target, others, y, x))
             low = ((y - slack) / made).max()
             high = ((y + slack) / made).min()
         if low <= 1 <= high:

@@ -13,8 +13,6 @@ from miri_jax.relations import DAY
 MIN_ROWS, SAMPLE = 20, 2000
 # Beyond it squares, and products, overflow.
 LARGEST = 1e50
-# Of numbers with any decimals, what part of them is a rounding.
-ROUNDING = 1e-6
 
 
 class Pool(NamedTuple):
@@ -29,7 +27,6 @@ class Pool(NamedTuple):
       unit: `[p]`, what cells are multiples of, 0 for nothing.
       whole: `[p]` bool, of whole numbers and times.
       time: `[p]` bool.
-      gaps: `[p]` bool, where some cell is missing.
       numbers: `[n, c]`, values of the table, and
       known: `[n, c]` bool, and
       places: `[p]`, which of its columns these are.
@@ -41,7 +38,6 @@ class Pool(NamedTuple):
     unit: np.ndarray
     whole: np.ndarray
     time: np.ndarray
-    gaps: np.ndarray
     numbers: np.ndarray
     known: np.ndarray
     places: np.ndarray
@@ -110,7 +106,6 @@ def pool_of(
         unit,
         whole,
         time,
-        np.array([not known[:, j].all() for j in used], bool),
         numbers,
         known,
         np.array(used, int),
