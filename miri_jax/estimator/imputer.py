@@ -1,5 +1,6 @@
 """`MIRIImputer`: scikit-learn's face of every method."""
 
+import datetime
 import pathlib
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ from miri_jax.exceptions import ConfigError
 from miri_jax.relations import STATED
 from miri_jax.sensitivity import Changes
 
+# An end of what imputed numbers, times or durations lie between; these may be
+# text.
+Bound = float | str | datetime.date | datetime.timedelta | None
 # Settings that are mappings by column.
 BY_COLUMN = ("kinds", "bounds", "orders", *STATED)
 
@@ -99,7 +103,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         bootstrap: bool | None = None,
         settings: Mapping[str, Any] | None = None,
         kinds: Mapping[Hashable, str] | None = None,
-        bounds: Mapping[Hashable, Sequence[float | None]] | None = None,
+        bounds: Mapping[Hashable, Sequence[Bound]] | None = None,
         orders: Mapping[Hashable, Sequence[Any]] | None = None,
         formulas: Sequence[str] = (),
         rules: Sequence[str] = (),
