@@ -60,6 +60,12 @@ class Place(NamedTuple):
         return together(before)
 
 
+def hidden_folder(output: str) -> pathlib.Path:
+    """Where a run has what it needs to go on after a stop."""
+    path = pathlib.Path(output)
+    return path.with_name(f".{path.name}.miri")
+
+
 def claim_of_run(
     config: Any,
     folder: pathlib.Path,

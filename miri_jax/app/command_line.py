@@ -12,11 +12,13 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from miri_jax.app.named import path_of
+from miri_jax.endings import ending_of
 from miri_jax.exceptions import ConfigError, MiriError, first_line
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
@@ -191,6 +193,47 @@ def _beyond(error: BaseException) -> str:
     }
     line = next(text for kind, text in words.items() if isinstance(error, kind))
     return f"{line} ({first_line(error)})"
+
+
+def check_parts(read: str, written: str, given: Mapping[str, Any]) -> None:
+    """Refuses what cannot be had where a table is filled by parts.
+
+    Args:
+      read: the table's file.
+      written: the file that is filled.
+      given: settings by name, of words or of a config.
+
+    Raises:
+      ConfigError: naming the first, and its flag.
+    """
+    for path in (read, written):
+        if ending_of(path) != ".parquet":
+            raise ConfigError(
+                f"--stream takes Parquet files; {path} is another kind"
+            )
+    if given["draws"] != 1:
+        raise ConfigError(f"--stream gives one draw, not {given['draws']}")
+    for what, flag in TEXT_FLAGS.items():
+        if given[what] is not None:
+            raise ConfigError(f"--stream takes Parquet files; leave out {flag}")
+    for what, flag in CHANGE_FLAGS.items():
+        if given[what]:
+            raise ConfigError(
+                f"--stream cannot change filled cells; leave out {flag}"
+            )
+    if given["long"]:
+        raise ConfigError("--stream gives one draw; leave out --long")
+    for what in ("group", "time"):
+        if given[what]:
+            raise ConfigError(
+                "--stream fills by parts, and rows that belong together may be"
+                f" in several; leave out {BELONG_FLAGS[what]}"
+            )
+    if given["check"]:
+        raise ConfigError(
+            "--stream gives no report, so that --check has no place; leave one"
+            " of them out"
+        )
 
 
 def fail(error: object, status: int = 1) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.claims import claim
+from miri_jax.app.claims import claim, hidden_folder
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -18,6 +18,7 @@ from miri_jax.app.command_line import (
     KIND_FLAGS,
     RELATION_FLAGS,
     TEXT_FLAGS,
+    check_parts,
     with_flags,
 )
 from miri_jax.app.config import table_config
@@ -25,7 +26,7 @@ from miri_jax.app.planning import lines_of
 from miri_jax.app.run import check_seed, method_settings, run
 from miri_jax.data import load_dataset, parse_settings
 from miri_jax.data.plans import plans_of
-from miri_jax.endings import ending_of, stem_of
+from miri_jax.endings import stem_of
 from miri_jax.exceptions import ConfigError
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
@@ -58,12 +59,6 @@ def fill(given: argparse.Namespace, piped: bool = False) -> None:
         force=given.force,
         passing=True,
     )
-
-
-def hidden_folder(output: str) -> pathlib.Path:
-    """Where a run has what it needs to go on after a stop."""
-    path = pathlib.Path(output)
-    return path.with_name(f".{path.name}.miri")
 
 
 def show(given: argparse.Namespace) -> None:
@@ -129,20 +124,9 @@ def stream(given: argparse.Namespace) -> None:
 def _check_stream(config: ConfigDict) -> None:
     """Refuses what cannot be had by parts, however it was asked for."""
     check_seed(config.seed)
-    for path in (config.data.path, config.output):
-        if ending_of(path) != ".parquet":
-            raise ConfigError(
-                f"--stream takes Parquet files; {path} is another kind"
-            )
-    if config.draws != 1 or config.long:
-        raise ConfigError(
-            f"--stream gives one draw, not {config.draws}, and no long form"
-        )
-    for name, given in flatten(
-        {"check": config.check, "changes": config.changes.to_dict()}
-    ).items():
-        if given:
-            raise ConfigError(f"--stream does without {name}; leave it out")
+    given = {**config.data.to_dict(), **config.changes.to_dict()}
+    given |= {name: config[name] for name in ("draws", "long", "check")}
+    check_parts(config.data.path, config.output, given)
 
 
 def make_config(given: argparse.Namespace) -> ConfigDict:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Never
 
 from miri_jax import __version__
-from miri_jax.app.claims import claim
+from miri_jax.app.claims import claim, hidden_folder
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -25,6 +25,7 @@ from miri_jax.app.command_line import (
     RELATION_FLAGS,
     TEXT_FLAGS,
     call,
+    check_parts,
     fail,
     own_process,
 )
@@ -337,39 +338,9 @@ def _check_output(given: argparse.Namespace) -> None:
         return
     ending_of(given.output, written=True)
     if given.stream:
-        for path in (given.input, given.output):
-            if ending_of(path) != ".parquet":
-                raise ConfigError(
-                    f"--stream takes Parquet files; {path} is another kind"
-                )
-        if given.draws != 1:
-            raise ConfigError(f"--stream gives one draw, not {given.draws}")
-        for what, flag in TEXT_FLAGS.items():
-            if getattr(given, what) is not None:
-                raise ConfigError(
-                    f"--stream takes Parquet files; leave out {flag}"
-                )
-        for what, flag in CHANGE_FLAGS.items():
-            if getattr(given, what):
-                raise ConfigError(
-                    f"--stream cannot change filled cells; leave out {flag}"
-                )
-        if given.long:
-            raise ConfigError("--stream gives one draw; leave out --long")
-        for what in ("group", "time"):
-            if getattr(given, what):
-                raise ConfigError(
-                    "--stream fills by parts, and rows that belong together"
-                    f" may be in several; leave out {BELONG_FLAGS[what]}"
-                )
-        if given.check:
-            raise ConfigError(
-                "--stream gives no report, so that --check has no place; leave"
-                " one of them out"
-            )
+        check_parts(given.input, given.output, vars(given))
     if given.set:
         return  # It may change what is written.
-    output = pathlib.Path(given.output)
     written = numbered(given.output, 1 if given.long else given.draws)
     if not given.stream:
         written.append(stem_of(given.output) + ".html")
@@ -377,7 +348,7 @@ def _check_output(given: argparse.Namespace) -> None:
     claim(
         [pathlib.Path(given.input)],
         map(pathlib.Path, written),
-        output.with_name(f".{output.name}.miri"),
+        hidden_folder(given.output),
         force=given.force,
         passing=True,
     )

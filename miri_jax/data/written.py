@@ -3,7 +3,7 @@
 They are modelled as such, and what fills their gaps is text in their notation.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from miri_jax.data.notations import (
     settle_decimals,
 )
 from miri_jax.data.plain import put
-from miri_jax.data.tables import missing_cells
 from miri_jax.exceptions import DataError
 
 Style = NumberStyle | TimeStyle
@@ -79,16 +78,20 @@ def find_styles(
 def parse(
     frame: pd.DataFrame,
     styles: Mapping[Hashable, Style],
-    missing_values: Sequence[Any],
+    missing: np.ndarray,
 ) -> pd.DataFrame:
     """A frame with columns of text as the numbers and times that they are.
+
+    Args:
+      frame: `[n, c]`, see `frames.from_frame`.
+      styles: of columns, as `find_styles` gives them.
+      missing: `[n, c]` bool.
 
     Raises:
       DataError: naming a column and its cell that is in another notation.
     """
     if not styles:
         return frame
-    missing = missing_cells(frame, missing_values)
     parts = []
     for j, name in enumerate(frame.columns):
         series, style = frame.iloc[:, j], styles.get(name)

@@ -153,13 +153,14 @@ class Drawing(BaseEstimator):
         The way takes also whether columns are to tell where gaps were.
         """
         came, back = self._taken(X, reset)
+        gaps = tables.missing_cells(came, self.missing_values)
         if reset:
-            missing = tables.missing_cells(came, self.missing_values)
             self._styles, told = written.find_styles(
-                came, missing, self.kinds, self.orders or ()
+                came, gaps, self.kinds, self.orders or ()
             )
-        frame = written.parse(came, self._styles, self.missing_values)
-        gaps = tables.missing_cells(frame, self.missing_values)
+        frame = written.parse(came, self._styles, gaps)
+        if frame is not came:  # marks of missing are gaps among numbers
+            gaps = tables.missing_cells(frame, self.missing_values)
         if reset:
             relations = stated_by(self, frame.columns)
             self._empty = empty_columns(
