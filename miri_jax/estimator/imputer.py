@@ -121,7 +121,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         unseen: str = "missing",
         add_indicator: bool = False,
         random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
+        verbose: bool | int = False,
     ):
         """Keeps the settings; `fit` checks them."""
         self.method = method

@@ -51,7 +51,7 @@ _FITTED: dict[str, Any] = {
 _MAY_LACK = ("feature_names_in_", "_sklearn_version")
 
 
-def check_model(found: Mapping[str, Any], cls: type) -> None:
+def check_model(found: dict[str, Any], cls: type) -> None:
     """Refuses attributes that no fitted estimator has.
 
     Args:
@@ -65,7 +65,10 @@ def check_model(found: Mapping[str, Any], cls: type) -> None:
     hints = {k: v.annotation for k, v in given.items() if k != "self"} | _FITTED
     for name in hints:
         _need(name in found or name in _MAY_LACK, f"it lacks {name}")
-    for name, value in found.items():
+    marks = found["missing_values"]
+    if isinstance(marks, list):  # Any number may be one, NaN as well.
+        marks = [x for x in marks if type(x) is not float]
+    for name, value in (found | {"missing_values": marks}).items():
         _need(name in hints, f"{name[:60]!r} is not known")
         _need(fits(value, hints[name]), f"{name} is {_short(value)}")
     columns, count = found["columns_"], found["n_features_in_"]

@@ -123,6 +123,53 @@ def _check(model, tmp_path, places):
     return found
 
 
+# What an argument may be, also in the types of NumPy.
+LAWFUL = {
+    "orders": {"level": ["S", "M", "L"]},
+    "kinds": {"count": "categorical"},
+    "bounds": {"x": np.array([-9.0, 9.0]), "count": (None, np.int64(9))},
+    "gap_bounds": ["count=0:4"],
+    "below": {"x": np.float64(9)},
+    "above": {"x": -9},
+    "keep": ("when",),
+    "only_if": {"count": "level != 'S'"},
+    "rules": ["x <= count + 100"],
+    "group": "person",
+    "time": "visit",
+    "weights": "visit",
+    "missing_values": [-99, "?", float("nan"), float("inf")],
+    "empty_value": 0,
+    "random_state": np.random.RandomState(1),
+    "n_imputations": np.int64(2),
+    "add_indicator": True,
+    "bootstrap": False,
+    "found": False,
+    "verbose": 0,
+}
+
+
+@pytest.mark.parametrize("name", LAWFUL)
+def test_what_an_argument_may_be_is_read_again(name, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=60),
+            "count": rng.integers(0, 5, 60).astype(float),
+            "level": rng.choice(list("SML"), 60),
+            "when": pd.Timestamp("2020-01-01")
+            + pd.to_timedelta(rng.integers(0, 900, 60), unit="D"),
+        }
+    ).mask(rng.random((60, 4)) < 0.3)
+    frame["person"] = np.repeat([f"p{k}" for k in range(12)], 5)
+    frame["visit"] = np.tile(range(1, 6), 12)
+    imputer = MIRIImputer("mean", **{"random_state": 0, name: LAWFUL[name]})
+    imputer.fit(frame).save(tmp_path / "model")
+    loaded = MIRIImputer.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(
+        loaded.transform(frame), imputer.transform(frame)
+    )
+
+
 def test_what_does_not_belong_in_a_model_is_one_line(model, tmp_path):
     places = [*_places(model[1])]
     assert len(places) > 100
