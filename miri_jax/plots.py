@@ -16,7 +16,7 @@ import pandas as pd
 from miri_jax.exceptions import DataError
 from miri_jax.report.facts import View
 from miri_jax.report.partners import cells
-from miri_jax.report.scales import Scale, edges_of, scale_of
+from miri_jax.report.scales import Scale, bins_of
 from miri_jax.report.sections import bars_of, groups_of
 
 OBSERVED, IMPUTED = "#7f8ca3", "#c2570c"
@@ -47,14 +47,10 @@ def distribution(
     axes.set_xlabel(str(column).replace("$", r"\$"))
     if view.levels is not None:
         return _bars(axes, view)
-    every = np.concatenate([view.observed, view.filled()])
-    scale = scale_of(view.observed if len(view.observed) else every, every)
-    fewest = min(len(view.filled(0)) or BINS**2, len(view.observed) or BINS**2)
-    count = int(np.clip(2 * np.sqrt(fewest), 8, BINS))
-    edges = edges_of(scale, 0.0, count)
+    filled = [view.filled(k) for k in range(len(draws))]
+    scale, edges = bins_of(view.observed, filled, 0.0, BINS)
     _set_scale(axes, scale)
-    for k in range(-1, len(draws)):
-        x = view.observed if k < 0 else view.filled(k)
+    for k, x in enumerate([view.observed, *filled], -1):
         if not len(x):
             continue
         shares = np.histogram(x, edges)[0] / len(x)

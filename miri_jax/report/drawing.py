@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.report.facts import View
-from miri_jax.report.scales import Scale, edges_of, scale_of, ticks_of
+from miri_jax.report.scales import Scale, bins_of, scale_of, ticks_of
 from miri_jax.report.text import shorten
 
 WIDTH, HEIGHT = 360, 128
@@ -98,11 +98,7 @@ def histogram(
     every = np.concatenate([observed, *draws])
     if not len(every):
         return None
-    basis = observed if len(observed) else every
-    scale = scale_of(basis, every)
-    fewest = min(len(x) for x in (observed, *draws) if len(x))
-    count = int(np.clip(2 * np.sqrt(fewest), 8, bins))
-    edges = edges_of(scale, view.unit, count)
+    scale, edges = bins_of(observed, draws, view.unit, bins)
     if scale.kind == "plain":
         # From edge to edge: half a unit more than from number to number.
         scale = scale._replace(values=edges[[0, -1]])

@@ -1,5 +1,6 @@
 """Axes on which no column is one bar: plain, by logarithm, or by rank."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,24 @@ def scale_of(values: np.ndarray, among: np.ndarray | None = None) -> Scale:
         return plain
     # A value that many cells have takes the place of one step, not of many.
     return Scale("ranks", knots, np.linspace(0, 1, len(knots)))
+
+
+def bins_of(
+    observed: np.ndarray, draws: Sequence[np.ndarray], unit: float, bins: int
+) -> tuple[Scale, np.ndarray]:
+    """The scale, and the edges of bins, for observed and imputed numbers.
+
+    Args:
+      observed: `[k]`.
+      draws: of each draw `[q]`.
+      unit: what numbers are multiples of; 0 for nothing.
+      bins: at most about so many, and the fewer the fewer numbers there are.
+    """
+    every = np.concatenate([observed, *draws])
+    scale = scale_of(observed if len(observed) else every, every)
+    fewest = min((len(x) for x in (observed, *draws) if len(x)), default=1)
+    count = int(np.clip(2 * np.sqrt(fewest), 8, bins))
+    return scale, edges_of(scale, unit, count)
 
 
 def edges_of(scale: Scale, unit: float, count: int) -> np.ndarray:

@@ -2,9 +2,9 @@
 
     donors    observed values of rows in the same leaf of a tree
     ridge     a ridge regression, on squares and products, too, where these
-              gain, and donors of its leave-one-out residuals: lines are kept,
-              and go on beyond what was observed; the residuals hang on the
-              other columns as trees of small leaves have it, or of large ones
+              gain, and donors of its leave-one-out residuals, which hang on
+              little else, so that leaves are large: lines are kept, and go on
+              beyond what was observed
     logits    a logistic regression of few levels, see `_levels`
 
 Which of them a column has is chosen on held-out observed cells, by the fair
