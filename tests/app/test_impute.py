@@ -267,6 +267,10 @@ def test_a_long_file_is_filled_by_parts(long_file, monkeypatch):
         (("long.parquet", "o.csv"), "takes Parquet files; o.csv is another"),
         (("long.parquet", "o.parquet", "--draws", "2"), "gives one draw"),
         (("none.parquet", "o.parquet"), "no such file: none.parquet"),
+        (
+            ("long.parquet", "o.parquet", "--set", "data.group=a"),
+            "rows that belong together",
+        ),
         (("long.parquet", "long.parquet"), "is the table itself"),
     ],
 )
