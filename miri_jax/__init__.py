@@ -15,7 +15,7 @@ and `miri-impute` are the commands.
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each public name is; "" for a module.
 _PLACES = {

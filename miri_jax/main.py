@@ -29,6 +29,7 @@ _RERUN = flags.DEFINE_string(
 _FORCE = flags.DEFINE_bool(
     "force", False, "Replace results that are there: output, report."
 )
+_VERSION = flags.DEFINE_bool("version", False, "Print the version, and end.")
 
 
 def main(argv: list[str]) -> None:
@@ -52,4 +53,7 @@ if __name__ == "__main__":
     # Libraries log what is raised as well; here each error is one line.
     logging.set_verbosity(logging.FATAL)
     with own_process():
-        app.run(main, flags_parser=make_flag_parser(_CONFIG, _WORKDIR, _RERUN))
+        app.run(
+            main,
+            flags_parser=make_flag_parser(_CONFIG, _WORKDIR, _RERUN, _VERSION),
+        )

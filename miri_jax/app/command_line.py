@@ -17,6 +17,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from miri_jax import __version__
 from miri_jax.app.named import path_of
 from miri_jax.endings import ending_of
 from miri_jax.exceptions import ConfigError, MiriError, first_line
@@ -95,10 +96,11 @@ def make_flag_parser(
     config: flags.FlagHolder,
     workdir: flags.FlagHolder,
     rerun: flags.FlagHolder,
+    version: flags.FlagHolder,
 ) -> Callable[[list[str]], list[str]]:
     """A parser for `app.run` that demands a config and a workdir.
 
-    It exits with status 2 and one line on a flag or setting that does not
+    It prints the version where that is asked for, and ends. It exits with status 2 and one line on a flag or setting that does not
     exist, naming the nearest setting, and on a value that does not fit.
     """
 
@@ -106,6 +108,9 @@ def make_flag_parser(
         try:
             argv = _with_paths(argv)
             rest = flags.FLAGS(argv, known_only=False)
+            if version.value:
+                print(f"miri_jax {__version__}")
+                sys.exit()
             _demand(config, workdir, rerun, rest)
             return rest
         except (KeyError, AttributeError) as error:

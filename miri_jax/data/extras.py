@@ -1,4 +1,4 @@
-"""Libraries that only some files need."""
+"""Libraries that only some files, and images, need."""
 
 import importlib
 from typing import Any
@@ -12,7 +12,7 @@ def needed(module: str, extra: str, path: str) -> Any:
     Args:
       module: its name.
       extra: of the package, that has it.
-      path: the file that takes it.
+      path: the file, or the work, that takes it.
 
     Raises:
       DataError: with the line that installs it.

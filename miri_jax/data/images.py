@@ -12,6 +12,7 @@ from PIL import Image
 from miri_jax.core.masks import pixels
 from miri_jax.core.rows import spaced
 from miri_jax.data.dataset import Write, digest_of
+from miri_jax.data.extras import needed
 from miri_jax.data.image_files import Images, read_images
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.exceptions import DataError
@@ -237,6 +238,8 @@ def load_images(
     else:
         key = jax.random.key(mask_seed)
         shape = found.pixels.shape
+        # Told before a fit: what compares with the truth, at its end, has it.
+        needed("skimage", "images", "comparing images with the truth")
         m = np.asarray(pixels(key, shape, rate, per_channel=per_channel).m)
         truth = found.pixels
     for c in np.flatnonzero(~m.any(axis=(0, 1, 2)))[:1]:
