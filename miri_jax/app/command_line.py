@@ -100,8 +100,9 @@ def make_flag_parser(
 ) -> Callable[[list[str]], list[str]]:
     """A parser for `app.run` that demands a config and a workdir.
 
-    It prints the version where that is asked for, and ends. It exits with status 2 and one line on a flag or setting that does not
-    exist, naming the nearest setting, and on a value that does not fit.
+    It prints the version where that is asked for, and ends. It exits with
+    status 2 and one line on a flag or setting that does not exist, naming the
+    nearest setting, and on a value that does not fit.
     """
 
     def parse(argv: list[str]) -> list[str]:
