@@ -6,7 +6,7 @@ CONSTRAINTS ?= constraints.txt
 BIN = $(VENV)/bin
 RUN = $(BIN)/python -m miri_jax.main
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all docs lint clean
 
 $(VENV)/ready: setup.py $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
@@ -26,9 +26,14 @@ test: $(VENV)/ready
 test-all: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2
 
+# The site in site/; its notebooks are executed, which takes minutes.
+docs: $(VENV)/ready
+	$(BIN)/pip install --quiet -c $(CONSTRAINTS) -e '.[dev,docs]'
+	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict
+
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) runs build dist site *.egg-info
