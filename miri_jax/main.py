@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
             config = saved_config(_RERUN.value)
         run(config, _WORKDIR.value, force=_FORCE.value)
 
-    call(command, RUN_FLAGS)
+    call(command, RUN_FLAGS, "reading the data")
 
 
 if __name__ == "__main__":

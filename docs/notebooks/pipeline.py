@@ -13,7 +13,8 @@
 #
 # A model is to predict, and new rows will have gaps as well. `MIRIImputer` is a
 # transformer like those of scikit-learn: it is fitted within each fold, so that
-# no fold sees the others, and fills rows that it has never seen.
+# no fold sees the others, and fills rows that it has never seen
+# ([tables](../tables.md#with-scikit-learn)).
 
 # %%
 import numpy as np

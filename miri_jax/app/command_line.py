@@ -23,6 +23,7 @@ from miri_jax.endings import ending_of
 from miri_jax.exceptions import ConfigError, MiriError, first_line
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
+from miri_jax.runtime.silence import FIRST, said_after
 from miri_jax.settings import did_you_mean, gone
 
 # Seconds that a command which failed waits for its threads.
@@ -168,16 +169,20 @@ def _leave_soon(status: int) -> None:
     timer.start()
 
 
-def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
+def call(
+    command: Callable[[], object], flags_of: Mapping[str, str], first: str
+) -> None:
     """Runs a command; exits with 1 and one line on an error of the user's.
 
     Args:
       command: what to run.
       flags_of: how the command is given what `MiriError.about` may name.
+      first: what is said where nothing else is for a moment.
     """
     interrupt.install()
     try:
-        command()
+        with said_after(FIRST, first, _to_stderr):
+            command()
     except MiriError as error:
         fail(f"{error}{_hint(error.about, flags_of)}")
     except OSError as error:
@@ -188,6 +193,10 @@ def call(command: Callable[[], object], flags_of: Mapping[str, str]) -> None:
     except interrupt.Stopped as stopped:
         print(f"\nstopped; {stopped.remains}", file=sys.stderr)
         sys.exit(stopped.status)
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _beyond(error: BaseException) -> str:

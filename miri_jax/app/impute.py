@@ -358,7 +358,8 @@ def main() -> None:
     """The entry point; exits with 1 and one line on a user's error."""
     with own_process():
         given = make_parser().parse_args()
-        call(lambda: impute(given), IMPUTE_FLAGS)
+        table = "the table" if given.input == PIPE else given.input
+        call(lambda: impute(given), IMPUTE_FLAGS, f"reading {table}")
 
 
 if __name__ == "__main__":

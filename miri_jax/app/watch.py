@@ -92,6 +92,8 @@ class RunWatch(Watch):
             self._metrics.progress(0, values)
         self._saved, self._saved_at = now.step, time.monotonic()
         self._before = int(now.state.iteration)
+        self._total = imputer.num_iterations
+        self._compiled_before = self._compiled.seconds
 
     @contextlib.contextmanager
     def stepping(self) -> Iterator[None]:
@@ -115,8 +117,18 @@ class RunWatch(Watch):
             values |= self._measured(iteration, now.state.x)
         self._metrics.write(now.step, iteration, values)
         if whole:
-            self._metrics.progress(iteration, values)
+            self._metrics.progress(
+                iteration,
+                values,
+                compiling=self._compiled.seconds - self._compiled_before,
+                may_stop=hasattr(now.state, "done"),
+            )
         self._before = iteration
+        if last and iteration < self._total:
+            say(
+                f"ended after iteration {iteration} of at most {self._total}:"
+                " it got no better"
+            )
         limit = self._config.checkpoint.every_seconds
         due = time.monotonic() - self._saved_at >= limit
         stop = processes.any_of(interrupt.requested())

@@ -1,27 +1,37 @@
 """Progress of a fit on the terminal."""
 
+import contextlib
 import sys
 
 import tqdm
 
 from miri_jax.engine import Snapshot, Watch
 from miri_jax.runtime.compiling import Told, keep_programs
+from miri_jax.runtime.silence import LONG, broken, said_after
 from miri_jax.types import Imputer, Info, Masked
 
 
 class Bar(Watch):
     """Progress and the time left."""
 
-    def __init__(self, name: str, disable: bool) -> None:
-        """Of a fit's name; shows nothing where it is disabled."""
-        self._name, self._disable = name, disable
+    def __init__(self, name: str, verbose: bool | int | None) -> None:
+        """Of a fit's name; None shows something once the fit takes long."""
+        self._name, self._verbose = name, verbose
+        # A bar in a file is no bar; a notebook shows it as a terminal does.
+        seen = sys.stderr.isatty() or "ipykernel" in sys.modules
+        self._disable = not (seen if verbose is None else verbose)
+        self._waiting: contextlib.ExitStack | None = None
         self._bar: tqdm.tqdm | None = None
         self._told: Told | None = None
 
     def resume(self, imputer: Imputer, data: Masked) -> Snapshot | None:
         """Keeps what is compiled; from here on it is told what takes long."""
         keep_programs()
-        if not self._disable and self._told is None:
+        if self._verbose is None and self._waiting is None:
+            self._waiting = contextlib.ExitStack()
+            line = f"{self._name}; verbose=False shows nothing"
+            self._waiting.enter_context(said_after(LONG, line, _say))
+        if self._verbose and self._told is None:
             self._told = Told(_say).__enter__()
         return super().resume(imputer, data)
 
@@ -33,6 +43,7 @@ class Bar(Watch):
             disable=self._disable,
             unit="iteration",
             desc=self._name,
+            delay=LONG if self._verbose is None else 0,
         )
 
     def step(self, now: Snapshot, info: Info, *, last: bool) -> None:
@@ -45,6 +56,8 @@ class Bar(Watch):
 
     def end(self) -> None:
         """Closes the bar."""
+        if self._waiting is not None:
+            self._waiting.close()
         self._close()
         if self._told is not None:
             self._told.__exit__()
@@ -55,4 +68,5 @@ class Bar(Watch):
 
 
 def _say(line: str) -> None:
+    broken()
     tqdm.tqdm.write(line, file=sys.stderr)

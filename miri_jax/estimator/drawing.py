@@ -104,7 +104,7 @@ class Drawing(BaseEstimator):
         """Final states: of the table, and of what further draws rest on."""
         total = self._several.fits + self._several.resampled
         watches = (
-            Bar(f"fit {k}/{total}", not self.verbose)
+            Bar(f"{self.method}: fit {k} of {total}", self.verbose)
             for k in range(1, total + 1)
         )
         keys = engine.seed_keys(self._seed)

@@ -84,7 +84,8 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
       add_indicator: whether `transform` adds a column `missingindicator_NAME`
         for each column that had gaps in the fit: where they are.
       random_state: seed; the same seed gives the same numbers.
-      verbose: whether to show progress and the time left.
+      verbose: whether to show progress and the time left; None shows them of
+        a fit that takes longer than five seconds.
 
     Attributes:
       columns_: how each column is turned into numbers.
@@ -121,7 +122,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         unseen: str = "missing",
         add_indicator: bool = False,
         random_state: int | np.random.RandomState | None = None,
-        verbose: bool | int = False,
+        verbose: bool | int | None = None,
     ):
         """Keeps the settings; `fit` checks them."""
         self.method = method

@@ -14,7 +14,7 @@ from typing import Any
 
 import tqdm
 
-from miri_jax.runtime import processes
+from miri_jax.runtime import processes, silence
 from miri_jax.runtime.files import naming, write_atomically
 
 
@@ -84,19 +84,35 @@ class MetricsWriter:
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
 
-    def progress(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Shows how far the run is, with the time it has still to go."""
+    def progress(
+        self,
+        iteration: int,
+        values: Mapping[str, float],
+        *,
+        compiling: float = 0.0,
+        may_stop: bool = False,
+    ) -> None:
+        """Shows how far the run is, with the time it has still to go.
+
+        Args:
+          iteration: how many are done.
+          values: metrics.
+          compiling: seconds that compiling took since the start, which the
+            rest need not take again.
+          may_stop: whether the fit may end before its last iteration.
+        """
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         if self._bar is not None:
             self._bar.set_postfix_str(shown, refresh=False)
             self._bar.update(iteration - self._bar.n)
             return
         done = iteration - self._first
-        seconds = time.monotonic() - self._start
+        seconds = time.monotonic() - self._start - compiling
         line = f"iteration {iteration}/{self._total}  {shown}"
         if done:
             left = seconds / done * (self._total - iteration)
-            line += f"  eta {left:.0f} s"
+            most = "at most " if may_stop and left >= 0.5 else ""
+            line += f"  eta {most}{max(left, 0):.0f} s"
         say(line)
 
     def close(self) -> None:
@@ -123,7 +139,9 @@ class SilentWriter:
     ) -> None:
         """Does nothing."""
 
-    def progress(self, iteration: int, values: Mapping[str, float]) -> None:
+    def progress(
+        self, iteration: int, values: Mapping[str, float], **settings: float
+    ) -> None:
         """Does nothing."""
 
     def close(self) -> None:
@@ -135,6 +153,7 @@ def say(line: str) -> None:
 
     Of several processes only the one that writes says anything.
     """
+    silence.broken()
     if not processes.writes():
         return
     tqdm.tqdm.write(line, file=sys.stderr)

@@ -1,5 +1,6 @@
 """What a run took and ran on: seconds, programs, memory, versions."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import pathlib
@@ -9,15 +10,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import jax
 
 from miri_jax.runtime import interrupt
+from miri_jax.runtime.progress import say
+from miri_jax.runtime.silence import PATIENCE, said_after
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "pandas")
 # Share of the memory from which on a run is said to be bound by it.
 NEARLY_ALL = 0.9
+# What is said of phases of a run that take long, but for its fit and before,
+# which say more.
+_NAMES = {
+    "draw": "drawing",
+    "check": "filling known cells again",
+    "evaluate": "measuring what was filled",
+    "write": "writing the results",
+    "report": "making the report",
+}
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _CACHED = "/jax/compilation_cache/cache_hits"
 
@@ -29,11 +40,15 @@ class Clock:
         """Starts with no phase."""
         self.seconds: dict[str, float] = {}
 
-    @contextmanager
+    @contextlib.contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
         """Adds the time inside the block to a phase; Ctrl-C may end it."""
         start = time.perf_counter()
-        yield
+        with contextlib.ExitStack() as stack:
+            if phase in _NAMES:
+                line = _NAMES[phase]
+                stack.enter_context(said_after(PATIENCE, line, say))
+            yield
         interrupt.stop_if_requested()
         spent = time.perf_counter() - start
         self.seconds[phase] = self.seconds.get(phase, 0.0) + spent

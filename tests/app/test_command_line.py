@@ -73,7 +73,7 @@ def test_a_command_adds_its_flags(monkeypatch, capsys, flags_of, end):
         )
 
     with pytest.raises(SystemExit) as stop:
-        call(command, flags_of)
+        call(command, flags_of, "reading")
     assert stop.value.code == 1
     assert capsys.readouterr().err == f"error: name it or call it{end}\n"
 

@@ -1,0 +1,89 @@
+"""What somebody who waits is told, and when."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from miri_jax import MIRIImputer
+from miri_jax.app import command_line
+from miri_jax.app.run import run
+from miri_jax.estimator import bar
+from miri_jax.runtime import progress, provenance
+from miri_jax.runtime.progress import MetricsWriter, say
+from miri_jax.runtime.silence import said_after
+from tests.conftest import load_config
+
+
+def test_a_line_is_said_after_silence_alone():
+    said = []
+    with said_after(0.01, "long", said.append):
+        time.sleep(0.5)
+    assert said == ["long"]
+    with said_after(0.5, "short", said.append):
+        pass
+    with said_after(0.2, "spoken", said.append):
+        say("something")
+        time.sleep(0.5)
+    assert said == ["long"]
+
+
+def test_a_command_says_what_goes_on_before_libraries_load(monkeypatch, capsys):
+    assert command_line.FIRST < 2
+    monkeypatch.setattr(command_line, "FIRST", 0.01)
+    command_line.call(lambda: time.sleep(0.5), {}, "reading in.csv")
+    assert capsys.readouterr().err == "reading in.csv\n"
+
+
+def test_phases_that_take_long_are_named(monkeypatch, capsys):
+    monkeypatch.setattr(provenance, "PATIENCE", 0.01)
+    clock = provenance.Clock()
+    for phase in ("load", "draw", "report"):
+        with clock(phase):
+            time.sleep(0.3)
+    assert capsys.readouterr().err == "drawing\nmaking the report\n"
+    assert min(clock.seconds.values()) >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("compiling", "may_stop", "eta"),
+    [(0.0, False, "36 s"), (8.0, False, "4 s"), (8.0, True, "at most 4 s")],
+)
+def test_what_is_left_is_told_without_what_was_compiled(
+    tmp_path, monkeypatch, capsys, compiling, may_stop, eta
+):
+    """One of five iterations took 9 seconds."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    writer = MetricsWriter(tmp_path, first_step=0, num_iterations=5)
+    now[0] += 9
+    writer.progress(1, {"loss": 2.0}, compiling=compiling, may_stop=may_stop)
+    writer.close()
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == f"iteration 1/5  loss 2  eta {eta}"
+
+
+def test_why_a_fit_ended_early_is_told(tmp_path, capsys):
+    config = load_config("table")
+    config.method, config.model = "gaussian", {}
+    config.imputer = {"num_iterations": 200}
+    run(config, str(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert "of at most 200: it got no better\n" in said
+
+
+@pytest.mark.parametrize(
+    ("verbose", "said"), [(None, "fit 1 of 1"), (False, ""), (True, "fit 1")]
+)
+def test_an_estimator_speaks_where_it_takes_long(
+    monkeypatch, capsys, verbose, said
+):
+    monkeypatch.setattr(bar, "LONG", 0.0)
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[::3, 1] = np.nan
+    MIRIImputer("gaussian", random_state=0, verbose=verbose).fit(
+        pd.DataFrame(x, columns=list("abc"))
+    )
+    err = capsys.readouterr().err
+    assert said in err and bool(err) == bool(said)
