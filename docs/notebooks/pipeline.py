@@ -29,7 +29,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from miri_jax import MIRIImputer
 from miri_jax.data import BEIJING
 
-frame = pd.read_csv(BEIJING).dropna()[:500].reset_index(drop=True)
+frame = pd.read_csv(BEIJING).dropna()[:300].reset_index(drop=True)
 X = frame[["TEMP", "DEWP", "PRES", "Iws", "cbwd"]].copy()
 y = np.log(frame["pm2.5"] + 1)
 
@@ -95,11 +95,11 @@ cross_val_score(trees, gaps, y, cv=3).round(3)
 # %%
 import tempfile
 
-imputer = MIRIImputer("chained", random_state=0).fit(X[:400])
+imputer = MIRIImputer("chained", random_state=0).fit(X[:240])
 folder = tempfile.mkdtemp() + "/model"
 imputer.save(folder)
 same = MIRIImputer.load(folder)
-new = X[400:]
+new = X[240:]
 one = same.transform(new.iloc[[7]])
 pd.testing.assert_frame_equal(one, imputer.transform(new).iloc[[7]])
 one
