@@ -223,7 +223,7 @@ assert {answer!r} in told, told
 
 
 def test_a_fill_loads_what_it_uses_only(tmp_path):
-    """No networks for a mean, and no checkpoints for a fit of a moment."""
+    """No networks for a mean, no checkpoints, no pictures that nobody draws."""
     (tmp_path / "in.csv").write_text("a,b\n1,2\n,3\n4,\n2,1\n")
     words = ["in.csv", "out.csv", "--method", "mean"]
     loaded = _loaded(
@@ -232,4 +232,4 @@ def test_a_fill_loads_what_it_uses_only(tmp_path):
         "from miri_jax.app import impute; impute.main()"
     )
     assert (tmp_path / "out.csv").exists()
-    assert not loaded & {"flax", "optax", "orbax"}
+    assert not loaded & {"flax", "optax", "orbax", "matplotlib"}

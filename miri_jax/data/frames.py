@@ -164,7 +164,7 @@ def _from_pandas(
     missing_values: Sequence[Any] = (),
     gaps: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Back]:
-    came = [table.iloc[:, j] for j in range(table.shape[1])]
+    came = [series for _, series in table.items()]
     plain = [to_plain(series) for series in came]
     new = [x.series is not series for x, series in zip(plain, came)]
     if not any(new):

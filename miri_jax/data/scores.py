@@ -314,9 +314,10 @@ def _interpolate(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         width = x[end] - x[start]
         part = (at - x[start]) / width
-        halves = (at / 2 - x[start] / 2) / (x[end] / 2 - x[start] / 2)
-    part = np.where(np.isinf(width), halves, part)
-    part = np.clip(np.nan_to_num(part), 0, 1)
+        if np.isinf(width).any():
+            halves = (at / 2 - x[start] / 2) / (x[end] / 2 - x[start] / 2)
+            part = np.where(np.isinf(width), halves, part)
+    part = np.clip(np.where(np.isnan(part), 0, part), 0, 1)
     line = (1 - part) * y[start] + part * y[end]
     # Rounding must not leave the two ends.
     return np.clip(line, y[start], y[end])

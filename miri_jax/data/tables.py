@@ -208,13 +208,13 @@ def encode_rows(
       DataError: naming the column at fault and the remedy.
     """
     numbers, known = np.zeros(missing.shape), ~missing
-    for j, column in enumerate(columns):
-        cells, gaps = frame.iloc[:, j], missing[:, j]
-        numbers[:, j], unseen = cols.read(column, cells, gaps)
+    parts = zip(columns, frame.items())  # in a fraction of the time of `iloc`
+    for j, (column, (_, series)) in enumerate(parts):
+        numbers[:, j], unseen = cols.read(column, series, missing[:, j])
         if unseen.any() and not keep_unseen:
             row = int(np.flatnonzero(unseen)[0])
             raise DataError(
-                f"column {column.name!r} holds {cells.iloc[row]!r} in row"
+                f"column {column.name!r} holds {series.iloc[row]!r} in row"
                 f" {row + 1}, which was not there in fitting; correct it, or"
                 " set unseen='missing'"
             )
@@ -283,7 +283,8 @@ def settle_table(table: Table, values: np.ndarray) -> np.ndarray:
     parts = zip(split(table.columns, values), split(table.columns, table.m))
     for (column, block), (_, m) in parts:
         gaps = ~m[:, 0] if column.width else np.zeros(len(m), bool)
-        block[gaps] = cols.settle_column(column, block[gaps])
+        if gaps.any():
+            block[gaps] = cols.settle_column(column, block[gaps])
     if table.beside is not None:
         share_constants(table.beside, table.m, table.columns, values)
     if table.related is not None:
@@ -307,9 +308,9 @@ def fill_table(table: Table, values: np.ndarray) -> pd.DataFrame:
     """
     filled, blocks = {}, split(table.columns, values)
     empty, made = finished(table.related, blocks, table.missing)
-    for j, (column, block) in enumerate(blocks):
-        series, gaps = table.frame.iloc[:, j], table.missing[:, j]
-        gaps = gaps & ~empty[:, j]
+    parts = zip(blocks, table.frame.items())
+    for j, ((column, block), (_, series)) in enumerate(parts):
+        gaps = table.missing[:, j] & ~empty[:, j]
         if gaps.any() and column.kind != "id":
             new = cols.decode(column, block[gaps])
             if str(column.name) in made:

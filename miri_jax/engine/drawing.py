@@ -1,6 +1,7 @@
 """Draws from a fitted imputer: finite, within bounds, X(T) where it must be."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import chex
 import jax
@@ -96,7 +97,7 @@ def draws(
         )
     fixed = not imputer.redraws and is_of_fit(state, data)
     asked, n = padded(data), len(data.x)
-    key_first, key_again = (jax.random.fold_in(key, k) for k in range(2))
+    key_first = jax.random.fold_in(key, 0)
     for k in range(count):
         which = None
         if count > 1:
@@ -107,9 +108,9 @@ def draws(
             # The same key on purpose: the draws of a set share its noise.
             one = jax.random.fold_in(key_first, 0 if spread_out else k)
             x = to_host(imputer.impute(one, state, asked, which))
-        again = jax.random.fold_in(key_again, k)
         if bounds is not None:
             some = data if fixed else asked
+            again = functools.partial(_key_again, key, k)
             x = _bounded(again, imputer, state, some, x, bounds, which)
         x = x[:n]
         chex.assert_shape(x, data.x.shape)
@@ -132,8 +133,15 @@ def is_of_fit(state: State, data: Masked) -> bool:
     return same and bool(_agree(state.x, data.x, data.m))
 
 
+def _key_again(key: Array, draw: int, turn: int) -> Array:
+    """The key of a round in which cells of a draw are drawn again."""
+    for number in (1, draw, turn):
+        key = jax.random.fold_in(key, number)
+    return key
+
+
 def _bounded(
-    key: Array,
+    key_of: Callable[[int], Array],
     imputer: Imputer,
     state: State,
     data: Masked,
@@ -176,7 +184,7 @@ def _bounded(
         rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
         if not rows.size:
             return x
-        tries, key_k = FIRST_TRIES << k // 2, jax.random.fold_in(key, k)
+        tries, key_k = FIRST_TRIES << k // 2, key_of(k)
         size = max(len(x), tries)
         for call, some in _calls(x[rows], outside[rows], size // tries):
             some = rows[some]

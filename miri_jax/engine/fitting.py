@@ -41,10 +41,14 @@ class Keys(NamedTuple):
 
 def seed_keys(seed: int) -> Keys:
     """The keys that a seed stands for, in scripts, commands and estimator."""
+    return Keys(*(seed_key(seed, name) for name in Keys._fields))
+
+
+def seed_key(seed: int, name: str) -> Array:
+    """One of `seed_keys`, by its name, without the others."""
     # By `fold_in`, here as everywhere in a run: one program for all keys, where
     # `split` is one for each number of them, and another to take them apart.
-    key = jax.random.key(seed)
-    return Keys(*(jax.random.fold_in(key, k) for k in range(5)))
+    return jax.random.fold_in(jax.random.key(seed), Keys._fields.index(name))
 
 
 class Snapshot(NamedTuple):

@@ -120,7 +120,7 @@ class Drawing(BaseEstimator):
         return jax.tree.map(np.asarray, state)
 
     def _key(self, which: int) -> Array:
-        other = engine.seed_keys(self._seed).other
+        other = engine.seed_key(self._seed, "other")
         return jax.random.split(other, 3)[which]
 
     def _make(self, layout: Layout | None = None) -> Imputer:
@@ -266,7 +266,7 @@ class Drawing(BaseEstimator):
     ) -> Iterator[np.ndarray]:
         """Draws, standardised: to be pooled, or of the table's own fit."""
         how, states = self._several, self.states_
-        key = engine.seed_keys(self._seed).draw
+        key = engine.seed_key(self._seed, "draw")
         if part:
             key = jax.random.fold_in(self._key(PARTS), part)
         if not how.imputer.redraws and not engine.is_of_fit(states[0], data):

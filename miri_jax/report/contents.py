@@ -5,14 +5,13 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from miri_jax.data import AmputatedTable, Dataset, FileTable, ImageSet
 from miri_jax.data.plans import plans_of
-from miri_jax.report import figures, wording
+from miri_jax.report import wording
 from miri_jax.report.checked import (
     check_rows,
     check_verdict,
@@ -40,6 +39,11 @@ from miri_jax.report.warnings import (
     warnings_of,
 )
 
+# Only pictures of a run that comes from no file need Matplotlib, which takes
+# most of a second to load.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # What stands for a check where there was none.
 NO_CHECK = {"columns": {}}
 # Of a longer table a random part is shown.
@@ -56,7 +60,7 @@ class Contents(NamedTuple):
     """
 
     template: str
-    figures: dict[str, Figure | None]
+    figures: "dict[str, Figure | None]"
     facts: dict[str, Any]
 
 
@@ -88,6 +92,8 @@ def _contents_of_images(
     trace: Sequence[dict[str, Any]],
     summary: dict[str, Any],
 ) -> Contents:
+    from miri_jax.report import figures
+
     del summary  # the template reads it
     pictures = {
         "images": figures.images_picture(dataset, draws),
@@ -110,6 +116,8 @@ def _contents_of_numbers(
     summary: dict[str, Any],
 ) -> Contents:
     """Of a table that comes from no file."""
+    from miri_jax.report import figures
+
     part, draws = _part_of(dataset, draws)
     views = views_of_numbers(part, draws)
     check = summary.get("check", NO_CHECK)

@@ -3,13 +3,15 @@
 import base64
 import functools
 import pathlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
-from matplotlib.figure import Figure
 
-from miri_jax.report import facts, figures, sections, telling, text, wording
+from miri_jax.report import facts, sections, telling, text, wording
 from miri_jax.runtime.files import write_atomically
+
+if TYPE_CHECKING:  # see `contents`
+    from matplotlib.figure import Figure
 
 # Columns of a file that are unfolded when the page opens.
 MAX_OPEN = 25
@@ -25,7 +27,7 @@ class Picture(NamedTuple):
 
 
 def embed_all(
-    folder: pathlib.Path, drawn: dict[str, Figure | None]
+    folder: pathlib.Path, drawn: "dict[str, Figure | None]"
 ) -> dict[str, Picture | None]:
     """Writes the figures that there are to a folder, which it makes.
 
@@ -54,7 +56,9 @@ def write_page(path: pathlib.Path, page: str) -> None:
     write_atomically(path, lambda p: pathlib.Path(p).write_text(page, "utf-8"))
 
 
-def _embed(path: pathlib.Path, figure: Figure) -> Picture:
+def _embed(path: pathlib.Path, figure: "Figure") -> Picture:
+    from miri_jax.report import figures
+
     png = figures.png(figure)
     write_atomically(path, lambda p: pathlib.Path(p).write_bytes(png))
     width = round(figure.get_figwidth() * PIXELS)

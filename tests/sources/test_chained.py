@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
 from miri_jax.sources._by_gradients import draw
@@ -97,6 +97,43 @@ def test_leaves_are_those_of_scikit_learn():
         found = draw_donors(forest, new, zeros, zeros + place)
         expected = [end(y[own == leaf]) for leaf in where]
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("levels", [0, 4])
+def test_trees_are_those_of_their_bootstrap_samples(levels):
+    """Rows that are drawn several times count by a weight, to the same end."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((150, 4)).round(1).astype(np.float32)
+    y = x[:, 0] + rng.standard_normal(150)
+    if levels:
+        y = np.digitize(y, [-1, 0, 1]).astype(float)
+    x, y = np.repeat(x, 2, axis=0), np.repeat(y, 2)
+    given = {"levels": levels, "trees": 5, "leaf": 7}
+    forest = grow(x, y, **given, rng=np.random.default_rng(1))
+    again, kind = np.random.default_rng(1), DecisionTreeRegressor
+    aim = np.searchsorted(np.sort(y), y).astype(float)
+    if levels:
+        kind, aim = DecisionTreeClassifier, y
+    ends = [*forest.roots[1:], len(forest.feature)]
+    for first, end in zip(forest.roots, ends):
+        rows = again.integers(300, size=300)
+        seed = int(again.integers(2**31))
+        tree = kind(min_samples_leaf=7, random_state=seed)
+        tree = tree.fit(x[rows], aim[rows]).tree_
+        for name in ("feature", "threshold"):
+            own = getattr(forest, name)[first:end]
+            np.testing.assert_array_equal(own, getattr(tree, name))
+        leaves = np.flatnonzero(tree.feature < 0)
+        np.testing.assert_array_equal(
+            forest.count[first:end][leaves], tree.n_node_samples[leaves]
+        )
+        leaf = tree.apply(x[rows])[0]
+        donors = forest.first[first + leaf] + np.arange(
+            forest.count[first + leaf]
+        )
+        np.testing.assert_array_equal(
+            forest.donors[donors], np.sort(y[rows][tree.apply(x[rows]) == leaf])
+        )
 
 
 def test_each_tree_keeps_its_donors():

@@ -228,6 +228,7 @@ def _draw(
     place: np.ndarray,
     take: Callable[..., np.ndarray] = draw_donors,
 ) -> np.ndarray:
+    """Draws `[..., k]` for features `[k, p]`."""
     if conditional.forest is None:
         return draw_level(conditional.linear, x, place)
     if conditional.linear is None:
@@ -236,7 +237,8 @@ def _draw(
     if not conditional.exact:
         x = _beside(x, found)
         found = found + take(conditional.forest, x, which, place)
-    return layout.settle(column, found)
+    found = np.broadcast_to(found, place.shape)
+    return layout.settle(column, found.ravel()).reshape(place.shape)
 
 
 def is_line(
@@ -292,13 +294,8 @@ def choose_model(
             one = aim._replace(ridge=model == RIDGE)
             by = growth.for_model(model)._replace(trees=trees)
             fitted = _fit(features, x[learn], y[learn], layout, one, by, rng)
-            size = (TRIES, int(ask.sum()))
-            draws = np.stack(
-                [
-                    _draw(fitted, layout, column, x[ask], u, v)
-                    for u, v in zip(rng.random(size), rng.random(size))
-                ]
-            )
+            u, v = rng.random((2, TRIES, int(ask.sum())))
+            draws = _draw(fitted, layout, column, x[ask], u, v)
             score[model, k] = average(rate(draws, y[ask]))
             if levels:  # which have no distances
                 continue

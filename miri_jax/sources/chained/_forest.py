@@ -6,7 +6,7 @@ Buuren and Dusseldorp, 2014), so that heaps, rounding, codes and bounds come
 out as they occur.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,7 @@ def grow(
       rng: chooses rows and seeds.
     """
     # Here, so that those who grow none need not wait for it.
+    from sklearn import config_context
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     kind, aim = DecisionTreeRegressor, y
@@ -72,17 +73,35 @@ def grow(
         kind = DecisionTreeClassifier
     else:
         aim = coordinates(x, y.astype(int), levels)
-    grown = []
+    settings = {"min_samples_leaf": leaf}
+    # Sums of whole numbers are exact in any order, so that equal rows may count
+    # by a weight: the trees are the same, and grown from a third less.
+    counted = aim.ndim == 1 and len(y) >= 2 * leaf
+    if counted:
+        rows, place = _distinct(x, aim)
+        # Of so few rows of so many levels scikit-learn would warn.
+        counted = trees > 1 or len(rows) < len(y)
+        counted = counted and not 0 < len(rows) <= 2 * levels
+    if counted:
+        # Between what leaf - 1 and leaf rows weigh, whatever the rounding.
+        settings = {"min_weight_fraction_leaf": (leaf - 0.25) / len(y)}
+    else:
+        rows = place = np.arange(len(y))
+    grown, seen, told = [], x[rows], aim[rows]
     for _ in range(trees):
-        some = slice(None)
+        some = np.arange(len(y))
         if trees > 1:
             some = rng.integers(len(y), size=len(y))
-        tree = kind(
-            min_samples_leaf=leaf,
-            random_state=int(rng.integers(2**31)),
-        )
-        tree.fit(x[some], aim[some], check_input=False)
-        grown.append(_with_donors(tree.tree_, x[some], y[some]))
+        tree = kind(random_state=int(rng.integers(2**31)), **settings)
+        if counted:
+            given = seen, told, np.bincount(place[some], minlength=len(rows))
+        else:
+            given = x[some], aim[some]
+        # To check the same settings again takes a tenth of a small tree's time.
+        with config_context(skip_parameter_validation=True):
+            tree.fit(*given, check_input=False)
+        leaves = tree.tree_.apply(seen)[place[some]]
+        grown.append(_with_donors(tree.tree_, leaves, y[some]))
     nodes = np.cumsum([0] + [len(part[0]) for part in grown])
     donors = np.cumsum([0] + [len(part[-1]) for part in grown])
     feature, threshold, left, right, first, count, values = (
@@ -103,8 +122,21 @@ def grow(
     )
 
 
-def _with_donors(tree, x: np.ndarray, y: np.ndarray) -> tuple:
-    leaves = tree.apply(x)
+def _distinct(x: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers `[u]` of rows that differ, and which of them each row is, `[r]`.
+
+    Args:
+      x: `[r, p]` float32.
+      aim: `[r]`, whole numbers.
+    """
+    joined = np.column_stack([x, aim.astype(np.float32)])
+    width = joined.itemsize * joined.shape[1]
+    rows = joined.view(np.dtype((np.void, width)))[:, 0]
+    return np.unique(rows, return_index=True, return_inverse=True)[1:]
+
+
+def _with_donors(tree: Any, leaves: np.ndarray, y: np.ndarray) -> tuple:
+    """A tree as arrays, and its donors, by the leaf `[r]` of each `[r]`."""
     order = np.lexsort((y, leaves))
     count = np.bincount(leaves, minlength=tree.node_count)
     return (
@@ -119,29 +151,29 @@ def _with_donors(tree, x: np.ndarray, y: np.ndarray) -> tuple:
 
 
 def leaves_of(forest: Forest, x: np.ndarray, tree: np.ndarray) -> np.ndarray:
-    """The leaf `[k]` of each row `[k, p]` in a tree `[k]` of its own."""
-    at = forest.roots[tree]
+    """The leaf `[..., k]` of each row `[k, p]` in trees `[..., k]`."""
+    at = forest.roots[tree].ravel()
     moving = np.flatnonzero(forest.feature[at] >= 0)
     while moving.size:
         here = at[moving]
-        asked = x[moving, forest.feature[here]]
+        asked = x[moving % len(x), forest.feature[here]]
         goes_left = asked <= forest.threshold[here]
         here = np.where(goes_left, forest.left[here], forest.right[here])
         at[moving] = here
         moving = moving[forest.feature[here] >= 0]
-    return at
+    return at.reshape(tree.shape)
 
 
 def draw_donors(
     forest: Forest, x: np.ndarray, which: np.ndarray, place: np.ndarray
 ) -> np.ndarray:
-    """A donor's value `[k]` for each row.
+    """Donors' values `[..., k]` for each row.
 
     Args:
       forest: the trees.
       x: `[k, p]` float32.
-      which: `[k]` in [0, 1), chooses the tree.
-      place: `[k]` in [0, 1), chooses the donor, in their order.
+      which: `[..., k]` in [0, 1), chooses the tree.
+      place: `[..., k]` in [0, 1), chooses the donor, in their order.
     """
     tree = (which * len(forest.roots)).astype(np.int64)
     leaf = leaves_of(forest, x, tree)
@@ -167,8 +199,8 @@ def draw_pooled(
     trees = len(forest.roots)
     each = max(POOL // trees, 1)
     found = np.empty((len(x), trees, each))
-    for tree in range(trees):
-        leaf = leaves_of(forest, x, np.full(len(x), tree))
+    whole = np.repeat(np.arange(trees)[:, None], len(x), axis=1)
+    for tree, leaf in enumerate(leaves_of(forest, x, whole)):
         shift = np.mod(which + tree / trees, 1.0)
         inside = (np.arange(each) + shift[:, None]) / each
         inside = (inside * forest.count[leaf][:, None]).astype(np.int64)

@@ -59,12 +59,12 @@ def fit_chances(x: np.ndarray, y: np.ndarray, levels: int) -> Chances:
 def draw_level(
     chances: Chances, x: np.ndarray, place: np.ndarray
 ) -> np.ndarray:
-    """A level `[k]` for each row `[k, p]`, by its chances.
+    """Levels `[..., k]` for each row `[k, p]`, by its chances.
 
     Args:
       chances: of the levels.
       x: the features.
-      place: `[k]` in [0, 1): the higher, the later the level.
+      place: `[..., k]` in [0, 1): the higher, the later the level.
     """
     z = _standard(x.astype(np.float64), chances.centre, chances.scale)
     logits = np.repeat(chances.weights[:, :1], len(x), axis=1)
@@ -72,7 +72,10 @@ def draw_level(
     for slopes, feature in zip(chances.weights[:, 1:].T, z.T):
         logits += slopes[:, None] * feature
     ends = np.cumsum(np.exp(logits - logits.max(axis=0)), axis=0)
-    return np.sum(place * ends[-1] >= ends[:-1], axis=0).astype(np.float64)
+    level = np.zeros(place.shape)
+    for end in ends[:-1]:
+        level += place * ends[-1] >= end
+    return level
 
 
 def _standard(

@@ -1,5 +1,6 @@
 """Random numbers of rows that depend on the rows' own seeds alone."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +12,13 @@ def uniform(seeds: np.ndarray, *place: int) -> np.ndarray:
     """Numbers in [0, 1), one for each seed uint64 `[n]`, at a place."""
     words = seeds
     for number in place:
-        words = mixed(words ^ mixed(np.array([number], np.uint64)))
+        words = mixed(words ^ _word(number))
     return (words >> np.uint64(11)) * 2.0**-53
+
+
+@functools.lru_cache(maxsize=4096)  # the same few for each row of many
+def _word(number: int) -> np.uint64:
+    return mixed(np.array([number], np.uint64))[0]
 
 
 def stratified(
@@ -23,6 +29,8 @@ def stratified(
     With the same seeds the draws fall one each into the slices [i, i + 1) /
     count, see `core.rows.normal_noise`.
     """
+    if count == 1:
+        return uniform(seeds, *place, 1, index)
     order = [uniform(seeds, *place, 0, k) for k in range(count)]
     rank = sum((one < order[index]).astype(np.int64) for one in order)
     return (rank + uniform(seeds, *place, 1, index)) / count
@@ -63,5 +71,5 @@ def seeds_of_rows(
     count[order] = np.arange(len(names)) - first
     seeds = mixed(names ^ mixed(count))
     for word in words:
-        seeds = mixed(seeds ^ mixed(np.array([word], np.uint64)))
+        seeds = mixed(seeds ^ _word(word))
     return seeds
