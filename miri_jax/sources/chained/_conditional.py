@@ -307,6 +307,8 @@ def choose_model(
             )
             low, high = y[learn].min(), y[learn].max()
             out[model, k] = np.mean((draws < low) | (draws > high))
+            if layout.told:  # cells of a stretch lie beyond others themselves
+                out[model, k] -= np.mean((y[ask] < low) | (y[ask] > high))
             mean = draws.mean(axis=0)
             if one.ridge:
                 mean = predict(fitted.linear, x[ask])
