@@ -205,7 +205,9 @@ def _smokers(n=2000, seed=0):
     never = smoking == "never"
     age = np.round(55 + 8 * (smoking == "former") + rng.normal(0, 10, n))
     frame = pd.DataFrame({"smoking": smoking, "pack": pack, "age": age})
-    frame = frame.mask((rng.random((n, 3)) < 0.2) & np.array([True, True, False]))
+    frame = frame.mask(
+        (rng.random((n, 3)) < 0.2) & np.array([True, True, False])
+    )
     return smoking, frame.assign(pack=frame["pack"].mask(never))
 
 
@@ -239,7 +241,9 @@ def test_an_empty_cell_tells_of_its_condition(method):
     # Where nothing is there it is what 0.3 and a fifth of 0.7 make it.
     empty = gaps & frame["pack"].isna()
     found = np.mean(made["smoking"][empty] == "never")
-    assert abs(found - 0.3 / (0.3 + 0.2 * 0.7)) < 3 * np.sqrt(0.44 / empty.sum())
+    assert abs(found - 0.3 / (0.3 + 0.2 * 0.7)) < 3 * np.sqrt(
+        0.44 / empty.sum()
+    )
 
 
 def test_signs_of_conditions_are_saved_and_of_the_row_alone(tmp_path):

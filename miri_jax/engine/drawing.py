@@ -150,9 +150,9 @@ def _bounded(
     times at once, until a draw lies inside: one of their conditional
     distribution truncated there. What `ROUNDS` rounds do not bring inside, and
     what an imputer that does not redraw leaves outside, goes to the nearest
-    value inside; where a row has limits of its own, to a draw of the normal
-    distribution of its tries, truncated there: no heap is at a limit. A row has the same tries wherever it stands, as
-    `rows.row_names` has it.
+    value inside; where rows have limits of their own, to a draw of the normal
+    distribution of its tries, truncated there, so that no heap is at a limit. A
+    row has the same tries wherever it stands, as `rows.row_names` has it.
 
     Raises:
       DataError: where relations stay broken, or hardly any draw keeps them.

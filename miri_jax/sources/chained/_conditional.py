@@ -20,6 +20,7 @@ import numpy as np
 
 from miri_jax.metrics.logistic import ridge_path
 from miri_jax.metrics.proper import fair_brier, fair_crps, ks_distance
+from miri_jax.sources.chained._apart import helper_of
 from miri_jax.sources.chained._features import (
     MAX_INDICATORS,
     Feature,
@@ -38,7 +39,6 @@ from miri_jax.sources.chained._levels import (
     draw_level,
     fit_chances,
 )
-from miri_jax.sources.chained._apart import helper_of
 from miri_jax.sources.chained._linear import (
     Linear,
     fit_linear,
