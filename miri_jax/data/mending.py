@@ -50,20 +50,18 @@ def mended(
     drawn = {name: x.copy() for name, x in drawn.items()}
     taken = lambda rows: {name: x[rows] for name, x in drawn.items()}
     count = wrong(drawn, np.arange(len(next(iter(drawn.values())))))
-    # Twice, as one replaced may break another relation.
-    for _ in range(2):
-        rows = np.flatnonzero(count > 0)
-        if not rows.size:
-            break
-        values = env(taken(rows), rows)
-        # Bounds of what is computed are no conditions: any may help there.
-        loose = np.ones(len(count), bool)
-        for tree in trees:
-            loose[rows] &= evaluate(tree, values) == 1
+    # Twice, as one replaced may break another relation: by the conditions that
+    # a row breaks, and what that does not bring right by all, as bounds of what
+    # is computed are no conditions.
+    for every in (False, False, True, True):
         for tree in trees:
             rows = np.flatnonzero(count > 0)
+            if not rows.size:
+                return drawn
             values = env(taken(rows), rows)
-            unmet = loose[rows] | (evaluate(tree, values) != 1)
+            unmet = every | np.broadcast_to(
+                evaluate(tree, values) != 1, rows.shape
+            )
             rows = rows[unmet]
             if not rows.size:
                 continue
