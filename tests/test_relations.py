@@ -197,6 +197,84 @@ def test_draws_of_a_rule_are_conditional_ones():
     assert abs((b - expected).mean()) < 4 * b.std() / np.sqrt(new.sum())
 
 
+def _smokers(n=2000, seed=0):
+    """Whether one smokes has gaps, and so have pack-years of smokers."""
+    rng = np.random.default_rng(seed)
+    smoking = rng.choice(["never", "former", "current"], n, p=[0.3, 0.4, 0.3])
+    pack = rng.gamma(4, np.where(smoking == "current", 6.0, 4.0)).round(1)
+    never = smoking == "never"
+    age = np.round(55 + 8 * (smoking == "former") + rng.normal(0, 10, n))
+    frame = pd.DataFrame({"smoking": smoking, "pack": pack, "age": age})
+    frame = frame.mask(
+        (rng.random((n, 3)) < 0.2) & np.array([True, True, False])
+    )
+    return smoking, frame.assign(pack=frame["pack"].mask(never))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "gaussian",
+        "chained",
+        pytest.param("miri", marks=pytest.mark.slow),
+    ],
+)
+def test_an_empty_cell_tells_of_its_condition(method):
+    smoking, frame = _smokers()
+    settings = {"chains": 1} if method == "chained" else None
+    made = MIRIImputer(
+        method,
+        settings=settings,
+        random_state=0,
+        only_if={"pack": "smoking != 'never'"},
+    ).fit_transform(frame)
+    gaps = frame["smoking"].isna()
+    there = gaps & frame["pack"].notna()
+    assert there.any() and (made["smoking"][there] != "never").all()
+    for level in ("never", "former", "current"):
+        true, found = (
+            np.mean(x[gaps] == level) for x in (smoking, made["smoking"])
+        )
+        # Chance in the truth, and in the draw.
+        error = np.sqrt(2 * true * (1 - true) / gaps.sum())
+        assert abs(found - true) < 3 * error, level
+    # Where nothing is there it is what 0.3 and a fifth of 0.7 make it.
+    empty = gaps & frame["pack"].isna()
+    found = np.mean(made["smoking"][empty] == "never")
+    assert abs(found - 0.3 / (0.3 + 0.2 * 0.7)) < 3 * np.sqrt(
+        0.44 / empty.sum()
+    )
+
+
+def test_signs_of_conditions_are_saved_and_of_the_row_alone(tmp_path):
+    _, frame = _smokers(300)
+    imputer = MIRIImputer(
+        "gaussian", random_state=0, only_if={"pack": "smoking != 'never'"}
+    ).fit(frame)
+    made = imputer.transform(frame)
+    imputer.save(tmp_path / "model")
+    again = MIRIImputer.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(again.transform(frame), made)
+    row = int(np.argmax(frame["smoking"].isna() & frame["pack"].isna()))
+    alone = imputer.transform(frame.iloc[[row]])
+    pd.testing.assert_frame_equal(alone, made.iloc[[row]])
+
+
+def test_there_is_no_heap_at_a_limit():
+    rng = np.random.default_rng(3)
+    z = rng.standard_normal((2, 400))
+    frame = pd.DataFrame({"x": np.exp(z[0] + 0.5 * z[1]).round(4), "z": z[0]})
+    low = frame["x"] < 0.5
+    holes = frame.assign(x=frame["x"].mask(low))
+    imputer = MIRIImputer(
+        "chained", n_imputations=2, random_state=0, below={"x": 0.5}
+    ).fit(holes)
+    for draw in imputer.imputations(holes):
+        found = draw["x"][low]
+        assert found.max() < 0.5
+        assert np.mean(found > 0.499) <= 0.01
+
+
 def test_numbers_below_a_limit_have_their_distribution():
     """A censored lognormal: the mean of what lies below, and its relation."""
     rng = np.random.default_rng(0)

@@ -4,6 +4,9 @@ What others of a row's group, and its neighbours in time, tell of a cell stands
 beside the table in columns of their own, its helpers, which every method sees
 as observed. They come from observed cells alone, and never from the cell
 itself. What is constant in each group is known where one cell of it is.
+
+Beside a table stands, too, which cells are there of columns that are empty
+where a condition is not met: that tells of the condition.
 """
 
 from collections.abc import Sequence
@@ -32,6 +35,8 @@ ALIKE, BEYOND = 0.1, 4.0
 VARIED = 0.1
 # Distances of gaps that are kept for tables to come.
 DISTANCES = 64
+# What signs, 1 for a cell that is there and 0 for none, are standardised by.
+SIGN = (0.5, 0.5)
 
 
 class Helper(NamedTuple):
@@ -66,12 +71,14 @@ class Belonging(NamedTuple):
       constants: numbers of columns that have one value in each group.
       helpers: of columns with gaps.
       time: how times are read, where models do not see them; else None.
+      signs: numbers of columns that are empty where a condition is not met.
     """
 
     stated: Stated
     constants: tuple[int, ...] = ()
     helpers: tuple[Helper, ...] = ()
     time: Column | None = None
+    signs: tuple[int, ...] = ()
 
 
 class Beside(NamedTuple):
@@ -82,7 +89,7 @@ class Beside(NamedTuple):
       rows: which of them belong together.
       weights: `[n]`, how much each counts; None for alike.
       columns: how helpers are encoded.
-      values: `[n, h]` float64, the helpers, encoded.
+      values: `[n, h]` float64, signs and helpers, encoded.
     """
 
     fitted: Belonging
@@ -313,7 +320,7 @@ def beside(
       known: `[n, c]` bool.
       values: `[n, d]`, encoded.
     """
-    starts, blocks = starts_of(columns), [np.zeros((len(known), 0))]
+    starts, blocks = starts_of(columns), [known[:, list(fitted.signs)]]
     for helper in fitted.helpers:
         j = helper.column
         block = values[:, starts[j] : starts[j + 1]]
@@ -335,9 +342,14 @@ def beside(
 def helper_columns(
     fitted: Belonging | None, columns: Sequence[Column]
 ) -> tuple[Column, ...]:
-    """The columns that helpers are encoded as, one a number."""
-    found: list[Column] = []
-    for helper in fitted.helpers if fitted is not None else ():
+    """The columns that signs and helpers are encoded as, one a number."""
+    if fitted is None:
+        return ()
+    found = [
+        Column(f"{columns[j].name}, whether it is there", "real")
+        for j in fitted.signs
+    ]
+    for helper in fitted.helpers:
         column = columns[helper.column]
         knots = None if helper.scored else column.knots
         found += [
@@ -359,7 +371,7 @@ def told_by(
     if fitted is None or not fitted.helpers:
         return ()
     starts = starts_of(columns)
-    here = int(starts[-1])
+    here = int(starts[-1]) + len(fitted.signs)
     found = np.full(here, -1)
     for helper in fitted.helpers:
         entries = range(starts[helper.column], starts[helper.column + 1])
@@ -372,8 +384,11 @@ def with_helpers(
     scaler: Scaler, fitted: Belonging | None, columns: Sequence[Column]
 ) -> Scaler:
     """The scale of `[d + h]` entries: a helper has that of what it tells."""
+    if fitted is None:
+        return scaler
     starts, parts = starts_of(columns), [np.stack(scaler)]
-    for helper in fitted.helpers if fitted is not None else ():
+    parts.append(np.tile(np.array(SIGN)[:, None], len(fitted.signs)))
+    for helper in fitted.helpers:
         entries = slice(starts[helper.column], starts[helper.column + 1])
         parts.append(parts[0][:, entries])
         if helper.spread is not None:
@@ -394,6 +409,7 @@ def to_plain(fitted: Belonging | None) -> Any:
         "constants": list(fitted.constants),
         "helpers": helpers,
         "time": fitted.time and [fitted.time.name, fitted.time.kind],
+        "signs": list(fitted.signs),
     }
 
 
@@ -411,4 +427,5 @@ def from_plain(content: Any) -> Belonging | None:
         tuple(content["constants"]),
         tuple(helpers),
         content["time"] and Column(*content["time"]),
+        tuple(content["signs"]),
     )

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
+from miri_jax.core.truncated import truncated_normal
 from miri_jax.data.cells import to_numbers
 from miri_jax.data.columns import Column, starts_of
 from miri_jax.data.related import Related
@@ -189,14 +190,6 @@ def _within(
 ) -> np.ndarray:
     """Normal numbers within the limits of some rows of column j."""
     low, high = (np.asarray(end)[rows, j] for end in region[:2])
-    # What is far above its limits is far below them with the other sign.
-    spread = max(float(spread), 1e-6)
-    a, b = (low - mean) / spread, (high - mean) / spread
-    turn = a > -b
-    a, b = np.where(turn, -b, a), np.where(turn, -a, b)
     # Spread out evenly, as chance in their mean would be one in all draws.
     u = (rng.permutation(len(mean)) + rng.uniform(size=len(mean))) / len(mean)
-    share = ndtr(a) + u * (ndtr(b) - ndtr(a))
-    drawn = np.clip(ndtri(np.clip(share, 1e-300, 1 - 1e-16)), a, b)
-    found = mean + spread * np.where(turn, -drawn, drawn)
-    return np.clip(found, low, high)
+    return truncated_normal(u, mean, spread, low, high)

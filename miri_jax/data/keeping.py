@@ -136,8 +136,12 @@ def keeping(
             + [condition.tree for _, condition in relations.only_if],
             drawn,
             {name: np.isnan(seen) for name, seen in some.known.items()},
-            lambda v: env_of(by_name, completed(some, columns, v).values),
-            lambda v: sum(one.rows.astype(int) for one in bad_columns(v, rows)),
+            lambda v, k: env_of(
+                by_name, completed(some.take(k), columns, v).values
+            ),
+            lambda v, k: sum(
+                one.rows.astype(int) for one in bad_columns(v, rows[k])
+            ),
         )
         x = np.array(x)
         for name, found in made.items():

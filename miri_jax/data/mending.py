@@ -17,6 +17,7 @@ from miri_jax.relations import (
     Call,
     Expression,
     Text,
+    evaluate,
     names_in,
     solve,
 )
@@ -32,8 +33,8 @@ def mended(
     trees: Sequence[Expression],
     drawn: Values,
     gaps: Mapping[str, np.ndarray],
-    env: Callable[[Values], Values],
-    wrong: Callable[[Values], np.ndarray],
+    env: Callable[[Values, np.ndarray], Values],
+    wrong: Callable[[Values, np.ndarray], np.ndarray],
 ) -> Values:
     """Drawn values with single ones replaced, so that rows are right.
 
@@ -42,22 +43,40 @@ def mended(
       trees: of the conditions.
       drawn: `[k]` by column.
       gaps: `[k]` bool by column, what may be replaced.
-      env: values, completed, as expressions take them.
-      wrong: how many relations each row breaks, `[k]`.
+      env: values of some rows, and which they are, `[r]`: completed, as
+        expressions take them.
+      wrong: how many relations each of some rows breaks, `[r]`.
     """
     drawn = {name: x.copy() for name, x in drawn.items()}
-    # Twice, as one replaced may break another relation.
-    for _ in range(2):
+    taken = lambda rows: {name: x[rows] for name, x in drawn.items()}
+    count = wrong(drawn, np.arange(len(next(iter(drawn.values())))))
+    # Twice, as one replaced may break another relation: by the conditions that
+    # a row breaks, and what that does not bring right by all, as bounds of what
+    # is computed are no conditions.
+    for every in (False, False, True, True):
         for tree in trees:
-            for name, found in _candidates(by_name, tree, env(drawn)):
-                before = wrong(drawn)
-                rows = gaps[name] & (before > 0) & np.isfinite(found)
-                if not rows.any():
+            rows = np.flatnonzero(count > 0)
+            if not rows.size:
+                return drawn
+            values = env(taken(rows), rows)
+            unmet = every | np.broadcast_to(
+                evaluate(tree, values) != 1, rows.shape
+            )
+            rows = rows[unmet]
+            if not rows.size:
+                continue
+            values = {name: x[unmet] for name, x in values.items()}
+            for name, found in _candidates(by_name, tree, values):
+                some = (count[rows] > 0) & gaps[name][rows] & np.isfinite(found)
+                here = rows[some]
+                if not here.size:
                     continue
-                trial = dict(drawn)
-                trial[name] = np.where(rows, found, drawn[name])
-                better = wrong(trial) < before
-                drawn[name] = np.where(better, trial[name], drawn[name])
+                trial = taken(here)
+                trial[name] = found[some]
+                after = wrong(trial, here)
+                better = after < count[here]
+                drawn[name][here[better]] = trial[name][better]
+                count[here[better]] = after[better]
     return drawn
 
 

@@ -170,6 +170,7 @@ def make_table(
         related = relate(found, numbers, known, related.relations)[0]
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
+    made = together.with_signs(made, found, known, relations)
     made = together.told(made, found, numbers, known, values, fit=True)
     return Table(
         frame,

@@ -262,6 +262,41 @@ def told(
     return beside(fitted, rows, made.weights, *given)
 
 
+def with_signs(
+    made: Beside | None,
+    columns: Sequence[Column],
+    known: np.ndarray,
+    relations: Relations | None,
+) -> Beside | None:
+    """With the columns whose being empty tells of a condition, for a fit.
+
+    They are those with a condition on a column with gaps, as pack-years on
+    whether one smokes. A sign that is alike in all rows would tell nothing.
+
+    Args:
+      made: of `begin`.
+      columns: c.
+      known: `[n, c]` bool.
+      relations: what was stated; None for nothing.
+    """
+    place = {str(column.name): j for j, column in enumerate(columns)}
+    signs = {
+        place[name]
+        for name, condition in (relations.only_if if relations else ())
+        if not all(known[:, place[part]].all() for part in condition.names)
+        and np.ptp(known[:, place[name]].astype(int))
+    }
+    if not signs:
+        return made
+    if made is None:
+        rows = Rows(np.zeros(len(known), int))
+        made = Beside(
+            Belonging(Stated()), rows, None, (), np.zeros((len(known), 0))
+        )
+    fitted = made.fitted._replace(signs=tuple(sorted(signs)))
+    return made._replace(fitted=fitted)
+
+
 def resembling(
     stated: Stated | None,
     columns: Sequence[Column],

@@ -7,9 +7,11 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import ndtr
 
 from miri_jax.core.parallel import spread, to_host
 from miri_jax.core.rows import padded
+from miri_jax.core.truncated import truncated_normal
 from miri_jax.engine.fitting import check_data
 from miri_jax.exceptions import ConfigError, NonFiniteError
 from miri_jax.types import Array, Draw, Imputer, Masked, Region, State
@@ -156,13 +158,15 @@ def _bounded(
     times at once, until a draw lies inside: one of their conditional
     distribution truncated there. What `ROUNDS` rounds do not bring inside, and
     what an imputer that does not redraw leaves outside, goes to the nearest
-    value inside. A row has the same tries wherever it stands, as
-    `rows.row_names` has it.
+    value inside; where rows have limits of their own, to a draw of the normal
+    distribution of its tries, truncated there, so that no heap is at a limit. A
+    row has the same tries wherever it stands, as `rows.row_names` has it.
 
     Raises:
       DataError: where relations stay broken, or hardly any draw keeps them.
     """
     x, gaps = np.array(x), ~to_host(data.m)
+    own_limits = np.ndim(bounds.low) == x.ndim
     low, high = (_by_row(bound, x) for bound in bounds[:2])
 
     def broken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -180,6 +184,7 @@ def _bounded(
     outside = wrong(x, np.arange(len(x)))
     needed = int(outside.reshape(len(x), -1).any(axis=1).sum())
     tried, right, varied = 0, 0, False
+    of_tries = np.zeros((3, *x.shape) if own_limits else 0)
     for k in range(ROUNDS if imputer.redraws else 0):
         rows = np.flatnonzero(outside.reshape(len(x), -1).any(axis=1))
         if not rows.size:
@@ -199,6 +204,9 @@ def _bounded(
                 part.reshape(len(some), tries, *x.shape[1:])
                 for part in (found, inside)
             )
+            if own_limits:
+                first, mean = found[:, 0], found.mean(axis=1)
+                of_tries[:, some] = first, mean, found.std(axis=1)
             all_right = (inside == outside[some][:, None]).reshape(
                 len(some), tries, -1
             )
@@ -208,7 +216,10 @@ def _bounded(
             x[some] = np.where(inside[best], found[best], x[some])
             outside[some] = wrong(x[some], some)
     low, high = (np.asarray(bound, x.dtype) for bound in (low, high))
-    x = np.where(outside, np.clip(x, low, high), x)
+    inside = np.clip(x, low, high)
+    if own_limits and varied:
+        inside = _truncated(of_tries, inside, low, high)
+    x = np.where(outside, inside, x)
     if bounds.broken is None:
         return x
     rows = np.flatnonzero(broken(x, np.arange(len(x))).any(axis=1))
@@ -219,6 +230,24 @@ def _bounded(
     if len(rows):
         bounds.refuse(x[rows], rows, right / max(tried, 1))
     return x
+
+
+def _truncated(
+    of_tries: np.ndarray, nearest: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Entries `[n, *dims]` within limits, where their tries differ.
+
+    Args:
+      of_tries: `[3, n, *dims]`, the first try, and mean and deviation of all:
+        of those the quantile of the first is a uniform number.
+      nearest: `[n, *dims]`, what lies at the limits, for tries of one value.
+      low: `[n, *dims]` and
+      high: the limits.
+    """
+    first, mean, spread = of_tries
+    u = ndtr((first - mean) / np.where(spread > 0, spread, 1))
+    found = truncated_normal(u, mean, spread, low, high)
+    return np.where(spread > 0, found, nearest).astype(nearest.dtype)
 
 
 def _by_row(bound: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -120,7 +120,10 @@ def _check_together(together: Belonging, columns: Sequence[Column]) -> None:
     _need(names.issuperset(together.stated), "_together is of another column")
     told = [helper.column for helper in together.helpers]
     _need(
-        all(0 <= j < len(columns) for j in (*together.constants, *told)),
+        all(
+            0 <= j < len(columns)
+            for j in (*together.constants, *together.signs, *told)
+        ),
         "_together is of a column that is not there",
     )
     if together.time is not None:

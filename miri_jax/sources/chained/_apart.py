@@ -14,7 +14,7 @@ from miri_jax.types import Layout
 
 # How far from 0, in its standard error over the stretches of the table, the
 # mean product of two columns has to be.
-LEAST, STRETCHES = 1.5, 12
+LEAST, STRETCHES = 2.0, 12
 
 
 def without_chance(
@@ -54,6 +54,19 @@ def without_chance(
                 kept |= {k, told.get(k, k)}
         found.append([k for k in some if k in kept])
     return found
+
+
+def helper_of(layout: Layout, column: int) -> tuple[int, int]:
+    """The helper of a column, and the one that says how well it tells.
+
+    -1 for none.
+    """
+    told = _told(layout)
+    helper = told.get(column, -1)
+    beyond = helper + 1
+    there = 0 <= helper and beyond < len(layout.names)
+    there = there and beyond not in told.values()
+    return helper, beyond if there else -1
 
 
 def _told(layout: Layout) -> dict[int, int]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from miri_jax.metrics.logistic import ridge_path
 from miri_jax.metrics.proper import fair_brier, fair_crps, ks_distance
+from miri_jax.sources.chained._apart import helper_of
 from miri_jax.sources.chained._features import (
     MAX_INDICATORS,
     Feature,
@@ -38,7 +39,12 @@ from miri_jax.sources.chained._levels import (
     draw_level,
     fit_chances,
 )
-from miri_jax.sources.chained._linear import Linear, fit_linear, predict
+from miri_jax.sources.chained._linear import (
+    Linear,
+    fit_linear,
+    just,
+    predict,
+)
 from miri_jax.types import Layout
 
 # Held-out cells are looked at in so many folds and filled so often.
@@ -74,6 +80,8 @@ STRETCHES, FEWER = 12, 4
 EXACT, FINE = 0.99, 0.05
 # What single precision leaves of a column, as a share of its deviation.
 ROUNDING = 1e-5
+# How well a row is told at best, as a share of the column's deviation.
+LEAST_SPREAD = 1e-3
 
 
 class Growth(NamedTuple):
@@ -101,12 +109,14 @@ class Conditional(NamedTuple):
         levels; None for donors of values.
       forest: holds the donors; None where there are chances.
       exact: whether the prediction is the value itself, but for rounding.
+      spread: the feature in whose units donors are; None for those of y.
     """
 
     features: list[Feature]
     linear: Linear | Chances | None
     forest: Forest | None
     exact: bool
+    spread: int | None = None
 
 
 class Table(NamedTuple):
@@ -166,6 +176,8 @@ def _fit(
     linear, exact, levels = None, False, layout.levels[aim.column]
     if aim.ridge and levels:
         return Conditional(features, fit_chances(x, y, levels), None, False)
+    if aim.ridge and is_told_alone(layout, aim):
+        return _as_told(features, x, y, layout, aim, rng)
     if aim.ridge:
         linear, left = fit_linear(x, y)
         exact = _is_rounding(left, layout.units[aim.column], y.std())
@@ -184,6 +196,45 @@ def _fit(
         rng=rng,
     )
     return Conditional(features, linear, forest, exact)
+
+
+def is_told_alone(layout: Layout, aim: Aim) -> bool:
+    """Whether nothing but rows alike tells a column: see `Layout.told`."""
+    helper, spread = helper_of(layout, aim.column)
+    return helper in aim.others and set(aim.others) <= {helper, spread}
+
+
+def _as_told(
+    features: list[Feature],
+    x: np.ndarray,
+    y: np.ndarray,
+    layout: Layout,
+    aim: Aim,
+    rng: np.random.Generator,
+) -> Conditional:
+    """A column as its helper has it, with errors as likely up as down.
+
+    The helper is the best prediction already, which a regression on so few
+    stretches as a table has, and their trees, could only bend. Donors are its
+    errors in units of how well it tells each row.
+    """
+    helper, spread = helper_of(layout, aim.column)
+    place = [feature.column for feature in features]
+    k = place.index(helper)
+    wide = place.index(spread) if spread in place else None
+    left = y - x[:, k]
+    if wide is not None:
+        left = left / np.maximum(x[:, wide], LEAST_SPREAD)
+    left = np.concatenate([left, -left])
+    forest = grow(
+        np.zeros((len(left), 1), np.float32),
+        left,
+        levels=0,
+        trees=1,
+        leaf=len(left),
+        rng=rng,
+    )
+    return Conditional(features, just(k, x.shape[1]), forest, False, wide)
 
 
 def _is_rounding(left: np.ndarray, unit: float, deviation: float) -> bool:
@@ -234,7 +285,10 @@ def _draw(
     if conditional.linear is None:
         return take(conditional.forest, x, which, place)
     found = predict(conditional.linear, x)
-    if not conditional.exact:
+    if conditional.spread is not None:
+        wide = np.maximum(x[:, conditional.spread], LEAST_SPREAD)
+        found = found + wide * take(conditional.forest, x, which, place)
+    elif not conditional.exact:
         x = _beside(x, found)
         found = found + take(conditional.forest, x, which, place)
     found = np.broadcast_to(found, place.shape)
@@ -304,6 +358,8 @@ def choose_model(
             )
             low, high = y[learn].min(), y[learn].max()
             out[model, k] = np.mean((draws < low) | (draws > high))
+            if layout.told:  # cells of a stretch lie beyond others themselves
+                out[model, k] -= np.mean((y[ask] < low) | (y[ask] > high))
             mean = draws.mean(axis=0)
             if one.ridge:
                 mean = predict(fitted.linear, x[ask])
@@ -414,6 +470,7 @@ def to_plain(conditional: Conditional) -> dict:
         "linear": None if linear is None else linear._asdict(),
         "forest": conditional.forest and conditional.forest._asdict(),
         "exact": conditional.exact,
+        "spread": conditional.spread,
     }
 
 
@@ -427,4 +484,5 @@ def from_plain(content: dict) -> Conditional:
         linear,
         forest and Forest(**forest),
         content["exact"],
+        content["spread"],
     )

@@ -69,6 +69,14 @@ def fit_linear(
     return linear._replace(weights=weights, pairs=pairs, level=level), bent
 
 
+def just(feature: int, count: int) -> Linear:
+    """What predicts one of `count` features itself, however far."""
+    none, ends = np.zeros(count), np.full(count, np.inf)
+    weights = np.where(np.arange(count) == feature, 1.0, 0.0)
+    ones = np.ones(count)
+    return Linear(none, ones, -ends, ends, -ends, ends, weights, NO_PAIRS, 0.0)
+
+
 def _pairs_of(z: np.ndarray) -> np.ndarray:
     """Which products of features `[r, p]` there are to be, `[q, 2]`."""
     rows, count = z.shape
