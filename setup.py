@@ -64,7 +64,11 @@ setup(
         "excel": ["openpyxl>=3.1"],
         # Files of SPSS, Stata and SAS.
         "statistics": ["pyreadstat>=1.2.8"],
+        # Folders of parts that are filled in parallel.
+        "dask": ["dask>=2025.1", "distributed>=2025.1"],
         "dev": [
+            "dask>=2025.1",
+            "distributed>=2025.1",
             "hypothesis>=6.100",
             "openpyxl>=3.1",
             "polars>=1.0",

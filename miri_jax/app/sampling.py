@@ -16,9 +16,9 @@ from miri_jax.exceptions import DataError
 from miri_jax.runtime import interrupt
 
 ROWS = 100_000
-# A column of more levels keeps those of them that were drawn; of each column so
-# many cells are observed, if there are.
-MOST_LEVELS, LEAST_CELLS = 1000, 50
+# A column of more levels, or of more numbers, keeps those that were drawn; of
+# each column so many cells are observed, if there are.
+MOST_LEVELS, MOST_NUMBERS, LEAST_CELLS = 1000, 20, 50
 
 
 class Sample(NamedTuple):
@@ -167,11 +167,20 @@ def _add_levels(
     except TypeError:  # lists and the like are no levels
         del levels[name]
         return
-    if first.sum() <= MOST_LEVELS:
+    most = _most(cells)
+    if first.sum() <= most:
         for row, level in zip(rows[first].tolist(), cells[first]):
             levels[name].setdefault(level, row)
-    if max(first.sum(), len(levels[name])) > MOST_LEVELS:
+    if max(first.sum(), len(levels[name])) > most:
         del levels[name]
+
+
+def _most(cells: pd.Series) -> int:
+    kind = cells.dtype
+    number = pd.api.types.is_numeric_dtype(kind)
+    if number and not pd.api.types.is_bool_dtype(kind):
+        return MOST_NUMBERS
+    return MOST_LEVELS
 
 
 def take_rows(
@@ -208,7 +217,7 @@ def _lacking(
         for k, one in enumerate(seen):
             for level, row in one.levels[name].items():
                 levels.setdefault(level, (k, row))
-        if len(levels) > MOST_LEVELS:
+        if len(levels) > _most(frame.iloc[:, j]):
             continue
         for level in levels.keys() - {*frame.iloc[known[:, j], j]}:
             k, row = levels[level]
