@@ -164,13 +164,10 @@ class Manifest:
         self._waiting = []
 
     def end(self, **facts: Any) -> None:
-        """Adds facts about the whole."""
+        """Adds facts about the whole, and deletes what died workers left."""
         self._content |= facts
         self._write()
-
-    def forget(self, name: str) -> None:
-        """Takes a part for one that was not made."""
-        self.parts.pop(name, None)
+        _sweep(self._folder)
 
     def _write(self) -> None:
         write_json(self._folder / MANIFEST, self._content)
@@ -217,8 +214,7 @@ def open_manifest(
             about=("restart",),
         )
     refuse_others(folder, before, flatten(dict(settings)))
-    for begun in folder.rglob(f"{_BEGUN}*"):
-        begun.unlink()
+    _sweep(folder)
     made = Manifest(folder, content)
     if made.model and made.model != digest_of_folder(folder / MODEL):
         raise WorkdirError(
@@ -227,6 +223,11 @@ def open_manifest(
             about=("restart",),
         )
     return made
+
+
+def _sweep(folder: pathlib.Path) -> None:
+    for begun in folder.rglob(f"{_BEGUN}*"):
+        begun.unlink(missing_ok=True)
 
 
 def _clear(folder: pathlib.Path, content: Mapping[str, Any]) -> None:

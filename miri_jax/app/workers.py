@@ -55,7 +55,8 @@ def workers(where: str | None, parts: int) -> Iterator[Each]:
                 distributed.LocalCluster(
                     n_workers=max(min(most, parts), 1),
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    # The usual port may be another cluster's.
+                    dashboard_address=":0",
                     silence_logs=logging.CRITICAL,
                 )
             )
