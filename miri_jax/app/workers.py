@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from miri_jax.runtime import interrupt
 Each = Callable[
     [Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]
 ]
-# Seconds that a cluster has to answer, and in which workers are asked for.
-PATIENCE = 10
+# Seconds that a cluster has to answer, that it may be without a worker, and in
+# which a local worker that died has to come again, on a machine under load.
+PATIENCE, LONELY, AGAIN = 10, 120, 600
 
 
 def in_turn(
@@ -42,6 +44,7 @@ def workers(where: str | None, parts: int) -> Iterator[Each]:
         yield in_turn
         return
     try:
+        import dask
         import distributed
     except ImportError:
         raise ConfigError(
@@ -51,6 +54,11 @@ def workers(where: str | None, parts: int) -> Iterator[Each]:
     with contextlib.ExitStack() as stack:
         if where == "" or where.isdecimal():
             most = int(where or os.cpu_count() or 1)
+            stack.enter_context(
+                dask.config.set(
+                    {"distributed.deploy.lost-worker-timeout": AGAIN}
+                )
+            )
             cluster: Any = stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=max(min(most, parts), 1),
@@ -85,26 +93,41 @@ def _of_client(distributed: Any, client: Any) -> Each:
             client.submit(work, *words, pure=False): k
             for k, words in enumerate(asked)
         }
-        waiting = {*futures}
+        waiting, met = {*futures}, time.monotonic()
         try:
             while waiting:
                 interrupt.stop_if_requested()
-                with contextlib.suppress(TimeoutError):
-                    done, _ = distributed.wait(
-                        waiting, 1, return_when="FIRST_COMPLETED"
-                    )
-                    waiting -= done
-                    for one in done:
-                        yield futures[one], _result(distributed, one)
+                if client.ncores():
+                    met = time.monotonic()
+                elif time.monotonic() - met > LONELY:
+                    raise _gone()
+                done = _done(distributed, waiting)
+                waiting -= done.keys()
+                for one, result in done.items():
+                    yield futures[one], result
         finally:
             client.cancel([*waiting])
 
     return each
 
 
-def _result(distributed: Any, future: Any) -> Any:
+def _gone() -> WorkdirError:
+    return WorkdirError(
+        "no worker is left; the same command goes on once there are some",
+        about=("dask",),
+    )
+
+
+def _done(distributed: Any, waiting: set[Any]) -> dict[Any, Any]:
+    """What was done within a second, and what it came to."""
+    found: dict[Any, Any] = {}
     try:
-        return future.result()
+        done, _ = distributed.wait(waiting, 1, return_when="FIRST_COMPLETED")
+        for one in done:
+            # Who has a result may die with it; then it is done again.
+            found[one] = one.result(timeout=1)
+    except TimeoutError:
+        pass
     except distributed.KilledWorker as error:
         raise WorkdirError(
             "a worker died, and so did those that its work was given to"
@@ -113,12 +136,6 @@ def _result(distributed: Any, future: Any) -> Any:
             " command goes on",
             about=("dask",),
         ) from None
-    except (distributed.CancelledError, OSError) as error:
-        if isinstance(error, OSError) and not isinstance(
-            error, distributed.comm.CommClosedError
-        ):
-            raise
-        raise WorkdirError(
-            "the cluster is gone; the same command goes on once it is there",
-            about=("dask",),
-        ) from None
+    except (distributed.CancelledError, distributed.comm.CommClosedError):
+        raise _gone() from None
+    return found
