@@ -13,6 +13,8 @@ INIT = (HERE / "miri_jax" / "__init__.py").read_text()
 # has no links, as relative ones lead nowhere there.
 HOME = os.environ.get("MIRI_JAX_HOME", "").rstrip("/")
 EXTRAS = {
+    # Folders of parts that are filled in parallel.
+    "dask": ["dask>=2025.1", "distributed>=2025.1"],
     # Workbooks, .xlsx.
     "excel": ["openpyxl>=3.1"],
     # Files of SPSS, Stata and SAS.
@@ -123,6 +125,8 @@ setup(
         "all": sorted(sum(EXTRAS.values(), [])),
         "dev": [
             "array_record>=0.5",
+            "dask>=2025.1",
+            "distributed>=2025.1",
             "hypothesis>=6.100",
             "openpyxl>=3.1",
             "polars>=1.0",

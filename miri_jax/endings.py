@@ -20,6 +20,8 @@ READ_ONLY = (".sas7bdat",)
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 _TEXT = (*SEPARATORS, *LINES)
 ENDINGS = (*_TEXT, ".xlsx", ".parquet", ".feather", *STATISTICS)
+# Files that a folder of parts may be of.
+PARTS = (".parquet", ".csv", ".tsv")
 # What stands for stdin and stdout.
 PIPE = "-"
 

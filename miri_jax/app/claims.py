@@ -178,6 +178,44 @@ def claim(
             )
 
 
+def claim_folder(
+    read: pathlib.Path, out: pathlib.Path, folder: pathlib.Path
+) -> None:
+    """Refuses a folder for filled parts where something would be lost.
+
+    Args:
+      read: a folder of parts, or a file.
+      out: the folder that is to hold the filled ones.
+      folder: of the run, which goes away at the end.
+
+    Raises:
+      ConfigError: naming it, and the remedy.
+    """
+    _refuse_unnameable(out)
+    _refuse_within(folder, [read], [out])
+    here, there = os.path.realpath(read), os.path.realpath(out)
+    if here == there:
+        raise ConfigError(
+            f"output {out} is the table itself; choose another name"
+        )
+    if os.path.commonpath([here, there]) in (here, there):
+        raise ConfigError(
+            f"output {out} and {read} are one in the other; choose another"
+            " place"
+        )
+    kind = kind_of(out)
+    if kind not in ("a folder", "nothing"):
+        raise ConfigError(
+            f"output {out} is {kind}; give the name of a folder for the filled"
+            " parts"
+        )
+    _refuse_parent(out)
+    if kind == "a folder" and not os.access(out, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"output {out}: nothing can be written in it; choose another folder"
+        )
+
+
 def _refuse_within(
     folder: pathlib.Path,
     reads: Iterable[pathlib.Path],
@@ -236,6 +274,11 @@ def _refuse_unwritable(path: pathlib.Path, folder: pathlib.Path) -> None:
     parent = path.absolute().parent
     if parent == folder.absolute() and not parent.exists():
         return
+    _refuse_parent(path)
+
+
+def _refuse_parent(path: pathlib.Path) -> None:
+    parent = path.absolute().parent
     if not parent.is_dir():
         raise ConfigError(f"output {path}: there is no folder {parent}")
     if not os.access(parent, os.W_OK | os.X_OK):

@@ -5,12 +5,15 @@ It loads what fills tables, which takes a second.
 
 import argparse
 import ast
+import json
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.claims import claim, hidden_folder
+from miri_jax.app.claims import claim, claim_folder, hidden_folder
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -19,6 +22,7 @@ from miri_jax.app.command_line import (
     RELATION_FLAGS,
     TEXT_FLAGS,
     check_parts,
+    fills_folder,
     with_flags,
 )
 from miri_jax.app.config import table_config
@@ -76,27 +80,62 @@ def show(given: argparse.Namespace) -> None:
 
 
 def stream(given: argparse.Namespace) -> None:
-    """Fills a Parquet file by parts, see `streaming.impute_parquet`.
+    """Fills a Parquet file, or the parts of a folder, see `app.streaming`.
 
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
     # Not above: scikit-learn takes a second that no other table need wait for.
-    from miri_jax.app.streaming import impute_parquet
-    from miri_jax.estimator import MIRIImputer
+    from miri_jax.app import streaming
 
     config = make_config(given)
     config.output = config.output or given.output
-    _check_stream(config)
-    output, data = pathlib.Path(config.output), config.data.to_dict()
+    check_seed(config.seed)
+    words = {**config.data.to_dict(), **config.changes.to_dict()}
+    words |= {name: config[name] for name in ("draws", "long", "check")}
+    words |= {"dask": given.dask, "stream": given.stream}
+    check_parts(config.data.path, config.output, words)
+    output = pathlib.Path(os.path.abspath(config.output))
     source, folder = (
         pathlib.Path(config.data.path),
-        hidden_folder(config.output),
+        hidden_folder(str(output)),
     )
-    claim([source], [output], folder, force=given.force, passing=True)
+    by_folder = fills_folder(config.data.path, config.output)
+    if by_folder:
+        claim_folder(source, output, folder)
+    else:
+        claim([source], [output], folder, force=given.force, passing=True)
+    with WorkdirLock(folder) as lock:
+        lock.take()
+        if given.force:
+            lock.clear()
+        try:
+            if by_folder:
+                _fill_parts(config, output, given)
+            else:
+                imputer = _imputer(config)
+                streaming.impute_parquet(
+                    source, output, imputer, seed=config.seed, say=say
+                )
+        except interrupt.Stopped as stopped:
+            if not by_folder:
+                stopped.remains = "nothing was written"
+            raise
+        finally:
+            if not (folder / SETTINGS).exists():
+                lock.remove()
+    say(f"result: {config.output}")
+
+
+def _imputer(config: ConfigDict) -> Any:
+    from miri_jax.estimator import MIRIImputer
+
+    data = config.data.to_dict()
     kinds = {kind: data[kind] for kind in KIND_FLAGS}
-    imputer = MIRIImputer(
+    return MIRIImputer(
         config.method,
+        n_imputations=config.draws,
+        bootstrap=None if config.bootstrap else False,
         settings=method_settings(config),
         missing_values=config.data.na_values,
         empty_value=config.data.empty_value,
@@ -106,27 +145,38 @@ def stream(given: argparse.Namespace) -> None:
         **{what: data[what] for what in (*RELATION_FLAGS, *BELONG_FLAGS)},
         found=data["found"],
     )
-    with WorkdirLock(folder) as lock:
-        lock.take()
-        if given.force:
-            lock.clear()
-        try:
-            impute_parquet(source, output, imputer, seed=config.seed, say=say)
-        except interrupt.Stopped as stopped:
-            stopped.remains = "nothing was written"
-            raise
-        finally:
-            if not (folder / SETTINGS).exists():
-                lock.remove()
-    say(f"result: {output}")
 
 
-def _check_stream(config: ConfigDict) -> None:
-    """Refuses what cannot be had by parts, however it was asked for."""
-    check_seed(config.seed)
-    given = {**config.data.to_dict(), **config.changes.to_dict()}
-    given |= {name: config[name] for name in ("draws", "long", "check")}
-    check_parts(config.data.path, config.output, given)
+def _fill_parts(
+    config: ConfigDict, output: pathlib.Path, given: argparse.Namespace
+) -> None:
+    """Fills the parts of a folder, or of a large file, into a folder."""
+    from miri_jax.app.streaming import impute_parts
+    from miri_jax.app.workers import workers
+    from miri_jax.data.parts import find_parts
+
+    data = config.data.to_dict()
+    text = {name: data[name] for name in ("separator", "encoding", "skip_rows")}
+    parts = find_parts(data["path"], text)
+    settings = {
+        name: config[name] for name in ("method", "seed", "draws", "bootstrap")
+    }
+    settings |= {
+        "imputer": config.imputer.to_dict(),
+        "model": config.model.to_dict(),
+        "data": {**data, "path": os.path.realpath(data["path"])},
+    }
+    with workers(given.dask, len(parts)) as each:
+        impute_parts(
+            parts,
+            output,
+            _imputer(config),
+            # As JSON has it, where tuples are lists.
+            settings=json.loads(json.dumps(settings)),
+            each=each,
+            force=given.force,
+            say=say,
+        )
 
 
 def make_config(given: argparse.Namespace) -> ConfigDict:

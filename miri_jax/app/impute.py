@@ -10,6 +10,7 @@ removed at the end. What is asked wrongly is told before anything heavy loads.
 
 import argparse
 import functools
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from miri_jax.app.command_line import (
     call,
     check_parts,
     fail,
+    fills_folder,
     own_process,
 )
 from miri_jax.app.pipes import piped
@@ -129,7 +131,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     endings = ", ".join(ENDINGS)
     parser.add_argument(
-        "input", metavar="IN", help=f"the table: {endings}; - for stdin"
+        "input",
+        metavar="IN",
+        help=f"the table: {endings}; - for stdin; or a folder of parts",
     )
     parser.add_argument(
         "output",
@@ -178,7 +182,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--stream",
         action="store_true",
         help="a Parquet file larger than memory: fit to 100000 rows drawn at"
-        " random, fill by parts; one draw, no report",
+        " random, fill by parts; one draw, no report. A folder of Parquet or"
+        " CSV files is always filled so, into a folder",
+    )
+    add(
+        "--dask",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="fill the parts of a folder, or of a Parquet file, in parallel: by"
+        " the workers of a Dask cluster, or a number of local ones (the cores)",
     )
     add(
         "--long",
@@ -299,50 +312,61 @@ def impute(given: argparse.Namespace) -> None:
     Raises:
       MiriError: see its subclasses; nothing that was there is lost.
     """
-    _check(given)
+    by_parts = given.stream or given.dask is not None
+    by_parts |= os.path.isdir(given.input)
+    _check(given, by_parts)
     # Not above, see the module's docstring.
     from miri_jax.app import filling
 
     with piped(given) as made:
         if given.dry_run:
             filling.show(made)
-        elif given.stream:
+        elif by_parts:
             filling.stream(made)
         else:
             filling.fill(made, piped=given.output == PIPE)
 
 
-def _check(given: argparse.Namespace) -> None:
+def _check(given: argparse.Namespace, by_parts: bool) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
     if given.draws < 1 and not given.dry_run:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
-    if given.input != PIPE:
+    folder = os.path.isdir(given.input)
+    if folder and given.dry_run:
+        raise ConfigError(
+            f"{given.input} is a folder; give one of its files to --dry-run"
+        )
+    if given.input != PIPE and not folder:
         ending_of(given.input)
     if not given.dry_run:
-        _check_output(given)
-    if given.input != PIPE:
+        _check_output(given, by_parts)
+    if given.input != PIPE and not folder:
         check_form(given.input, {x: getattr(given, x) for x in TEXT_FLAGS})
         refuse_missing(given.input)
 
 
-def _check_output(given: argparse.Namespace) -> None:
+def _check_output(given: argparse.Namespace, by_parts: bool) -> None:
     if given.output == PIPE:
         if given.draws > 1 and not given.long:
             raise ConfigError(
                 f"{given.draws} tables cannot go to stdout; add --long for one"
                 " with all draws, or name a file"
             )
-        if given.stream:
-            raise ConfigError("--stream needs names of files")
+        if by_parts:
+            raise ConfigError("--stream and --dask need names of files")
         return
-    ending_of(given.output, written=True)
-    if given.stream:
+    if by_parts and given.input == PIPE:
+        raise ConfigError("--stream and --dask need names of files")
+    if by_parts:
         check_parts(given.input, given.output, vars(given))
+        if fills_folder(given.input, given.output):
+            return
+    ending_of(given.output, written=True)
     if given.set:
         return  # It may change what is written.
     written = numbered(given.output, 1 if given.long else given.draws)
-    if not given.stream:
+    if not by_parts:
         written.append(stem_of(given.output) + ".html")
     # Once more from the config, before the work.
     claim(

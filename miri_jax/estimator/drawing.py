@@ -3,6 +3,7 @@
 import functools
 import json
 import warnings
+import zlib
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Self
 
@@ -33,7 +34,7 @@ from miri_jax.estimator.checks import (
 from miri_jax.exceptions import DataError
 from miri_jax.imputers import from_settings, settings_of
 from miri_jax.sensitivity import Changes, adjust_draws
-from miri_jax.types import Array, Imputer, Layout, Masked, Region
+from miri_jax.types import Array, Imputer, Layout, Masked
 
 # What else is random besides fits and draws, see `engine.Keys.other`.
 HIDE, SYNTHESISE, PARTS = range(3)
@@ -227,7 +228,7 @@ class Drawing(BaseEstimator):
         count: int,
         *,
         pooled: bool = False,
-        part: int = 0,
+        part: str = "",
         changes: Changes | None = None,
     ) -> tuple[tables.Table, list[np.ndarray]]:
         """Encoded draws `[n, d]` of some rows, raw scale, as they will come.
@@ -242,17 +243,20 @@ class Drawing(BaseEstimator):
             relations=stated_by(self, self._names(), fitted=True),
             belong=self._together,
         )
-        data = with_beside(table, self._scaler)
         if changes:  # what does not fit the table is refused first
             adjust_draws(table, [table.values], changes)
         if table.m.all():
             return table, [table.values] * count
-        found = []
-        region = region_of(table, self._scaler)
-        for x in self._imputed(data, count, pooled, part, region):
-            x = unscale(x[:, : table.m.shape[1]], self._scaler)
-            x = np.where(table.m, table.values, x)
-            found.append(tables.settle_table(table, x))
+        again = self._again(table) if part else np.zeros(0, int)
+        if not again.size:
+            found = list(self._filled(table, count, pooled))
+        else:
+            found = [np.array(table.values) for _ in range(count)]
+            first = np.setdiff1d(np.arange(len(table.m)), again)
+            for rows, name in ((first, ""), (again, part)):
+                draws = self._filled(table.take(rows), count, pooled, name)
+                for values, new in zip(found, draws):
+                    values[rows] = new
         if changes:
             table, found, _, limits = adjust_draws(
                 table, found, changes, seed=self._seed
@@ -261,25 +265,51 @@ class Drawing(BaseEstimator):
                 warnings.warn(line, stacklevel=3)
         return table, found
 
+    def _again(self, table: tables.Table) -> np.ndarray:
+        """Rows with gaps that are, to the method, equal to one before them.
+
+        A key gives equal rows other noise within a call, and the same in each
+        call. So that parts of a longer table differ in these rows, they go by a
+        key of the part. The first of equals go by the key of all parts.
+        """
+        if not self._several.imputer.redraws:
+            return np.zeros(0, int)
+        x, m = map(np.asarray, with_beside(table, self._scaler))
+        gaps = np.flatnonzero(~m.all(axis=1))
+        content = pd.DataFrame(np.concatenate([x, m], axis=1)[gaps])
+        return gaps[content.duplicated()]
+
+    def _filled(
+        self, table: tables.Table, count: int, pooled: bool, part: str = ""
+    ) -> Iterator[np.ndarray]:
+        """Encoded draws `[n, d]`, raw scale, see `_draws`."""
+        for x in self._imputed(table, count, pooled, part):
+            x = unscale(x[:, : table.m.shape[1]], self._scaler)
+            x = np.where(table.m, table.values, x)
+            yield tables.settle_table(table, x)
+
     def _imputed(
-        self, data: Masked, count: int, pooled: bool, part: int, bounds: Region
+        self, table: tables.Table, count: int, pooled: bool, part: str
     ) -> Iterator[np.ndarray]:
         """Draws, standardised: to be pooled, or of the table's own fit."""
         how, states = self._several, self.states_
+        data = with_beside(table, self._scaler)
         key = engine.seed_key(self._seed, "draw")
         if part:
-            key = jax.random.fold_in(self._key(PARTS), part)
+            key = jax.random.fold_in(
+                self._key(PARTS), zlib.crc32(part.encode())
+            )
         if not how.imputer.redraws and not engine.is_of_fit(states[0], data):
             warnings.warn(
                 f"{self.method!r} was fitted to other rows, and what it gives"
                 " for new ones may be far off where the fit had few rows; fit"
                 " it to these rows, or use another method",
-                stacklevel=4,
+                stacklevel=5,
             )
         draws = functools.partial(engine.draws, key, how.imputer, states[0])
         if pooled or not how.imputer.redraws:
             draws = functools.partial(engine.draw_several, key, how, states)
-        return draws(data, count, bounds=bounds)
+        return draws(data, count, bounds=region_of(table, self._scaler))
 
 
 @functools.lru_cache(maxsize=16)

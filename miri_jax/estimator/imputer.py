@@ -3,7 +3,7 @@
 import datetime
 import pathlib
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -187,7 +187,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         self.states_ = tuple(map(self._settled, fits))
         return self
 
-    def transform(self, X: Any, *, changes: Changes | None = None) -> Any:
+    def transform(
+        self, X: Any, *, changes: Changes | None = None, part: str = ""
+    ) -> Any:
         """Fills the gaps of any rows, also of ones never seen.
 
         A row gets the same numbers each time, alone or among others, in any
@@ -197,6 +199,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         Args:
           X: `[n, c]`, the columns those of the fit.
           changes: of filled cells, see `sensitivity.adjust`.
+          part: which part of a longer table X is, by a name: rows that are
+            equal to others of X get other draws than those of other parts. The
+            first of equals gets the same in all, as all other rows do.
 
         Returns:
           A table as X came, by `statistic` a draw or the mean of several.
@@ -212,7 +217,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
             )
         count = self.n_imputations if self.statistic == "mean" else 1
         frame, back = self._frame(X)
-        table, found = self._draws(frame, count, changes=changes)
+        table, found = self._draws(frame, count, part=part, changes=changes)
         if self.statistic == "draw":
             filled = tables.fill_table(table, found[0])
             return back(filled, self.add_indicator)
@@ -224,24 +229,6 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         ]
         filled = tables.fill_table(table, np.concatenate(mean, axis=1))
         return back(filled, self.add_indicator)
-
-    def transform_parts(self, parts: Iterable[Any]) -> Iterator[Any]:
-        """Fills the gaps of a long table that comes part by part.
-
-        Each part has other noise, so that equal rows of two parts differ,
-        where `transform` gives equal rows of two calls the same.
-
-        Args:
-          parts: tables as `transform` takes them.
-
-        Yields:
-          Of each part a draw, as it came.
-        """
-        for k, part in enumerate(parts):
-            frame, back = self._frame(part)
-            table, found = self._draws(frame, 1, part=k)
-            filled = tables.fill_table(table, found[0])
-            yield back(filled, self.add_indicator)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The names of the columns that `transform` gives, as text.
@@ -261,6 +248,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         n: int | None = None,
         *,
         changes: Changes | None = None,
+        part: str = "",
     ) -> list[Any]:
         """Several independent imputations of the same rows.
 
@@ -273,6 +261,7 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
           X: `[n, c]`, the columns those of the fit.
           n: how many; None for `n_imputations`.
           changes: of filled cells, see `sensitivity.adjust`.
+          part: see `transform`.
 
         Returns:
           That many tables, each as X came.
@@ -284,7 +273,9 @@ class MIRIImputer(OneToOneFeatureMixin, TransformerMixin, Drawing):
         if not isinstance(count, int | np.integer) or count < 1:
             raise ConfigError(f"n is {count!r}; ask for 1 imputation or more")
         frame, back = self._frame(X)
-        table, found = self._draws(frame, count, pooled=True, changes=changes)
+        table, found = self._draws(
+            frame, count, pooled=True, part=part, changes=changes
+        )
         caveat = self._several.caveat
         if count > 1 and caveat and self.bootstrap is None:
             if self._several.imputer.redraws:

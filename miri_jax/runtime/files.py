@@ -60,7 +60,7 @@ def together(
                 os.replace(partial_of(path), path)
         for folder in {path.parent for path in made}:
             with naming(folder):
-                _sync_folder(folder)
+                sync_folder(folder)
     finally:
         for path in made:
             with contextlib.suppress(OSError):
@@ -136,7 +136,7 @@ def folder_of_programs() -> str:
     return os.path.join(home, "miri_jax")
 
 
-def _sync_folder(folder: pathlib.Path) -> None:
+def sync_folder(folder: pathlib.Path) -> None:
     """Makes sure that renamed files keep their names if the power fails."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows has no such thing.
         return

@@ -114,7 +114,23 @@ def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
             f"{path} cannot be read; use another folder or delete this one",
             about=("workdir", "restart"),
         ) from None
-    now = flatten(settings)
+    refuse_others(workdir, before, flatten(settings))
+    return True
+
+
+def refuse_others(
+    workdir: pathlib.Path, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Refuses settings that are not those of the run in a folder.
+
+    Args:
+      workdir: the folder.
+      before: settings of the run, see `flatten`.
+      now: those that are given.
+
+    Raises:
+      WorkdirError: naming the first setting that differs.
+    """
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) == now.get(key):
             continue
@@ -126,7 +142,6 @@ def claim_workdir(workdir: pathlib.Path, settings: Mapping[str, Any]) -> bool:
             " one",
             about=("workdir", "restart"),
         )
-    return True
 
 
 def written_by(workdir: pathlib.Path) -> dict[str, str]:

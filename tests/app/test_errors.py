@@ -186,6 +186,24 @@ WORDS = {
         ["in.parquet", "o.parquet", "--stream", "--group", "name"],
         "rows that belong together may be in several; leave out --group",
     ),
+    "several draws in one file of parts": (
+        ["in.parquet", "o.parquet", "--stream", "--draws", "2"],
+        "--stream gives one draw, not 2; name a folder",
+    ),
+    "a folder into a file": ([".", "o.csv"], ". is a folder of parts"),
+    "a folder into itself": ([".", "o"], "are one in the other"),
+    "a folder's dates": (
+        [".", "../o", "--dates", "dmy"],
+        "a folder takes Parquet or CSV; leave out --dates",
+    ),
+    "workers for one file": (
+        ["in.parquet", "o.parquet", "--dask"],
+        "--dask fills parts; name a folder for them, not o.parquet",
+    ),
+    "no address": (
+        ["in.parquet", "o", "--dask", "here"],
+        "--dask takes a scheduler's address, as tcp://HOST:8786",
+    ),
     **{
         what: (["in.csv", "o.csv", "--method", "gaussian", *words], part)
         for what, words, part in (

@@ -46,6 +46,17 @@ def test_equal_rows_differ_within_a_table_and_between_parts(fitted):
     assert first.nunique() == 50 and 0.4 < first.std() < 0.8
     one = imputer.transform(rows.iloc[[0]])["b"]
     np.testing.assert_allclose(one, first.iloc[:1], atol=1e-5)
-    parts = list(imputer.transform_parts([equal, equal]))
-    np.testing.assert_allclose(parts[0]["b"], first, atol=1e-5)
-    assert pd.concat(parts)["b"].nunique() == 100
+    parts = [imputer.transform(equal, part=name)["b"] for name in "uv"]
+    np.testing.assert_allclose([p.iloc[0] for p in parts], first.iloc[0])
+    assert pd.concat(parts).nunique() == 99
+    again = imputer.imputations(equal, part="u")[0]["b"]
+    np.testing.assert_array_equal(again, parts[0])
+
+
+def test_rows_get_the_same_whatever_the_parts(fitted):
+    imputer, rows = fitted
+    whole = imputer.transform(rows, part="whole")["b"]
+    parts = np.split(np.random.default_rng(1).permutation(100), [9, 50])
+    for k, part in enumerate(parts):
+        found = imputer.transform(rows.iloc[part], part=str(k))["b"]
+        np.testing.assert_allclose(found, whole.iloc[part], atol=1e-5)
