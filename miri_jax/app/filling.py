@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.claims import claim, hidden_folder
+from miri_jax.app.claims import claim, hidden_folder, refuse_full
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -94,6 +94,7 @@ def stream(given: argparse.Namespace) -> None:
         hidden_folder(config.output),
     )
     claim([source], [output], folder, force=given.force, passing=True)
+    refuse_full(source, [output])
     kinds = {kind: data[kind] for kind in KIND_FLAGS}
     imputer = MIRIImputer(
         config.method,

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from miri_jax.data.limits import refuse_too_large
 from miri_jax.data.plain import NULLABLE
 from miri_jax.estimator import MIRIImputer
 from miri_jax.estimator.checks import stated_by
@@ -48,6 +49,7 @@ def impute_parquet(
       DataError: naming what cannot be used, and the remedy.
       NonFiniteError: if a gap was not filled.
     """
+    refuse_too_large(str(source), ".parquet", max(sample_rows, part_rows))
     try:
         # Buffered ahead, it would all be in memory at the end.
         file = pq.ParquetFile(source, pre_buffer=False)
