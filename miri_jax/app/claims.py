@@ -8,6 +8,7 @@ only where that is asked for, or where the same run has written it.
 import errno
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -125,7 +126,50 @@ def claim_of_run(
         force=force,
         passing=passing,
     )
+    if data.source == "table" and data.path and data.path != "beijing":
+        copies = config.draws if config.get("long", False) else 1
+        refuse_full(pathlib.Path(data.path), results, copies)
     return results
+
+
+def refuse_full(
+    source: pathlib.Path, results: Iterable[pathlib.Path], copies: int = 1
+) -> None:
+    """Refuses results that the disk has no room for.
+
+    Of the source's kind, each takes about what it does. Of other kinds nothing
+    is known.
+
+    Args:
+      source: the table's file.
+      results: names of files.
+      copies: how often each holds the table.
+
+    Raises:
+      ConfigError: naming the folder, and the sizes.
+    """
+    try:
+        each = copies * source.stat().st_size
+    except OSError:
+        return  # It is for who reads it to tell of.
+    there: dict[pathlib.Path, int] = {}
+    for path in results:
+        name, like = path.name.lower(), source.name.lower()
+        if pathlib.Path(name).suffix == pathlib.Path(like).suffix:
+            folder = path.absolute().parent
+            folder = folder if folder.is_dir() else folder.parent
+            there[folder] = there.get(folder, 0) + each
+    for folder, size in there.items():
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:
+            continue
+        if size > free:
+            raise ConfigError(
+                f"the results take about {size / 1e9:.3g} GB, and in {folder}"
+                f" {free / 1e9:.3g} GB are free; make room there, or choose"
+                " another folder"
+            )
 
 
 def claim(

@@ -6,11 +6,13 @@ adds how they are given to it, from its table of flags.
 
 import contextlib
 import gc
+import lzma
 import os
 import pathlib
 import shlex
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -57,6 +59,17 @@ TEXT_FLAGS = {
     "sheet": "--sheet",
     "decimal": "--decimal",
     "dates": "--dates",
+}
+# Errors beyond what is foreseen: of too little memory, and of codecs.
+_BEYOND: dict[type[Exception], str] = {
+    MemoryError: "there is not enough memory; give fewer rows or columns, or"
+    " use a larger machine",
+    RecursionError: "something is nested too deeply to be read",
+    OverflowError: "a number is too large",
+    UnicodeError: "a text cannot be read or written",
+    EOFError: "a file ends too early",
+    zlib.error: "a packed file is damaged",
+    lzma.LZMAError: "a packed file is damaged",
 }
 # How the program's file is called where it is started by Python.
 _PROGRAMS = {"main.py": "python -m miri_jax.main", "impute.py": "miri-impute"}
@@ -193,27 +206,34 @@ def call(
         fail(f"{error}{_hint(error.about, flags_of)}")
     except OSError as error:
         fail(error)
-    except (MemoryError, RecursionError, OverflowError) as error:
-        # Numbers or sizes beyond what can be, wherever they came from.
-        fail(_beyond(error))
     except interrupt.Stopped as stopped:
         print(f"\nstopped; {stopped.remains}", file=sys.stderr)
         sys.exit(stopped.status)
+    except Exception as error:
+        line = beyond(error)
+        if not line:
+            raise
+        fail(line)
 
 
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _beyond(error: BaseException) -> str:
-    words = {
-        MemoryError: "there is not enough memory; give fewer rows or columns,"
-        " or use a larger machine",
-        RecursionError: "something is nested too deeply to be read",
-        OverflowError: "a number is too large",
-    }
-    line = next(text for kind, text in words.items() if isinstance(error, kind))
-    return f"{line} ({first_line(error)})"
+def beyond(error: Exception) -> str:
+    """A line on what is beyond what can be; "" of other errors.
+
+    Those are numbers, sizes and bytes that readers and methods have not
+    foreseen, wherever they came from.
+    """
+    said = first_line(error)
+    # JAX raises its own.
+    if "RESOURCE_EXHAUSTED" in said:
+        return f"{_BEYOND[MemoryError]} ({said})"
+    for kind, line in _BEYOND.items():
+        if isinstance(error, kind):
+            return f"{line} ({said})"
+    return ""
 
 
 def fills_folder(read: str, written: str) -> bool:

@@ -13,7 +13,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from miri_jax.app.claims import claim, claim_folder, hidden_folder
+from miri_jax.app.claims import (
+    claim,
+    claim_folder,
+    hidden_folder,
+    refuse_full,
+)
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
     CHANGE_FLAGS,
@@ -105,6 +110,7 @@ def stream(given: argparse.Namespace) -> None:
         claim_folder(source, output, folder)
     else:
         claim([source], [output], folder, force=given.force, passing=True)
+        refuse_full(source, [output])
     with WorkdirLock(folder) as lock:
         lock.take()
         if given.force:

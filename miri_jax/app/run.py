@@ -20,7 +20,7 @@ from miri_jax.app.command_line import RUN_FLAGS, command_given, with_flags
 from miri_jax.app.watch import LaterWatch, RunWatch
 from miri_jax.core import parallel
 from miri_jax.data import Dataset, load_dataset
-from miri_jax.data.writers import check_long
+from miri_jax.data.writers import check_long, check_writable
 from miri_jax.exceptions import ConfigError, DataError, DivergedError
 from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
@@ -190,8 +190,11 @@ def _prepare(config: ConfigDict, place: Place) -> _Prepared:
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
     _changed(config, dataset, _Filled(None, [dataset.values], [], [], {}))
-    if config.get("long", False):
+    long = config.get("long", False)
+    if long:
         check_long(dataset.table)
+    if config.get("output") and processes.writes():
+        check_writable(dataset.table, config.output, long)
     layout, count = dataset.layout(), config.draws
     imputer = from_settings(config.method, method_settings(config), layout)
     proper = config.get("bootstrap", False) and count > 1 and layout is not None

@@ -29,6 +29,7 @@ from miri_jax.app.manifest import (
 from miri_jax.app.sampling import ROWS, Sample, draw_sample, types_of_all
 from miri_jax.app.workers import Each, in_turn
 from miri_jax.data import parts as data_parts
+from miri_jax.data.limits import refuse_too_large
 from miri_jax.data.parts import Part, write_part
 from miri_jax.estimator import MIRIImputer
 from miri_jax.estimator.checks import stated_by
@@ -75,6 +76,7 @@ def impute_parquet(
       DataError: naming what cannot be used, and the remedy.
       NonFiniteError: if a gap was not filled.
     """
+    refuse_too_large(str(source), ".parquet", max(sample_rows, part_rows))
     part = Part(pathlib.Path(source).name, str(source))
     types, sample = _fit([part], imputer, in_turn, sample_rows, seed, say)
     done = said = 0
@@ -136,6 +138,9 @@ def impute_parts(
     if not left:
         say(f"all {len(parts)} parts are there")
         return
+    for part in left:  # of others the reader takes some lines at a time
+        if part.path.lower().endswith(".parquet"):
+            refuse_too_large(part.path, ".parquet", part_rows)
     manifest.begin()
     if manifest.model:
         say(f"the model in {out / MODEL} fills the parts that are left")

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import pandas as pd
 from miri_jax.data.objects import Objects
 from miri_jax.data.packing import read_bytes, written
 from miri_jax.exceptions import DataError, first_line
+
+# Lists and objects in one another that a cell may have.
+MOST_DEPTH = 100
 
 
 def read_lines(path: str) -> Objects:
@@ -34,6 +38,13 @@ def read_lines(path: str) -> Objects:
             raise DataError(
                 f"line {k} of {path} is no JSON: {first_line(error)}"
             ) from None
+        if _depth(line) > MOST_DEPTH:
+            raise DataError(
+                f"line {k} of {path} is nested more than {MOST_DEPTH} deep;"
+                " leave out what is so, or write it as text"
+            )
+        if "\\ud" in line.lower():
+            _refuse_halves(path, k, found)
         if not isinstance(found, dict):
             raise DataError(
                 f"line {k} of {path} is no object; write one on each line, as"
@@ -49,6 +60,30 @@ def read_lines(path: str) -> Objects:
         column[:] = [line.get(name) for line in lines]
         made[name] = column
     return Objects(pd.DataFrame(made, dtype=object), lines=lines)
+
+
+def _depth(line: str) -> int:
+    """Lists and objects in one another, or more where text has brackets."""
+    opened = line.count("[") + line.count("{")
+    if opened <= MOST_DEPTH:
+        return opened
+    deepest = depth = 0
+    for mark in re.findall(r'"(?:[^"\\]|\\.)*"|[][{}]', line):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _refuse_halves(path: str, k: int, found: Any) -> None:
+    """Refuses halves of characters, which no file of text can hold."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.start + 1]
+        raise DataError(
+            f"line {k} of {path} holds half of a character ({ascii(half)[1:-1]}"
+            "); leave it out, or write both halves"
+        ) from None
 
 
 def write_lines(path: str, source: Objects, cells: pd.DataFrame) -> None:

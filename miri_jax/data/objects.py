@@ -18,6 +18,7 @@ from miri_jax.data.dates import TimeStyle
 from miri_jax.data.markers import SIGNS, WORDS, are_marks, split_marks
 from miri_jax.data.notations import NumberStyle, plain_style
 from miri_jax.data.text_cells import Read, read_cells
+from miri_jax.exceptions import DataError
 
 
 class Objects(NamedTuple):
@@ -70,7 +71,7 @@ def read_objects(
         observed = cells[name][~gaps]
         if all(map(_is_number, observed)):
             values = np.full(len(cells), np.nan)
-            values[~gaps] = observed.astype(np.float64)
+            values[~gaps] = _numbers(name, observed)
             style = plain_style(text[~gaps])
             typed[name] = gaps, pd.Series(values, cells.index), style
         elif all(isinstance(x, datetime.datetime) for x in observed):
@@ -144,6 +145,18 @@ def as_objects(
                 came[k] = text
         made[name] = came
     return pd.DataFrame(made, index=filled.index, dtype=object)
+
+
+def _numbers(name: Any, observed: pd.Series) -> np.ndarray:
+    try:
+        return observed.to_numpy(np.float64)
+    except OverflowError:
+        long = max(observed, key=lambda x: abs(x))
+        raise DataError(
+            f"column {name!r} holds a number of {len(str(long))} digits; call"
+            " it an id, which is kept as it is, or write a smaller one",
+            about=("id",),
+        ) from None
 
 
 def _is_number(cell: Any) -> bool:

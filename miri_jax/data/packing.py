@@ -4,9 +4,10 @@ import bz2
 import contextlib
 import gzip
 import lzma
+import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import pyarrow as pa
@@ -32,19 +33,40 @@ def _opened(path: str) -> Any:
     return unpack.get(packed, open)(path, "rb")
 
 
-def unpacked_size(path: str, most: int) -> int:
-    """Bytes that a file holds, unpacked; counted until they are above `most`.
+def unpacked_size(
+    path: str,
+    most: float,
+    most_marks: float = math.inf,
+    marks: Sequence[bytes] = (),
+) -> tuple[int, int]:
+    """How much a file holds, unpacked; counted until it is above a limit.
 
     Of a damaged file, what there is before the damage.
+
+    Args:
+      path: the file.
+      most: bytes from which on nothing more is counted.
+      most_marks: and marks.
+      marks: bytes that are counted one by one, unless so few bytes hold fewer
+        than `most_marks`.
+
+    Returns:
+      Bytes and marks.
     """
-    if not packing_of(path):
-        return os.path.getsize(path)
-    size = 0
+    plain = not packing_of(path)
+    size, count = (os.path.getsize(path) if plain else 0), 0
+    if plain and (size > most or size <= most_marks or not marks):
+        return size, 0
+    read = 0
     with contextlib.suppress(EOFError, OSError, lzma.LZMAError, zlib.error):
         with _opened(path) as file:
-            while size <= most and (part := file.read(2**20)):
-                size += len(part)
-    return size
+            while read <= most and count <= most_marks:
+                part = file.read(2**20)
+                if not part:
+                    break
+                read += len(part)
+                count += sum(map(part.count, marks))
+    return max(size, read), count
 
 
 @contextlib.contextmanager

@@ -1,12 +1,9 @@
 """Readers of tables: text, JSON lines, Excel, Parquet, Feather, statistics."""
 
-import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
@@ -14,10 +11,10 @@ from miri_jax import belonging
 from miri_jax.belonging import BELONG
 from miri_jax.data.columns import by_column
 from miri_jax.data.json_lines import read_lines
+from miri_jax.data.limits import refuse_too_large, within_memory
 from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import read_objects
-from miri_jax.data.packing import unpacked_size
 from miri_jax.data.plain import NULLABLE
 from miri_jax.data.sheets import read_sheet
 from miri_jax.data.statistics_files import read_statistics
@@ -37,34 +34,6 @@ from miri_jax.relations import state
 
 # Rows of a text file that are read and written at a time.
 CHUNK = 100_000
-# What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
-# each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
-BYTES_A_BYTE, BYTES_A_CELL = 7.3, 48
-
-
-def physical_memory() -> int:
-    """Bytes of memory that this machine has; 0 where that is not known."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 0
-
-
-def _refuse_too_large(path: str, ending: str) -> None:
-    """Refuses a table that would not fit into this machine's memory."""
-    memory = physical_memory()
-    needed = BYTES_A_BYTE * unpacked_size(path, memory // BYTES_A_BYTE)
-    if ending == ".parquet":
-        with contextlib.suppress(OSError, pa.ArrowInvalid):
-            shape = pq.read_metadata(path)
-            needed = BYTES_A_CELL * shape.num_rows * shape.num_columns
-    if memory and needed > memory:
-        raise DataError(
-            f"{path} takes about {needed / 1e9:.3g} GB of memory, and this"
-            f" machine has {memory / 1e9:.3g}; save it as Parquet and fill it"
-            " by parts, from a fit to some of its rows",
-            about=("parts",),
-        )
 
 
 def read_table(
@@ -123,53 +92,54 @@ def read_table(
     here: dict[str, Any] = dict(decimal=decimal, dates=dates)
     check_form(path, {**text, **here, "sheet": sheet})
     refuse_missing(path)
-    _refuse_too_large(path, ending)
-    together = {name: stated.pop(name, None) for name in BELONG}
-    kinds, orders = dict(kinds or {}), orders or {}
-    if ending in SEPARATORS:
-        frame, form, notes = read_text(path, chunk=CHUNK, **text)
-        marks = [str(value).strip() for value in na_values]
-        frame, form, units = without_units(frame, form, marks)
-        notes, kept = [*notes, *units], {"form": form}
-        here["separator"] = form.separator
-    elif ending in (*LINES, ".xlsx"):
-        source, notes = (
-            read_sheet(path, sheet, skip_rows)
-            if ending == ".xlsx"
-            else (read_lines(path), [])
+    refuse_too_large(path, ending)
+    with within_memory(path):
+        together = {name: stated.pop(name, None) for name in BELONG}
+        kinds, orders = dict(kinds or {}), orders or {}
+        if ending in SEPARATORS:
+            frame, form, notes = read_text(path, chunk=CHUNK, **text)
+            marks = [str(value).strip() for value in na_values]
+            frame, form, units = without_units(frame, form, marks)
+            notes, kept = [*notes, *units], {"form": form}
+            here["separator"] = form.separator
+        elif ending in (*LINES, ".xlsx"):
+            source, notes = (
+                read_sheet(path, sheet, skip_rows)
+                if ending == ".xlsx"
+                else (read_lines(path), [])
+            )
+            frame, kept = source.cells, {"source": source}
+        else:
+            frame, kept, known, notes = _read_typed(path, ending)
+            kinds = {k: known[k] for k in known if k not in orders} | kinds
+        relations = state(frame.columns, **stated)
+        belong = belonging.state(frame.columns, **together)
+        here |= dict(
+            na_values=na_values,
+            kinds=by_column("kinds", kinds, frame.columns),
+            as_levels=orders,
         )
-        frame, kept = source.cells, {"source": source}
-    else:
-        frame, kept, known, notes = _read_typed(path, ending)
-        kinds = {k: known[k] for k in known if k not in orders} | kinds
-    relations = state(frame.columns, **stated)
-    belong = belonging.state(frame.columns, **together)
-    here |= dict(
-        na_values=na_values,
-        kinds=by_column("kinds", kinds, frame.columns),
-        as_levels=orders,
-    )
-    if "form" in kept:
-        read = read_cells(frame, **here)
-    elif "source" in kept:
-        frame, read = read_objects(frame, **here)
-    else:
-        read = Read(missing_cells(frame, na_values), None, {}, [])
-    table = make_table(
-        frame,
-        read.missing,
-        parsed=read.parsed,
-        styles=read.styles,
-        kinds=kinds,
-        bounds=bounds,
-        orders=orders,
-        empty_value=empty_value,
-        relations=relations,
-        look=found,
-        belong=belong,
-    )
-    notes = (*notes, *read.notes, *table.notes)
-    return table._replace(ending=ending, notes=notes, **kept)
+        if "form" in kept:
+            read = read_cells(frame, **here)
+        elif "source" in kept:
+            frame, read = read_objects(frame, **here)
+        else:
+            read = Read(missing_cells(frame, na_values), None, {}, [])
+        table = make_table(
+            frame,
+            read.missing,
+            parsed=read.parsed,
+            styles=read.styles,
+            kinds=kinds,
+            bounds=bounds,
+            orders=orders,
+            empty_value=empty_value,
+            relations=relations,
+            look=found,
+            belong=belong,
+        )
+        notes = (*notes, *read.notes, *table.notes)
+        return table._replace(ending=ending, notes=notes, **kept)
 
 
 def _read_typed(

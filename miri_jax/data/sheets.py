@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data.extras import needed
+from miri_jax.data.limits import refuse_too_many
 from miri_jax.data.lines import table_start
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import Objects
@@ -43,7 +44,9 @@ def read_sheet(
             f"{path} cannot be read as xlsx: {first_line(error)}"
         ) from None
     name = _sheet_of(path, book.sheetnames, sheet)
-    rows = [list(row) for row in book[name].iter_rows(values_only=True)]
+    page = book[name]
+    refuse_too_many(path, f"sheet {name!r}", page.max_row * page.max_column)
+    rows = [list(row) for row in page.iter_rows(values_only=True)]
     top = _header(path, rows, skip_rows)
     names, places = _names(path, rows, top)
     body = [

@@ -1,7 +1,10 @@
 """Writers of tables: the file as it came, its gaps filled."""
 
+import contextlib
 import csv
 import io
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,8 +22,10 @@ from miri_jax.data.sheets import new_sheet, write_sheet
 from miri_jax.data.statistics_files import write_statistics
 from miri_jax.data.tables import Table, fill_table
 from miri_jax.endings import LINES, SEPARATORS, STATISTICS, ending_of
-from miri_jax.exceptions import DataError
+from miri_jax.exceptions import DataError, MiriError, first_line
 
+# So many cells of another kind of file are written before a fit, as a trial.
+TRIAL = 2_000_000
 # The column that says which draw a row of a long file is of.
 DRAW = "draw"
 
@@ -36,7 +41,15 @@ def write_table(path: str, table: Table, values: np.ndarray) -> None:
       path: the file.
       table: as read.
       values: `[n, d]` float64, filled, encoded.
+
+    Raises:
+      DataError: where a file of this kind cannot hold the table.
     """
+    with _held(path):
+        _write_table(path, table, values)
+
+
+def _write_table(path: str, table: Table, values: np.ndarray) -> None:
     ending, source = ending_of(path, written=True), table.source
     if ending in SEPARATORS:
         alike = SEPARATORS[ending] == SEPARATORS.get(table.ending)
@@ -63,9 +76,77 @@ def write_long(path: str, table: Table, draws: Sequence[np.ndarray]) -> None:
       draws: `[n, d]` float64 each, filled, encoded.
 
     Raises:
-      DataError: where the table has such a column.
+      DataError: where the table has such a column, or a file of this kind
+        cannot hold it.
     """
     check_long(table)
+    with _held(path):
+        _write_long(path, table, draws)
+
+
+def check_writable(table: Table, output: str, long: bool = False) -> None:
+    """Refuses what a file of another kind cannot hold, before any fit.
+
+    The table is written where nothing stays, with means in its gaps: its first
+    `TRIAL` cells.
+
+    Args:
+      table: as read.
+      output: the name of what is to be written.
+      long: whether all draws go into one file.
+
+    Raises:
+      DataError: naming what cannot be written, and the remedy.
+    """
+    ending = ending_of(output, written=True)
+    if ending in (*SEPARATORS, *LINES):
+        return  # Each can hold all.
+    if ending == table.ending == ".xlsx":
+        return  # It is the workbook that came.
+    if ending == ".xlsx":
+        _refuse_beyond_sheet(output, table)
+    counts = np.maximum(table.m.sum(axis=0), 1)
+    mean = np.where(table.m, table.values, 0).sum(axis=0) / counts
+    some = slice(max(TRIAL // max(table.frame.shape[1], 1), 1))
+    part = table.take(some)
+    values = np.where(part.m, part.values, mean)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, os.path.basename(output))
+        with contextlib.suppress(OSError):  # That disk is another one.
+            if long:
+                write_long(path, part, [values])
+            else:
+                write_table(path, part, values)
+
+
+def _refuse_beyond_sheet(output: str, table: Table) -> None:
+    rows, columns = table.frame.shape
+    if rows >= 2**20 or columns > 2**14:
+        raise DataError(
+            f"{output} cannot hold {rows} rows and {columns} columns, as a"
+            " sheet has 1048576 and 16384; choose another ending, as .csv"
+        )
+
+
+@contextlib.contextmanager
+def _held(path: str) -> Iterator[None]:
+    """What libraries say of values that a kind of file cannot hold, in a line.
+
+    Raises:
+      DataError: naming the file and the remedy.
+    """
+    try:
+        yield
+    except (MiriError, OSError, MemoryError):
+        raise
+    except Exception as error:  # each library has its own
+        raise DataError(
+            f"{path} cannot hold this table: {first_line(error)}; choose"
+            " another ending, as .csv"
+        ) from error
+
+
+def _write_long(path: str, table: Table, draws: Sequence[np.ndarray]) -> None:
     if ending_of(path, written=True) in SEPARATORS:
         parts = (
             _numbered(part, k)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 
 import pandas as pd
 import pytest
@@ -255,6 +256,27 @@ def test_two_results_have_two_names(tmp_path):
         _main("in.csv", None, report="workdir/../workdir/report.html")
     with _here(tmp_path), pytest.raises(ConfigError, match="written twice"):
         _main("in.csv", "workdir/metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (("out.csv",), "1.8e-08 GB"),
+        (("out.csv", "--draws", "3"), "5.4e-08 GB"),
+        (("out.csv", "--draws", "3", "--long"), "5.4e-08 GB"),
+        (("out.jsonl", "--set", "output=out.csv"), "1.8e-08 GB"),
+    ],
+)
+def test_a_disk_without_room_is_said_before_work(
+    tmp_path, monkeypatch, words, size
+):
+    (tmp_path / "in.csv").write_text(TEXT)
+    full = shutil.disk_usage(tmp_path)._replace(free=5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    with _here(tmp_path), pytest.raises(ConfigError, match="make room") as told:
+        _impute("in.csv", *words, *MEAN)
+    assert size in str(told.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 @pytest.mark.parametrize("words", [("out.csv",), ("in.csv",), ()])

@@ -2,9 +2,12 @@
 
 import ast
 import copy
+import lzma
 import pickle
 import sys
+import zlib
 
+import pyarrow as pa
 import pytest
 
 from miri_jax.app import command_line, impute
@@ -108,3 +111,36 @@ def test_each_kind_of_column_but_the_ordinal_has_a_flag():
 def test_the_command_is_told_as_it_was_given(monkeypatch, words, told):
     monkeypatch.setattr(sys, "argv", words)
     assert command_given() == told
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (pa.ArrowMemoryError("malloc of size 9 failed"), "not enough memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "enough memory"),
+        (RecursionError("maximum depth"), "nested too deeply"),
+        (OverflowError("int too large"), "a number is too large"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), "a text cannot be"),
+        (EOFError(), "ends too early"),
+        (zlib.error("incorrect header"), "a packed file is damaged"),
+        (lzma.LZMAError("corrupt"), "a packed file is damaged"),
+    ],
+)
+def test_what_nobody_foresaw_ends_in_a_line(error, line, capsys):
+    def command():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        command_line.call(command, {})
+    assert stop.value.code == 1
+    told = capsys.readouterr().err
+    assert line in told and told.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    def command():
+        raise TypeError("a fault")
+
+    with pytest.raises(TypeError):
+        command_line.call(command, {})

@@ -12,7 +12,7 @@ import signal
 
 import pytest
 
-from miri_jax.app import impute
+from miri_jax.app import command_line, impute
 from tests.command import Command
 
 TEXT = "a,b,c\n1,2,x\n,3,y\n4,,x\n5,6,\n7,8,y\n2,1,x\n"
@@ -20,6 +20,8 @@ WORDS = ("in.csv", "out.csv", "--method", "mean", "--draws", "3")
 OUTPUTS = ("out_1.csv", "out_2.csv", "out_3.csv")
 # A run of WORDS does less than that to files.
 CALLS = 112
+# Which of them the slow tests disturb, as EVERY=3 for each third.
+PLACES = range(0, CALLS, int(os.environ.get("EVERY", "1")))
 
 
 class _Torn:
@@ -150,6 +152,7 @@ class _Disturber:
         self.folder, self.k, self.how = folder, k, how
 
     def __call__(self):
+        command_line.PATIENCE = 0.2  # Nothing here ends well by waiting.
         Faults(self.folder, self.k, self.how).install(setattr)
 
 
@@ -191,13 +194,13 @@ def test_a_disk_that_fails_loses_nothing(tmp_path, share, how, reference):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["failed", "torn"])
-@pytest.mark.parametrize("k", range(CALLS))
+@pytest.mark.parametrize("k", PLACES)
 def test_a_disk_that_fails_anywhere_loses_nothing(tmp_path, k, how, reference):
     _checked(tmp_path / "run", k, how, reference)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("k", range(CALLS))
+@pytest.mark.parametrize("k", PLACES)
 def test_a_kill_anywhere_loses_nothing(tmp_path, k, reference):
     results, names, _ = reference
     folder = tmp_path / "run"

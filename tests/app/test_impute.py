@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from miri_jax.app import filling, impute, streaming
-from miri_jax.data import readers
+from miri_jax.data import limits, readers
 from miri_jax.exceptions import ConfigError, DataError, MiriError
 from tests.command import Command
 from tests.report.making import words_of
@@ -284,7 +284,7 @@ def test_what_cannot_be_filled_by_parts_is_one_line(
 
 
 def test_a_table_larger_than_memory_is_refused(long_file, monkeypatch, table):
-    monkeypatch.setattr(readers, "physical_memory", lambda: 500)
+    monkeypatch.setattr(limits, "free_memory", lambda: 500)
     for path in (long_file[0], table):
         with pytest.raises(DataError, match="fill it by parts") as error:
             readers.read_table(str(path))

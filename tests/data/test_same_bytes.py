@@ -46,7 +46,10 @@ def test_the_size_of_a_packed_file_is_that_of_its_content(tmp_path, ending):
     table.write_text("a,b\n" + "1,2\n,3\n" * 300000)
     path = tmp_path / f"out.csv{ending}"
     write_table(str(path), read_table(str(table)), np.ones((600000, 2)))
-    size = unpacked_size(str(path), 10**9)
-    assert size == 4 + 600000 * 4
+    size, none = unpacked_size(str(path), 10**9)
+    assert (size, none) == (4 + 600000 * 4, 0)
+    marks = unpacked_size(str(path), 10**9, 100000, [b",", b"\n"])
+    assert marks[1] > 100000
+    assert unpacked_size(str(path), 10**9, 10**6, [b"\n"])[1] in (600001, 0)
     # Counting ends soon after what there is room for.
-    assert unpacked_size(str(path), 1000) <= max(size, 2**20)
+    assert unpacked_size(str(path), 1000)[0] <= max(size, 2**20)
