@@ -162,15 +162,15 @@ def _add_levels(
     rows: np.ndarray,
 ) -> None:
     """Adds the levels of some cells, or leaves a column alone that has many."""
+    most = _most(cells)
     try:
         first = ~cells.duplicated().to_numpy()
+        if first.sum() <= most:
+            for row, level in zip(rows[first].tolist(), cells[first]):
+                levels[name].setdefault(level, row)
     except TypeError:  # lists and the like are no levels
         del levels[name]
         return
-    most = _most(cells)
-    if first.sum() <= most:
-        for row, level in zip(rows[first].tolist(), cells[first]):
-            levels[name].setdefault(level, row)
     if max(first.sum(), len(levels[name])) > most:
         del levels[name]
 
