@@ -31,7 +31,8 @@ def _named():
 def test_each_remedy_can_be_given_to_a_command():
     named = set(_named())
     assert named >= {"na_values", "workdir"}
-    assert named - RUN_FLAGS.keys() == {"restart"}
+    # Folders of parts are not for runs.
+    assert named - RUN_FLAGS.keys() == {"restart", "dask"}
     # It has a table, and a folder that is found from the table's name.
     others = {"workdir", "path", "folder", "images", "rate", "distributed"}
     assert named - command_line.IMPUTE_FLAGS.keys() == others
