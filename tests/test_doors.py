@@ -101,7 +101,7 @@ def _same(one, other):
     "method",
     [
         name
-        if name in ("miri", "miri_paper", "gaussian")
+        if name in ("miri", "gaussian")
         else pytest.param(name, marks=pytest.mark.slow)
         for name in IMPUTERS
     ],

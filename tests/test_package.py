@@ -77,7 +77,7 @@ def test_what_is_imported_is_asked_for(monkeypatch):
     assert not found - known
     # What needs no extra is there, but for what an extra alone brings.
     assert found - {x.replace("_", "-") for x in asked} == {
-        *("openpyxl", "pyreadstat", "scikit-image")
+        *("dask", "distributed", "openpyxl", "pyreadstat", "scikit-image")
     }
 
 

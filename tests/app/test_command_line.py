@@ -133,7 +133,7 @@ def test_what_nobody_foresaw_ends_in_a_line(error, line, capsys):
         raise error
 
     with pytest.raises(SystemExit) as stop:
-        command_line.call(command, {})
+        command_line.call(command, {}, "")
     assert stop.value.code == 1
     told = capsys.readouterr().err
     assert line in told and told.count("\n") == 1

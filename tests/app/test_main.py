@@ -75,7 +75,11 @@ def _words_of_chains(folder):
 
 
 @pytest.mark.parametrize(
-    "method, wanted_steps", [("miri", (0, 8, 30)), ("chained", (0, 2, 6))]
+    "method, wanted_steps",
+    [
+        pytest.param("miri", (0, 8, 30), marks=pytest.mark.slow),
+        ("chained", (0, 2, 6)),
+    ],
 )
 def test_a_killed_run_ends_bit_identical(tmp_path, method, wanted_steps):
     """SIGKILL at several moments; the table, all draws and metrics agree."""

@@ -236,6 +236,7 @@ def test_the_flow_leaves_observed_entries_to_the_bit(start, fresh):
     assert np.isfinite(found).all() and inside[~m].all()
 
 
+@pytest.mark.slow
 def test_knewimp_ends_at_the_smoothed_mode_of_a_normal():
     """Where particles follow p, Stein's identity makes both terms of the
     velocity multiples of E_x'[k(x, x') (x' - x)], which vanishes at the modes

@@ -179,7 +179,7 @@ def test_more_rows_than_an_iteration_takes():
     ("method", "recipe", "words"),
     [
         ("miri", miri.FAST, {"source": "gaussian"}),
-        ("miri_paper", miri.PAPER, {}),
+        pytest.param(*("miri_paper", miri.PAPER, {}), marks=pytest.mark.slow),
     ],
 )
 def test_the_words_defaults_are_the_recipes(method, recipe, words, table):
@@ -196,6 +196,7 @@ def test_the_words_defaults_are_the_recipes(method, recipe, words, table):
     chex.assert_trees_all_equal(one, other)
 
 
+@pytest.mark.slow
 def test_few_rows_teach_to_draw_many():
     """The network had the width that the drawn rows would be learnt with."""
     few, _, _ = normal_with_gaps(300, 0.3)

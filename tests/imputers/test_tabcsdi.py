@@ -108,7 +108,9 @@ def test_draws_have_the_conditional_mean_and_variance(plane):
     assert residual == pytest.approx(0.6, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["missdiff", "tabcsdi"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("missdiff", marks=pytest.mark.slow), "tabcsdi"]
+)
 def test_degenerate_columns_and_rows(name):
     """A constant column, one with a single entry, one without, empty rows."""
     rng = np.random.default_rng(0)
