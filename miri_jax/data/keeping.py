@@ -99,21 +99,36 @@ def keeping(
             for name in related.known
         }
 
-    def bad_columns(drawn: Values, rows: np.ndarray) -> list[_Bad]:
+    parts = _parts(relations)
+    told = {
+        name: frozenset(
+            k
+            for k, (names, _) in enumerate(parts)
+            if _moved(relations, name) & {*names}
+        )
+        for name in related.known
+    }
+
+    def bad_columns(
+        drawn: Values, rows: np.ndarray, about: str | None = None
+    ) -> list[_Bad]:
+        """Of all relations, or of those that a column has a part in."""
+        which = range(len(parts)) if about is None else told[about]
         some = related.take(rows)
         made = completed(some, columns, drawn)
         env = env_of(by_name, _without(made))
-        now = held(by_name, relations, env, some.known)
+        now = held(by_name, relations, env, some.known, which)
         found = []
-        for (names, stated), (text, holds), was in zip(
-            _parts(relations), now, before
-        ):
+        for k, (text, holds) in zip(sorted(which), now):
+            (names, stated), was = parts[k], before[k]
             blank = [made.empty[n] for n in names if n in made.empty]
             blank = np.any([np.zeros(len(rows), bool), *blank], axis=0)
             bad = ~was[rows] & ((holds == 0) | (np.isnan(holds) & ~blank))
             whole = _with_operands(relations, names)
             found.append(_Bad(text, whole, bad, stated))
-        for formula in relations.formulas:
+        for k, formula in enumerate(relations.formulas):
+            if k not in which:
+                continue
             names = (formula.target, *formula.of.names)
             bad = _outside(some, by_name, made.values, names)
             text = f"formula {formula.text!r} and its bounds"
@@ -139,8 +154,10 @@ def keeping(
             lambda v, k: env_of(
                 by_name, completed(some.take(k), columns, v).values
             ),
-            lambda v, k: sum(
-                one.rows.astype(int) for one in bad_columns(v, rows[k])
+            lambda v, k, name: np.sum(
+                [one.rows for one in bad_columns(v, rows[k], name)],
+                axis=0,
+                dtype=int,
             ),
         )
         x = np.array(x)
@@ -193,6 +210,18 @@ def _ends(related: Related, column: Column) -> tuple[np.ndarray, np.ndarray]:
         np.maximum(related.low.get(name, -np.inf), column.low),
         np.minimum(related.high.get(name, np.inf), column.high),
     )
+
+
+def _moved(relations: Relations, name: str) -> set[str]:
+    """Columns whose cells may be others where those of one are."""
+    found, before = {name}, set[str]()
+    while found != before:
+        before = found
+        found = {*_with_operands(relations, sorted(found))}
+        for dependent, condition in relations.only_if:
+            if found & {*condition.names}:
+                found.add(dependent)
+    return found
 
 
 def _with_operands(

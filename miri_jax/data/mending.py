@@ -34,7 +34,7 @@ def mended(
     drawn: Values,
     gaps: Mapping[str, np.ndarray],
     env: Callable[[Values, np.ndarray], Values],
-    wrong: Callable[[Values, np.ndarray], np.ndarray],
+    wrong: Callable[[Values, np.ndarray, str | None], np.ndarray],
 ) -> Values:
     """Drawn values with single ones replaced, so that rows are right.
 
@@ -45,11 +45,12 @@ def mended(
       gaps: `[k]` bool by column, what may be replaced.
       env: values of some rows, and which they are, `[r]`: completed, as
         expressions take them.
-      wrong: how many relations each of some rows breaks, `[r]`.
+      wrong: how many relations each of some rows breaks, `[r]`, of all or of
+        those that a column has a part in.
     """
     drawn = {name: x.copy() for name, x in drawn.items()}
     taken = lambda rows: {name: x[rows] for name, x in drawn.items()}
-    count = wrong(drawn, np.arange(len(next(iter(drawn.values())))))
+    count = wrong(drawn, np.arange(len(next(iter(drawn.values())))), None)
     # Twice, as one replaced may break another relation: by the conditions that
     # a row breaks, and what that does not bring right by all, as bounds of what
     # is computed are no conditions.
@@ -72,11 +73,12 @@ def mended(
                 if not here.size:
                     continue
                 trial = taken(here)
+                before = wrong(trial, here, name)
                 trial[name] = found[some]
-                after = wrong(trial, here)
-                better = after < count[here]
+                gain = before - wrong(trial, here, name)
+                better = gain > 0
                 drawn[name][here[better]] = trial[name][better]
-                count[here[better]] = after[better]
+                count[here[better]] -= gain[better]
     return drawn
 
 

@@ -5,7 +5,8 @@ computed from them; what they must not be is told to the engine, which draws it
 again. Cells that stay empty are drawn and not written.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -293,23 +294,32 @@ def held(
     relations: Relations,
     env: Values,
     observed: Values,
+    which: Collection[int] | None = None,
 ) -> list[tuple[str, np.ndarray]]:
-    """Each relation in words, and where it holds: 1, 0, or NaN, unknown."""
+    """Each relation in words, and where it holds: 1, 0, or NaN, unknown.
+
+    Formulas, rules, conditions; or of these some, by their numbers.
+    """
+    number = itertools.count()
+    wanted = lambda: next(number) in which if which is not None else True
     found = [
         (f"formula {f.text!r}", formula_holds(by_name, f, env))
         for f in relations.formulas
+        if wanted()
     ]
     for rule in relations.rules:
-        found.append((f"rule {rule.text!r}", evaluate(rule.tree, env)))
+        if wanted():
+            found.append((f"rule {rule.text!r}", evaluate(rule.tree, env)))
     for name, condition in relations.only_if:
-        holds = evaluate(condition.tree, env)
-        seen = ~np.isnan(observed[name])
-        found.append(
-            (
-                f"column {name!r} only if {condition.text!r}",
-                np.where(seen, holds, 1.0),
+        if wanted():
+            holds = evaluate(condition.tree, env)
+            seen = ~np.isnan(observed[name])
+            found.append(
+                (
+                    f"column {name!r} only if {condition.text!r}",
+                    np.where(seen, holds, 1.0),
+                )
             )
-        )
     rows = next(iter(env.values())).shape if env else (0,)
     return [(text, np.broadcast_to(holds, rows)) for text, holds in found]
 
