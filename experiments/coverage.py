@@ -375,7 +375,8 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
         }
     )
     worst = by["coverage"].idxmin()
-    table["least of"] = [" ".join(map(str, cell[2:])) for cell in worst]
+    # By name: rows of the table are in another order.
+    table["least of"] = worst.map(lambda cell: " ".join(map(str, cell[2:])))
     return table
 
 
