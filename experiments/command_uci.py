@@ -6,9 +6,10 @@ A table and its gaps are those of experiments/benchmark.py with the same seed
 (`load`). They are written as a CSV, `miri-impute --draws 20` fills it, and the
 filled files are read again. `mmd` and `rmse_draw` are means over the first
 five, each by itself, `rmse_mean` is of the mean of all, as there; `seconds` are
-those of the whole process. A finished cell is a line of results/command_uci.jsonl; started again,
-it goes on with what is not there yet. `--show` prints means over masks, beside
-those of the function and of the best other method in results/benchmark.jsonl.
+those of the whole process. A finished cell is a line of
+results/command_uci.jsonl; started again, it goes on with what is not there yet.
+`--show` prints means over masks, beside those of the function and of the best
+other method in results/benchmark.jsonl.
 """
 
 import itertools
