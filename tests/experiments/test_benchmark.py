@@ -227,12 +227,9 @@ SMALL_MIRI = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name, settings",
-    [
-        ("missdiff", SMALL_DIFFUSION),
-        pytest.param("miri", SMALL_MIRI, marks=pytest.mark.slow),
-    ],
+    "name, settings", [("missdiff", SMALL_DIFFUSION), ("miri", SMALL_MIRI)]
 )
 def test_masks_together_equal_masks_alone(name, settings):
     _, truth = _table()

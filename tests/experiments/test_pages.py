@@ -94,7 +94,9 @@ SMALL = FAST._replace(
 )
 
 
-@pytest.mark.parametrize("host", DECKS)
+@pytest.mark.parametrize(
+    "host", [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_a_recipe_with_a_hot_deck_keeps_the_contract(host, curve):
     """With slices, turns and early stopping."""
     imputer = miri(SMALL._replace(source=DECKS[host](k=3)))

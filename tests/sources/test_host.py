@@ -65,9 +65,7 @@ CASES = {
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=pytest.mark.slow)
-        if case.startswith("turns")
-        else case
+        pytest.param(case, marks=pytest.mark.slow) if case != "plain" else case
         for case in CASES
     ],
 )
