@@ -14,20 +14,13 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from miri_jax import __version__
 from miri_jax.app.named import path_of
-from miri_jax.endings import ending_of
-from miri_jax.exceptions import (
-    ConfigError,
-    DataError,
-    MiriError,
-    first_line,
-)
+from miri_jax.exceptions import ConfigError, MiriError, first_line
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
 from miri_jax.runtime.silence import FIRST, said_after
@@ -234,94 +227,6 @@ def beyond(error: Exception) -> str:
         if isinstance(error, kind):
             return f"{line} ({said})"
     return ""
-
-
-def fills_folder(read: str, written: str) -> bool:
-    """Whether filled parts go into a folder, and not into one file."""
-    if os.path.isdir(read):
-        return True
-    try:
-        return not ending_of(written)
-    except DataError:
-        return True
-
-
-def check_parts(read: str, written: str, given: Mapping[str, Any]) -> None:
-    """Refuses what cannot be had where a table is filled by parts.
-
-    Args:
-      read: the table's file, or a folder of its parts.
-      written: the file that is filled, or the folder.
-      given: settings by name, of words or of a config.
-
-    Raises:
-      ConfigError: naming the first, and its flag.
-    """
-    flag, folder = "--stream", fills_folder(read, written)
-    if given["dask"] is not None:
-        flag = "--dask"
-        _check_workers(given["dask"])
-        if not folder:
-            raise ConfigError(
-                f"--dask fills parts; name a folder for them, not {written}"
-            )
-    elif not given["stream"]:
-        flag = "a folder"
-    if os.path.isdir(read):
-        with contextlib.suppress(DataError):
-            raise ConfigError(
-                f"{read} is a folder of parts, which are filled into a folder;"
-                f" {written} ends in {ending_of(written)}"
-            )
-        text = ("sheet", "decimal", "dates")
-    else:
-        text = (*TEXT_FLAGS,)
-        for path in (read,) if folder else (read, written):
-            if ending_of(path) != ".parquet":
-                raise ConfigError(
-                    f"{flag} takes Parquet files; {path} is another kind"
-                )
-    if given["draws"] != 1 and not folder:
-        raise ConfigError(
-            f"--stream gives one draw, not {given['draws']}; name a folder for"
-            " the parts of several"
-        )
-    for what in text:
-        if given[what] is not None:
-            files = "Parquet files" if len(text) > 3 else "Parquet or CSV"
-            raise ConfigError(
-                f"{flag} takes {files}; leave out {TEXT_FLAGS[what]}"
-            )
-    for what, word in CHANGE_FLAGS.items():
-        if given[what]:
-            raise ConfigError(
-                f"{flag} cannot change filled cells; leave out {word}"
-            )
-    if given["long"]:
-        raise ConfigError(f"{flag} gives no long form; leave out --long")
-    for what in ("group", "time"):
-        if given[what]:
-            raise ConfigError(
-                f"{flag} fills by parts, and rows that belong together may be"
-                f" in several; leave out {BELONG_FLAGS[what]}"
-            )
-    if given["check"]:
-        raise ConfigError(
-            f"{flag} gives no report, so that --check has no place; leave one"
-            " of them out"
-        )
-
-
-def _check_workers(where: str) -> None:
-    """Refuses what is neither an address nor a number of workers."""
-    if where == "" or (where.isdecimal() and int(where)):
-        return
-    host, _, port = where.rpartition(":")
-    if not host.strip("/") or not port.isdecimal():
-        raise ConfigError(
-            f"--dask takes a scheduler's address, as tcp://HOST:8786, a number"
-            f" of workers, or nothing; it was given {where!r}"
-        )
 
 
 def fail(error: object, status: int = 1) -> None:

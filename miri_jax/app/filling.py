@@ -13,6 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from miri_jax.app.by_parts import check_parts, fills_folder
 from miri_jax.app.claims import (
     claim,
     claim_folder,
@@ -26,8 +27,6 @@ from miri_jax.app.command_line import (
     KIND_FLAGS,
     RELATION_FLAGS,
     TEXT_FLAGS,
-    check_parts,
-    fills_folder,
     with_flags,
 )
 from miri_jax.app.config import table_config

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Never
 
 from miri_jax import __version__
+from miri_jax.app.by_parts import check_parts, fills_folder
 from miri_jax.app.claims import claim, hidden_folder
 from miri_jax.app.command_line import (
     BELONG_FLAGS,
@@ -26,9 +27,7 @@ from miri_jax.app.command_line import (
     RELATION_FLAGS,
     TEXT_FLAGS,
     call,
-    check_parts,
     fail,
-    fills_folder,
     own_process,
 )
 from miri_jax.app.pipes import piped
@@ -347,17 +346,15 @@ def _check(given: argparse.Namespace, by_parts: bool) -> None:
 
 
 def _check_output(given: argparse.Namespace, by_parts: bool) -> None:
-    if given.output == PIPE:
-        if given.draws > 1 and not given.long:
-            raise ConfigError(
-                f"{given.draws} tables cannot go to stdout; add --long for one"
-                " with all draws, or name a file"
-            )
-        if by_parts:
-            raise ConfigError("--stream and --dask need names of files")
-        return
-    if by_parts and given.input == PIPE:
+    if given.output == PIPE and given.draws > 1 and not given.long:
+        raise ConfigError(
+            f"{given.draws} tables cannot go to stdout; add --long for one"
+            " with all draws, or name a file"
+        )
+    if by_parts and PIPE in (given.input, given.output):
         raise ConfigError("--stream and --dask need names of files")
+    if given.output == PIPE:
+        return
     if by_parts:
         check_parts(given.input, given.output, vars(given))
         if fills_folder(given.input, given.output):

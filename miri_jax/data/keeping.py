@@ -1,5 +1,6 @@
 """What the engine is told of a table's relations: see `types.Region`."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -100,20 +101,19 @@ def keeping(
         }
 
     parts = _parts(relations)
-    told = {
-        name: frozenset(
-            k
-            for k, (names, _) in enumerate(parts)
-            if _moved(relations, name) & {*names}
+
+    @functools.cache  # Of few columns, and of none where no row is mended.
+    def told(name: str) -> frozenset[int]:
+        moved = _moved(relations, name)
+        return frozenset(
+            k for k, (names, _) in enumerate(parts) if moved & {*names}
         )
-        for name in related.known
-    }
 
     def bad_columns(
         drawn: Values, rows: np.ndarray, about: str | None = None
     ) -> list[_Bad]:
         """Of all relations, or of those that a column has a part in."""
-        which = range(len(parts)) if about is None else told[about]
+        which = range(len(parts)) if about is None else told(about)
         some = related.take(rows)
         made = completed(some, columns, drawn)
         env = env_of(by_name, _without(made))

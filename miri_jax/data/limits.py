@@ -88,14 +88,14 @@ def refuse_too_large(path: str, ending: str, rows: float = math.inf) -> None:
     Raises:
       DataError: naming the sizes and the remedy.
     """
-    free, needed = free_memory(), 0.0
+    free, size = free_memory(), 0.0
     # A damaged file is for its reader to tell of.
     with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile):
-        needed = _bytes_of(path, ending, free or math.inf, rows)
-    if free and needed > free:
+        size = _bytes_of(path, ending, free or math.inf, rows)
+    if free and size > free:
         raise _too_large(
             path,
-            f"about {needed / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB"
+            f"about {size / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB"
             " are free",
         )
 
