@@ -243,9 +243,9 @@ class Imputer(NamedTuple):
         an array whose shape is known only after a fit.
       chosen: what a fit has chosen for each column of the table, in words and
         numbers that JSON can hold; None where there is nothing to choose.
-      several: the same imputer so that as many draws from one fit as it is
-        told may be pooled, see `engine.several`; None where each takes a fit
-        of its own.
+      several: the same imputer for as many draws from one fit as it is told,
+        and no more; told True, so that they may be pooled, see
+        `engine.several`. None where each of those takes a fit of its own.
     """
 
     init: InitFn
@@ -258,4 +258,4 @@ class Imputer(NamedTuple):
     host: bool = False
     like: Callable[[Masked], Any] | None = None
     chosen: Callable[[Any], list[dict[str, Any]]] | None = None
-    several: Callable[[int], "Imputer"] | None = None
+    several: Callable[[int, bool], "Imputer"] | None = None
