@@ -43,12 +43,15 @@ class Layout(Protocol):
         that is nothing.
       told: of each of the d numbers which other one is what rows like it tell
         of it, -1 for none; empty where rows are taken one by one.
+      censored: numbers of columns whose gaps are known to lie beyond a limit. A
+        fit finds them filled (`data.censored`), and draws them all the same.
     """
 
     names: tuple[Any, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
     told: tuple[int, ...]
+    censored: tuple[int, ...]
 
     def owners(self, width: int) -> np.ndarray:
         """Of each of d = `width` numbers the column it belongs to, `[d]`."""

@@ -110,7 +110,7 @@ def choose(
         known = aim._replace(rows=_well_known(table.observed, aim))
         if is_line(filled, table.layout, known, rng):
             return LINE
-        if seen.all():  # it is only ever drawn for new rows
+        if seen.all():  # it is only ever drawn for new rows, or beyond a limit
             return TREES_ALONE
         return choose_model(filled, seen, table.layout, aim, growth, rng)
 
@@ -167,7 +167,8 @@ def sweep_all(
             complete = table.observed[:, column].all()
             if complete and not last:
                 continue
-            growth = several if last and not complete else SINGLE
+            drawn = not complete or column in table.layout.censored
+            growth = several if last and drawn else SINGLE
             model = int(models[column])
             growth = growth.for_model(model)
             aim = Aim(column, others[column], rows, model != TREES_ALONE)
