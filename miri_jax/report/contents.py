@@ -161,8 +161,8 @@ def _contents_of_file(
     notes = [note for note in notes if not is_doubt(note)]
     named = named_by_rules(views)
     warnings = [
-        *doubts,
         *map(_sentence, summary.get("changes", ())),
+        *doubts,
         *summary.get("filling", ()),
         *check_warnings(check),
         *warnings_of(views, found, named),
