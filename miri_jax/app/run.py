@@ -417,7 +417,8 @@ def _leave(
     summary["peak_bytes"] = provenance.peak_memory()
     write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
-    say(f"done: {shown}" if shown else "done")
+    # Who fills a file reads in the report what the numbers mean.
+    say(f"done: {shown}" if shown and not config.get("output") else "done")
     if config.get("piped", False):
         return
     for path in results:
