@@ -39,6 +39,7 @@ from miri_jax.data.scores import (
     to_scores,
 )
 from miri_jax.exceptions import DataError
+from miri_jax.settings import no_column
 
 KINDS = (
     "real",
@@ -461,11 +462,7 @@ def by_column(
     given = dict(given or {})
     for name in given:
         if name not in names:
-            known = ", ".join(map(str, names))
-            raise DataError(
-                f"{what} names {name!r}, which is not a column; there are"
-                f" {known[:300]}"
-            )
+            raise DataError(no_column(what, name, list(map(str, names))))
     return given
 
 

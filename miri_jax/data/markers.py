@@ -7,6 +7,8 @@ import pandas as pd
 
 from miri_jax.data.cells import is_number
 from miri_jax.data.notes import Note
+from miri_jax.exceptions import DataError
+from miri_jax.settings import no_column
 
 # What programs write where a value is missing; in a text column, too.
 NA_VALUES = (
@@ -30,6 +32,13 @@ NA_VALUES = (
 SIGNS = ("-", "--", "---", ".", "..", "...", "?", "??", "\u2013", "\u2014", "*")
 # What else is no number among numbers, and no time among times.
 WORDS = ("None", "none", "na", "Na", "n.a.", "N.A.", "k.A.", "missing")
+# Levels that say that nothing is known, in small letters.
+UNKNOWN = (
+    *("unknown", "not known", "missing", "not available", "not specified"),
+    *("no answer", "not answered", "don't know", "none given", "undefined"),
+    *("unbekannt", "keine angabe", "inconnu", "sconosciuto", "desconocido"),
+    *("na", "n.a.", "n.k.", "k.a."),
+)
 # Fewer cells with an extreme are no sign that it means missing.
 OFTEN = 2
 # How many such numbers may stand at one end of a column.
@@ -48,6 +57,30 @@ def split_marks(
         else:
             every.append(mark.strip())
     return every, single
+
+
+def check_marks(frame: pd.DataFrame, every: Sequence[object]) -> None:
+    """Refuses a mark NAME=CELL of a column that a table does not have.
+
+    Args:
+      frame: the cells.
+      every: marks of all columns, as `split_marks` leaves them. One with a sign
+        of equality stays where a cell is that itself.
+
+    Raises:
+      DataError: naming what is no column.
+    """
+    for mark in every:
+        name, equals, _ = str(mark).partition("=")
+        if not (equals and name.strip()):
+            continue
+        columns = (frame.iloc[:, j].astype(str) for j in range(frame.shape[1]))
+        if not any((cells.str.strip() == mark).any() for cells in columns):
+            known = list(map(str, frame.columns))
+            raise DataError(
+                no_column("na_values", name.strip(), known),
+                about=("na_values",),
+            )
 
 
 def are_marks(cells: pd.Series, marks: Sequence[str]) -> np.ndarray:
@@ -120,6 +153,19 @@ def sentinel_notes(name: Hashable, numbers: np.ndarray) -> list[Note]:
             na_values=f"{name}={value:.15g}",
         )
         for value, count in sentinels(numbers)
+    ]
+
+
+def unknown_notes(name: Hashable, levels: Sequence[object]) -> list[Note]:
+    """A sentence for each level of a column that seems to mean missing."""
+    return [
+        Note(
+            f"column {name!r} holds {level!r}: it is kept as a level; if it"
+            " means missing, name it among the values that do",
+            na_values=f"{name}={level}",
+        )
+        for level in levels
+        if isinstance(level, str) and level.strip().lower() in UNKNOWN
     ]
 
 

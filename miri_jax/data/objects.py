@@ -15,7 +15,13 @@ import pandas as pd
 
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.dates import TimeStyle
-from miri_jax.data.markers import SIGNS, WORDS, are_marks, split_marks
+from miri_jax.data.markers import (
+    SIGNS,
+    WORDS,
+    are_marks,
+    check_marks,
+    split_marks,
+)
 from miri_jax.data.notations import NumberStyle, plain_style
 from miri_jax.data.text_cells import Read, read_cells
 from miri_jax.exceptions import DataError
@@ -57,6 +63,7 @@ def read_objects(
     """
     frame = cells.map(_text)
     every, single = split_marks(na_values, list(cells.columns))
+    check_marks(frame, every)
     typed: dict[Any, tuple[np.ndarray, pd.Series, Any]] = {}
     for name in cells.columns:
         own = single.get(name, [])

@@ -24,7 +24,12 @@ from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
 from miri_jax.data.found import related_by
 from miri_jax.data.levels import learn_levels
-from miri_jax.data.markers import sentinel_notes, split_marks
+from miri_jax.data.markers import (
+    check_marks,
+    sentinel_notes,
+    split_marks,
+    unknown_notes,
+)
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
@@ -156,6 +161,7 @@ def make_table(
             numbers[:, j] = cols.read(column, cells, missing[:, j])[0]
             if column.kind in ("real", "integer"):
                 notes += sentinel_notes(name, numbers[~missing[:, j], j])
+            notes += unknown_notes(name, column.levels or ())
     known = ~missing
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
@@ -362,7 +368,8 @@ def missing_cells(
     missing = np.array(frame.isna())
     given = list(na_values)
     texts = [x for x in given if isinstance(x, str) and "=" in x]
-    single = split_marks(texts, list(frame.columns))[1]
+    every, single = split_marks(texts, list(frame.columns))
+    check_marks(frame, every)
     for j in range(frame.shape[1] if given else 0):
         series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
         own = single.get(frame.columns[j], [])

@@ -13,6 +13,7 @@ from miri_jax.data.markers import (
     SIGNS,
     WORDS,
     are_marks,
+    check_marks,
     sign_marks,
     split_marks,
 )
@@ -73,6 +74,7 @@ def read_cells(
     """
     _check(decimal, dates)
     every, single = split_marks(na_values, list(frame.columns))
+    check_marks(frame, every)
     numbers, times, gaps, notes = {}, {}, {}, []
     for name in frame.columns:
         cells, own = frame[name].str.strip(), single.get(name, [])

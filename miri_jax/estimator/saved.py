@@ -81,7 +81,10 @@ def write(
     from miri_jax.runtime.checkpoint import CheckpointStore
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} already exists; choose a new folder")
+        raise DataError(
+            f"{folder} already exists; choose a new folder, or"
+            " replace the model in it by overwrite=True"
+        )
     rest = dict(attributes) | {"random_state": None}
     states = rest.pop("states_")
     text = _to_json(

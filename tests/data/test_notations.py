@@ -351,3 +351,17 @@ def test_times_of_databases_are_read_and_written():
     assert str(found[4]) == "2024-07-03 13:30:00.250000"
     new = pd.Series(pd.to_datetime(["2024-07-02 08:00:00"]))
     assert style.write(new)[0] == "2024-07-02 10:00:00.000000+02"
+
+
+def test_a_mark_with_a_sign_of_equality_is_one_where_a_cell_is_that(tmp_path):
+    content = b"x,y\n1,a=b\n2,c\n,d\n4,a=b\n"
+    marks = (*NA_VALUES, "a=b", "x=4")
+    table, _ = filled(tmp_path, content, na_values=marks)
+    np.testing.assert_array_equal(table.missing.sum(axis=0), [2, 2])
+    with pytest.raises(DataError, match="names 'z', which is not a column"):
+        filled(tmp_path, content, na_values=(*marks, "z=4"))
+    frame = pd.DataFrame({"x": [1.0, 4.0, 2.0], "y": ["a=b", "c", "d"]})
+    found = tables.missing_cells(frame, ["x=4", "a=b"])
+    assert found.tolist() == [[False, True], [True, False], [False, False]]
+    with pytest.raises(DataError, match="did you mean x"):
+        tables.missing_cells(frame, ["xx=4"])
