@@ -10,7 +10,8 @@ from miri_jax.data.notes import Note
 
 # What programs write where a value is missing; in a text column, too.
 NA_VALUES = (
-    *("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "NaT"),
+    *("", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "Null"),
+    *("<NA>", "NaT", "(null)", "(NULL)", "[NULL]", "<null>", "<NULL>"),
     *("#N/A", "#N/A N/A", "#NA", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!"),
     # The same of spreadsheets in German, French, Italian and Spanish.
     *("#NV", "#WERT!", "#BEZUG!", "#ZAHL!", "#N/D", "#VALEUR!", "#VALORE!"),
@@ -29,7 +30,11 @@ NA_VALUES = (
 # Marks that may be a level of a text column, such as the result of a test.
 SIGNS = ("-", "--", "---", ".", "..", "...", "?", "??", "\u2013", "\u2014", "*")
 # What else is no number among numbers, and no time among times.
-WORDS = ("None", "none", "na", "Na", "n.a.", "N.A.", "k.A.", "missing")
+WORDS = (
+    *("None", "none", "NONE", "na", "Na", "n.a.", "N.A.", "k.A.", "k. A."),
+    *("missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN"),
+    *("no data", "No data", "No Data", "NO DATA", "NoData", "NODATA"),
+)
 # Fewer cells with an extreme are no sign that it means missing.
 OFTEN = 2
 # How many such numbers may stand at one end of a column.

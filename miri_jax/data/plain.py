@@ -5,7 +5,7 @@
     sparse                                the dense type
     Period                                times: where it begins
     durations                             times: after the start of 1970
-    times of the day                      times: of the first day of 1970
+    times of the day                      times: of the first day of 1900
     Interval                              an ordered Categorical
     objects that are all of one of these  as that type
 
@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from miri_jax.data.cells import holds, with_levels
 
-# Without these, whole numbers with gaps would become floats.
+# Without these, whole numbers with gaps would become floats, and times of the
+# day to the nanosecond nothing.
 NULLABLE = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int8(): pd.Int8Dtype(),
@@ -37,11 +38,13 @@ NULLABLE = {
     pa.uint16(): pd.UInt16Dtype(),
     pa.uint32(): pd.UInt32Dtype(),
     pa.uint64(): pd.UInt64Dtype(),
+    pa.time64("ns"): pd.ArrowDtype(pa.time64("ns")),
 }
 # What a cell may be for its column to be modelled.
 KNOWN = (str, np.bool_, numbers.Number, datetime.date)
 # Objects whose columns are times.
 EXAMPLES = (
+    datetime.date(1970, 1, 1),
     datetime.time(),
     datetime.timedelta(),
     pd.Timedelta(0),
@@ -165,7 +168,7 @@ def _objects(series: pd.Series) -> Plain:
     if holds(observed, datetime.time) and all(
         x.tzinfo is None for x in observed
     ):
-        day = datetime.date(1970, 1, 1)
+        day = datetime.date(1900, 1, 1)
         stamps = [datetime.datetime.combine(day, x) for x in observed]
         return Plain(_times(stamps, gaps, series.index), _clocks)
     if holds(observed, *DURATIONS):
@@ -324,8 +327,9 @@ def as_type(cells: pd.Series, name: str | None) -> pd.Series:
     """A plain column `[n]` without gaps in a type of `type_name`."""
     if name is None:
         return cells
-    of_objects = name.startswith("object:")
-    if of_objects:
+    if name == "object:date":
+        return pd.Series(list(cells.dt.date), dtype=object)
+    if name.startswith("object:"):
         known = {f"object:{type(one).__name__}": one for one in EXAMPLES}
         template = pd.Series([known[name]], dtype=object)
     elif name.startswith("arrow:"):

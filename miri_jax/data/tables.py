@@ -28,6 +28,7 @@ from miri_jax.data.markers import sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
+from miri_jax.data.plain import Plain, put, to_plain
 from miri_jax.data.related import Related, relate, settle_related
 from miri_jax.data.related_draws import finished
 from miri_jax.data.statistics_files import Labels
@@ -339,6 +340,10 @@ def put_cells(
       new: what `columns.decode` gives for the gaps.
       style: see `Table`.
     """
+    plain = Plain(series, list) if style else to_plain(series)
+    if plain.series is not series:
+        inner = put_cells(plain.series, gaps, column, new)
+        return put(series, gaps, plain.restore(inner[gaps]))
     if column.kind == "datetime":
         zone = getattr(getattr(series, "dt", None), "tz", None)
         new = _place_times(times(new, zone), series[~gaps], style)
