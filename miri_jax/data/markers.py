@@ -1,6 +1,7 @@
 """Cells that stand for nothing: marks of missing, and numbers such as -99."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,19 @@ WORDS = (
     *("None", "none", "NONE", "na", "Na", "n.a.", "N.A.", "k.A.", "k. A."),
     *("missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN"),
     *("no data", "No data", "No Data", "NO DATA", "NoData", "NODATA"),
+)
+# What questionnaires have for no answer, in small letters.
+NO_ANSWER = frozenset(
+    (
+        *("don't know", "dont know", "do not know", "dk", "not sure", "unsure"),
+        *("unknown", "refused", "refuse", "refusal", "declined", "no answer"),
+        *("prefer not to say", "prefer not to answer", "prefer not to state"),
+        *("not stated", "not asked", "not answered", "not reported", "missing"),
+        *("not available", "no response", "decline to answer", "no data"),
+        *("weiß nicht", "weiss nicht", "keine angabe", "k.a.", "verweigert"),
+        *("unbekannt", "keine antwort", "ne sait pas", "refus", "sans réponse"),
+        *("inconnu", "no sabe", "no contesta", "ns/nc", "non so", "não sabe"),
+    )
 )
 # Fewer cells with an extreme are no sign that it means missing.
 OFTEN = 2
@@ -126,6 +140,27 @@ def sentinel_notes(name: Hashable, numbers: np.ndarray) -> list[Note]:
         )
         for value, count in sentinels(numbers)
     ]
+
+
+def answer_notes(name: Hashable, levels: Sequence[Any]) -> list[Note]:
+    """A sentence on levels that are no answers, if a column has others."""
+    none = list(filter(is_no_answer, levels))
+    if not none or len(none) == len(levels):
+        return []
+    shown = ", ".join(map(repr, none[:MOST]))
+    return [
+        Note(
+            f"column {name!r} has the level(s) {shown}: kept as such; if they"
+            " mean missing, name them among the values that do",
+            na_values=f"{name}={','.join(none)}",
+        )
+    ]
+
+
+def is_no_answer(level: Any) -> bool:
+    """Whether a level is a text that questionnaires have for no answer."""
+    text = str(level).strip().lower().replace("\u2019", "'")
+    return text in NO_ANSWER or f"{text}." in NO_ANSWER
 
 
 def _is_code(value: float) -> bool:

@@ -107,8 +107,9 @@ def write_sheet(path: str, source: Objects, cells: pd.DataFrame) -> None:
             if old is new or (old == new and type(old) is type(new)):
                 continue
             cell = sheet.cell(source.rows[k], place)
-            cell.value = new
-            if seen and cell.number_format == "General":
+            plain = cell.number_format == "General"
+            cell.value = new  # Of a time this sets a format.
+            if seen and plain:
                 like = sheet.cell(source.rows[seen[0]], place)
                 cell.number_format = like.number_format
     _save(book, path)

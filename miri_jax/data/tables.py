@@ -24,7 +24,7 @@ from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
 from miri_jax.data.found import related_by
 from miri_jax.data.levels import learn_levels
-from miri_jax.data.markers import sentinel_notes, split_marks
+from miri_jax.data.markers import answer_notes, sentinel_notes, split_marks
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
@@ -157,6 +157,8 @@ def make_table(
             numbers[:, j] = cols.read(column, cells, missing[:, j])[0]
             if column.kind in ("real", "integer"):
                 notes += sentinel_notes(name, numbers[~missing[:, j], j])
+            elif column.levels is not None:
+                notes += answer_notes(name, column.levels)
     known = ~missing
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
