@@ -66,6 +66,16 @@ class Plain(NamedTuple):
     restore: Callable[[pd.Series], list]
 
 
+def pandas_type(kind: pa.DataType) -> Any:
+    """The type that a column of arrow has in pandas; None for that of pandas.
+
+    Decimals of hundreds stay what they are, as Python's may have any digits.
+    """
+    if pa.types.is_decimal(kind) and kind.scale < 0:
+        return pd.ArrowDtype(kind)
+    return NULLABLE.get(kind)
+
+
 def to_plain(series: pd.Series) -> Plain:
     """A column `[n]` of any type as it is modelled, see above."""
     kind = series.dtype
@@ -256,7 +266,7 @@ def _from_arrow(series: pd.Series) -> pd.Series:
         array = array.cast(pa.time64("us"), safe=False)
     elif pa.types.is_decimal(kind) and kind.scale < 0:
         array = array.cast(pa.decimal256(76, 0))
-    made = array.to_pandas(types_mapper=NULLABLE.get)
+    made = array.to_pandas(types_mapper=pandas_type)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         made = made.astype(pd.StringDtype())  # also where all is missing
     return pd.Series(made.array, series.index, dtype=made.dtype)
@@ -328,7 +338,7 @@ def as_type(cells: pd.Series, name: str | None) -> pd.Series:
     if name is None:
         return cells
     if name == "object:date":
-        return pd.Series(list(cells.dt.date), dtype=object)
+        return pd.Series([x.date() for x in cells], dtype=object)
     if name.startswith("object:"):
         known = {f"object:{type(one).__name__}": one for one in EXAMPLES}
         template = pd.Series([known[name]], dtype=object)
