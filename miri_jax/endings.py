@@ -48,10 +48,9 @@ def ending_of(path: str, written: bool = False) -> str:
     Raises:
       DataError: if `ENDINGS` lacks it, or nothing writes it.
     """
-    if path.endswith(("/", os.sep)):
+    if os.path.basename(path) in ("", os.curdir, os.pardir):
         raise DataError(
-            f"{path} is the name of a folder; give that of a file, without"
-            f" {path[-1]} at its end"
+            f"{path!r} is not the name of a file; give one, such as out.csv"
         )
     packed = packing_of(path)
     suffixes = [s.lower() for s in pathlib.Path(path).suffixes]

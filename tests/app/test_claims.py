@@ -242,13 +242,14 @@ def test_names_that_cannot_be_written_are_said_at_once(
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".xlsx"])
 @pytest.mark.parametrize("command", ["plain", "by_settings", "run_of"])
-def test_a_name_with_a_slash_at_its_end_is_of_a_folder(
-    tmp_path, ending, command
+@pytest.mark.parametrize("end", ["/", "/.", "/.."])
+def test_a_name_that_is_of_a_folder_is_none_of_a_file(
+    tmp_path, ending, command, end
 ):
     """It was taken for that of a file, with a page beside it, "out..html"."""
     (tmp_path / "in.csv").write_text("not even a table")
-    with _here(tmp_path), pytest.raises(DataError, match="name of a folder"):
-        COMMANDS[command]("in.csv", f"out{ending}/", 1)
+    with _here(tmp_path), pytest.raises(DataError, match="not the name of a"):
+        COMMANDS[command]("in.csv", f"out{ending}{end}", 1)
     assert [x.name for x in tmp_path.iterdir()] == ["in.csv"]
 
 
