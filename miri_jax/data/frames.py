@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from miri_jax.data.plain import (
+    OBJECTS,
     Plain,
     as_type,
     is_carried,
@@ -121,8 +122,7 @@ def typed_as(
       filled: `[n, c]`.
     """
     told = [
-        name is not None
-        and name.startswith("object:")
+        name in OBJECTS
         and pd.api.types.is_object_dtype(came.dtypes.iloc[j])
         and bool(came.iloc[:, j].isna().all())
         for j, name in enumerate(names)

@@ -42,8 +42,8 @@ NULLABLE = {
 }
 # What a cell may be for its column to be modelled.
 KNOWN = (str, np.bool_, numbers.Number, datetime.date)
-# Objects whose columns are times.
-EXAMPLES = (
+# Objects whose columns are times, by the name of their type.
+_OBJECTS = (
     datetime.date(1970, 1, 1),
     datetime.time(),
     datetime.timedelta(),
@@ -51,6 +51,7 @@ EXAMPLES = (
     pd.Timestamp(0),
     np.datetime64(0, "s"),
 )
+OBJECTS = {f"object:{type(one).__name__}": one for one in _OBJECTS}
 DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
@@ -327,9 +328,9 @@ def type_name(series: pd.Series) -> str | None:
         return str(kind)
     if pd.api.types.is_object_dtype(kind):
         observed = series[~series.isna()]
-        for one in EXAMPLES:
+        for name, one in OBJECTS.items():
             if len(observed) and {*map(type, observed)} == {type(one)}:
-                return f"object:{type(one).__name__}"
+                return name
     return None
 
 
@@ -338,10 +339,12 @@ def as_type(cells: pd.Series, name: str | None) -> pd.Series:
     if name is None:
         return cells
     if name == "object:date":
-        return pd.Series([x.date() for x in cells], dtype=object)
+        days = [
+            x.date() if isinstance(x, datetime.datetime) else x for x in cells
+        ]
+        return pd.Series(days, dtype=object)
     if name.startswith("object:"):
-        known = {f"object:{type(one).__name__}": one for one in EXAMPLES}
-        template = pd.Series([known[name]], dtype=object)
+        template = pd.Series([OBJECTS[name]], dtype=object)
     elif name.startswith("arrow:"):
         schema = base64.b64decode(name.removeprefix("arrow:"))
         kind = pa.ipc.read_schema(pa.py_buffer(schema)).field(0).type

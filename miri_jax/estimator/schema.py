@@ -42,7 +42,7 @@ _FITTED: dict[str, Any] = {
     "notes_": tuple[str, ...],
     "found_": Sequence[Sequence[Any]],
     "_together": Belonging | None,
-    "_came": Sequence[Any],
+    "_came": Sequence[str | None],
     "_dtypes": Sequence[str],
     "_scaler": Scaler,
     "_rows": int,
