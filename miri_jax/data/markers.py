@@ -1,6 +1,7 @@
 """Cells that stand for nothing: marks of missing, and numbers such as -99."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from miri_jax.settings import no_column
 
 # What programs write where a value is missing; in a text column, too.
 NA_VALUES = (
-    *("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "NaT"),
+    *("", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "Null"),
+    *("<NA>", "NaT", "(null)", "(NULL)", "[NULL]", "<null>", "<NULL>"),
     *("#N/A", "#N/A N/A", "#NA", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!"),
     # The same of spreadsheets in German, French, Italian and Spanish.
     *("#NV", "#WERT!", "#BEZUG!", "#ZAHL!", "#N/D", "#VALEUR!", "#VALORE!"),
@@ -31,13 +33,25 @@ NA_VALUES = (
 # Marks that may be a level of a text column, such as the result of a test.
 SIGNS = ("-", "--", "---", ".", "..", "...", "?", "??", "\u2013", "\u2014", "*")
 # What else is no number among numbers, and no time among times.
-WORDS = ("None", "none", "na", "Na", "n.a.", "N.A.", "k.A.", "missing")
-# Levels that say that nothing is known, in small letters.
-UNKNOWN = (
-    *("unknown", "not known", "missing", "not available", "not specified"),
-    *("no answer", "not answered", "don't know", "none given", "undefined"),
-    *("unbekannt", "keine angabe", "inconnu", "sconosciuto", "desconocido"),
-    *("na", "n.a.", "n.k.", "k.a."),
+WORDS = (
+    *("None", "none", "NONE", "na", "Na", "n.a.", "N.A.", "k.A.", "k. A."),
+    *("missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN"),
+    *("no data", "No data", "No Data", "NO DATA", "NoData", "NODATA"),
+)
+# What questionnaires have for no answer, in small letters.
+NO_ANSWER = frozenset(
+    (
+        *("don't know", "dont know", "do not know", "dk", "not sure", "unsure"),
+        *("unknown", "refused", "refuse", "refusal", "declined", "no answer"),
+        *("prefer not to say", "prefer not to answer", "prefer not to state"),
+        *("not stated", "not asked", "not answered", "not reported", "missing"),
+        *("not available", "no response", "decline to answer", "no data"),
+        *("weiß nicht", "weiss nicht", "keine angabe", "k.a.", "verweigert"),
+        *("unbekannt", "keine antwort", "ne sait pas", "refus", "sans réponse"),
+        *("inconnu", "no sabe", "no contesta", "ns/nc", "non so", "não sabe"),
+        *("not known", "not specified", "none given", "undefined", "n.k."),
+        *("sconosciuto", "desconocido", "na", "n.a."),
+    )
 )
 # Fewer cells with an extreme are no sign that it means missing.
 OFTEN = 2
@@ -156,17 +170,28 @@ def sentinel_notes(name: Hashable, numbers: np.ndarray) -> list[Note]:
     ]
 
 
-def unknown_notes(name: Hashable, levels: Sequence[object]) -> list[Note]:
-    """A sentence for each level of a column that seems to mean missing."""
+def answer_notes(name: Hashable, levels: Sequence[Any]) -> list[Note]:
+    """A sentence on levels that are no answers, if a column has others."""
+    none = list(filter(is_no_answer, levels))
+    if not none or len(none) == len(levels):
+        return []
+    shown = ", ".join(map(repr, none[:MOST]))
+    kept = (
+        ("a level", "it means") if len(none) == 1 else ("levels", "they mean")
+    )
     return [
         Note(
-            f"column {name!r} holds {level!r}: it is kept as a level; if it"
-            " means missing, name it among the values that do",
-            na_values=f"{name}={level}",
+            f"column {name!r} holds {shown}: kept as {kept[0]}; if {kept[1]}"
+            " missing, name that among the values that do",
+            na_values=f"{name}={','.join(none)}",
         )
-        for level in levels
-        if isinstance(level, str) and level.strip().lower() in UNKNOWN
     ]
+
+
+def is_no_answer(level: Any) -> bool:
+    """Whether a level is a text that questionnaires have for no answer."""
+    text = str(level).strip().lower().replace("\u2019", "'")
+    return text in NO_ANSWER or f"{text}." in NO_ANSWER
 
 
 def _is_code(value: float) -> bool:

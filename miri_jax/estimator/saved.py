@@ -250,6 +250,8 @@ def _bound(bound: Any) -> Any:
     """A bound as JSON can hold it; `bounds.find_bounds` takes it as it is."""
     if isinstance(bound, datetime.timedelta | np.timedelta64):
         return pd.Timedelta(bound).isoformat()
+    if isinstance(bound, datetime.time):
+        return bound.isoformat()
     if isinstance(bound, datetime.date | np.datetime64):
         return pd.Timestamp(bound).isoformat()
     return bound

@@ -114,7 +114,7 @@ def is_doubt(note: str) -> bool:
 
     What is learnt from such cells is wrong if they do.
     """
-    return "; if it means missing, " in note
+    return "; if it means missing, " in note or "; if they mean missing" in note
 
 
 def _named(rule: Rule, view: View) -> str:

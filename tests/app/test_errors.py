@@ -27,6 +27,7 @@ eve,,f,2024-01-30,S
 WORDS = {
     "no output": (["in.csv"], "required: OUT"),
     "ending": (["in.csv", "out.xls"], "does not end in .csv"),
+    "a folder's name": (["in.csv", "o.csv/"], "is not the name of a file"),
     "no file": (["none.csv", "o.csv"], "no such file: none.csv"),
     "itself": (["in.csv", "in.csv", "--force"], "is the table itself"),
     "no folder": (["in.csv", "x/o.csv"], "there is no folder"),
