@@ -126,9 +126,7 @@ def test_what_nothing_can_fill_is_kept_by_the_command(tmp_path, stream):
     pq.write_table(table, source)
     words = [source, target, "--method", "mean", *["--stream"] * stream]
     impute.impute(impute.make_parser().parse_args(words))
-    # Times of day are filled in frames, and so by parts, too.
-    clock = "clock, gaps" if stream else None
-    _assert_kept(table, pq.read_table(target), clock)
+    _assert_kept(table, pq.read_table(target), "clock, gaps")
 
 
 def test_what_nothing_can_fill_is_kept_by_the_estimator():
