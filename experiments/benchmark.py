@@ -15,12 +15,9 @@ of `miri-impute` with flags behind colons, as
 `miri:set=imputer.num_iterations=5`.
 """
 
-import inspect
 import itertools
-import json
 import pathlib
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -30,14 +27,13 @@ import pandas as pd
 from absl import app, flags
 from scipy.stats import norm
 
-from experiments import peers, records
+from experiments import fidelity, peers, records
 from experiments.coverage import mice_version
-from experiments.fidelity import attempt, energy_to, fill
+from experiments.fidelity import attempt, energy_to
 from miri_jax.data import Dataset
 from miri_jax.data.dataset import amputated
 from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
-from miri_jax.imputers import IMPUTERS
 from miri_jax.metrics import errors
 from miri_jax.metrics.overimputation import Cells, check_cells
 
@@ -45,15 +41,13 @@ FLAGS = flags.FLAGS
 SCORED_DRAWS = 5  # over which scores of a single draw are averaged
 LEAST_DRAWS = 10  # of which intervals are taken
 ENERGY_ROWS = 2000  # at most, as the distance takes their square
-R_ITERATIONS = 5
 
 
 class Way(NamedTuple):
     """How a method fills a CSV.
 
     Attributes:
-      words: the method and its flags, see `fidelity.fill`; "sk-" and one of
-        `peers.ESTIMATORS`, which fills in this process.
+      words: the method and its flags, see `fidelity.fill`.
       draws: the most that are taken.
     """
 
@@ -160,20 +154,8 @@ def cells(blocks: Iterable[Block]) -> Iterator[Cell]:
 
 def settings(cell: Cell) -> dict[str, Any]:
     """All settings of a cell's method, its defaults among them."""
-    words, *given = way_of(cell.method).words.split(":")
-    found: dict[str, Any] = {"seed": cell.mask_seed, "draws": cell.draws}
-    door, _, name = words.partition("-")
-    if door == "r":
-        found |= {"door": "mice.R", "method": name, "maxit": R_ITERATIONS}
-    elif door == "sk":
-        found |= {"door": "scikit-learn", **peers.method_settings(name)}
-    elif door == "py":
-        found |= {"door": "csv_worker.py", "package": name}
-    else:
-        takes = inspect.signature(IMPUTERS[words]).parameters.values()
-        found |= {"door": "miri-impute", "flags": given}
-        found["imputer"] = {one.name: one.default for one in takes}
-    return json.loads(json.dumps(found, default=repr))
+    words = way_of(cell.method).words
+    return fidelity.settings(words, cell.draws, cell.mask_seed)
 
 
 def load(cell: Cell, folder: str) -> Dataset:
@@ -220,34 +202,37 @@ def simulated(
 def measure(cell: Cell, folder: str, timeout: float) -> dict:
     """One cell: a table, a mask and a method."""
     dataset = load(cell, folder)
+    filled, seconds = imputations(cell, dataset, timeout)
+    of_mice = cell.method.startswith("r-")
+    return ({"mice": mice_version()} if of_mice else {}) | {
+        "realised_rate": float(np.mean(~dataset.m)),
+        **scores(dataset, filled),
+        "seconds": round(seconds, 2),
+    }
+
+
+def imputations(
+    cell: Cell, dataset: Dataset, timeout: float = 3600
+) -> tuple[np.ndarray, float]:
+    """Filled tables `[k, n, d]`, and the seconds of the command.
+
+    Raises:
+      subprocess.SubprocessError: if the command fails or takes too long.
+      PeerError: where its output is no imputation.
+    """
     names = [f"column {j + 1}" for j in range(dataset.truth.shape[1])]
     gaps = np.where(dataset.m, dataset.truth, np.nan)
     words = way_of(cell.method).words
-    if words.startswith("sk-"):
-        began = time.perf_counter()
-        filled = [
-            peers.fill(
-                words.removeprefix("sk-"), gaps, 1000 * cell.mask_seed + k
-            )
-            for k in range(cell.draws)
-        ]
-        seconds = time.perf_counter() - began
-    else:
-        with tempfile.TemporaryDirectory() as place:
-            path = pathlib.Path(place) / "in.csv"
-            pd.DataFrame(gaps, columns=names).to_csv(path, index=False)
-            tables, seconds = fill(
-                words, path, cell.draws, cell.mask_seed, timeout
-            )
-        filled = [table.to_numpy(float) for table in tables]
+    with tempfile.TemporaryDirectory() as place:
+        path = pathlib.Path(place) / "in.csv"
+        pd.DataFrame(gaps, columns=names).to_csv(path, index=False)
+        tables, seconds = fidelity.fill(
+            words, path, cell.draws, cell.mask_seed, timeout
+        )
+    filled = np.stack([table.to_numpy(float) for table in tables])
     for one in filled:
         peers.check_filled(cell.method, gaps, one, constant=words == "mean")
-    of_mice = {"mice": mice_version()} if words.startswith("r-") else {}
-    return of_mice | {
-        "realised_rate": float(np.mean(~dataset.m)),
-        **scores(dataset, np.stack(filled)),
-        "seconds": round(seconds, 2),
-    }
+    return filled, seconds
 
 
 def scores(dataset: Dataset, filled: np.ndarray) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -70,17 +71,23 @@ def method_settings(name: str) -> dict[str, Any]:
 _PLAIN = bool | int | float | str | None | BaseEstimator
 
 
-def fill(name: str, gaps: np.ndarray, seed: int) -> np.ndarray:
-    """A table `[n, d]` with NaN in its gaps, filled.
+def fill(
+    name: str, gaps: pd.DataFrame, draws: int, seed: int
+) -> list[pd.DataFrame]:
+    """Tables of numbers `[n, d]`, each filled with another seed.
 
     The peer sees columns standardised by their observed entries.
     """
-    mean, scale = np.nanmean(gaps, axis=0), np.nanstd(gaps, axis=0)
-    scale = np.where(scale > 0, scale, 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it never says it has converged
-        filled = ESTIMATORS[name](seed).fit_transform((gaps - mean) / scale)
-    return np.where(np.isnan(gaps), filled * scale + mean, gaps)
+    mean, scale = gaps.mean(), gaps.std(ddof=0).replace(0, 1)
+    filled = []
+    for k in range(draws):
+        estimator = ESTIMATORS[name](1000 * seed + k)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it never says it has converged
+            x = estimator.fit_transform(((gaps - mean) / scale).to_numpy())
+        x = pd.DataFrame(x, gaps.index, gaps.columns)
+        filled.append(gaps.fillna(x * scale + mean))
+    return filled
 
 
 def check_filled(
