@@ -35,8 +35,8 @@ def main(argv: list[str]) -> None:
     del argv
     results, docs = pathlib.Path(FLAGS.results), pathlib.Path(FLAGS.docs)
     docs.mkdir(parents=True, exist_ok=True)
-    rows = records.read(*(results / name for name in tables.CELLS))
-    found = tables.by_cell(rows)
+    rows = records.read(results / "toy.jsonl")
+    found = tables.of_cells(results)
     for mechanism in ("mcar", "mar", "mnar"):
         figure = bars(found, mechanism, FLAGS.bars)
         if figure is not None:

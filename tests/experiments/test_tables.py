@@ -62,7 +62,7 @@ def test_tables_of_known_lines(results):
 | `miri` | **0.0300 (0.0100)** | 0.0300 [1] | 1.5 |
 | `mice` | 0.0500 (0.0100) | **0.0100** [1] | 1.5 |
 
-Of 2 tables `miri` is before all rivals on 1; behind on gas (mice)."""
+`miri` is first on 1 of 2; behind on gas (mice)."""
     assert expected in tables.BLOCKS["uci"](folder)
     failed = "- `gain` on wine, 60 % MCAR, mask 1: no"
     assert tables.BLOCKS["failures"](folder) == failed
@@ -73,8 +73,7 @@ def test_level_is_within_a_deviation(results):
     rows += [_row("mice", 1, 0.02), _row("mice", 2, 0.03)]
     text = tables.first_or_level(tables.by_cell(rows), "mcar", 0.6, "mmd")
     assert text == (
-        "Of 1 tables `miri` is before all rivals on 0, level within a deviation"
-        " over its masks on 1."
+        "first on 0 of 1, level within a deviation over its masks on 1"
     )
 
 
