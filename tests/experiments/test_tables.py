@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from experiments import benchmark, tables
+from experiments import benchmark, measured, tables
 
 ROOT = pathlib.Path(tables.__file__).parents[1]
 
@@ -115,7 +115,7 @@ def test_pages_have_the_numbers_of_results(name):
 
 
 def test_prose_has_the_numbers_of_results():
-    for name, phrases in tables.said(ROOT / "results").items():
+    for name, phrases in measured.said(ROOT / "results").items():
         text = " ".join((ROOT / name).read_text().split())
         for phrase in phrases:
             assert phrase in text, (name, phrase)
