@@ -84,7 +84,7 @@ def test_the_plan_counts_what_was_run(results):
     assert fig2.startswith("| Fig. 2, small: 60 % MCAR | 6 x 3 | 2 | 0 |")
     rows = [line for line in lines if line.startswith("| ")]
     assert len(rows) == 1 + len(benchmark.BLOCKS)
-    assert any(line.startswith("- HyperImpute: ") for line in lines)
+    assert any(line.startswith("- HyperImpute, ") for line in lines)
 
 
 def test_a_table_beside_the_papers_own(results):
