@@ -43,12 +43,15 @@ class Layout(Protocol):
         that is nothing.
       told: of each of the d numbers which other one is what rows like it tell
         of it, -1 for none; empty where rows are taken one by one.
+      censored: numbers of columns whose gaps are known to lie beyond a limit. A
+        fit finds them filled (`data.censored`), and draws them all the same.
     """
 
     names: tuple[Any, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
     told: tuple[int, ...]
+    censored: tuple[int, ...]
 
     def owners(self, width: int) -> np.ndarray:
         """Of each of d = `width` numbers the column it belongs to, `[d]`."""
@@ -243,9 +246,9 @@ class Imputer(NamedTuple):
         an array whose shape is known only after a fit.
       chosen: what a fit has chosen for each column of the table, in words and
         numbers that JSON can hold; None where there is nothing to choose.
-      several: the same imputer so that as many draws from one fit as it is
-        told may be pooled, see `engine.several`; None where each takes a fit
-        of its own.
+      several: the same imputer for as many draws from one fit as it is told,
+        and no more; told True, so that they may be pooled, see
+        `engine.several`. None where each of those takes a fit of its own.
     """
 
     init: InitFn
@@ -258,4 +261,4 @@ class Imputer(NamedTuple):
     host: bool = False
     like: Callable[[Masked], Any] | None = None
     chosen: Callable[[Any], list[dict[str, Any]]] | None = None
-    several: Callable[[int], "Imputer"] | None = None
+    several: Callable[[int, bool], "Imputer"] | None = None

@@ -9,6 +9,7 @@ from miri_jax.app import impute
 from miri_jax.estimator import MIRIImputer
 from miri_jax.exceptions import DataError
 from miri_jax.imputers import IMPUTERS
+from miri_jax.sources.chained import unpack_chains
 from tests.golden import FEW
 
 STATED = dict(
@@ -275,7 +276,8 @@ def test_there_is_no_heap_at_a_limit():
         assert np.mean(found > 0.499) <= 0.01
 
 
-def test_numbers_below_a_limit_have_their_distribution():
+@pytest.mark.parametrize("method", ["gaussian", "chained"])
+def test_numbers_below_a_limit_have_their_distribution(method):
     """A censored lognormal: the mean of what lies below, and its relation."""
     rng = np.random.default_rng(0)
     z, n = rng.standard_normal((2, 1500)), 1500
@@ -284,7 +286,7 @@ def test_numbers_below_a_limit_have_their_distribution():
     low = frame["x"] < 0.5
     holes = frame.assign(x=frame["x"].where(~low))
     imputer = MIRIImputer(
-        "gaussian",
+        method,
         n_imputations=8,
         bootstrap=False,
         below={"x": 0.5},
@@ -294,12 +296,25 @@ def test_numbers_below_a_limit_have_their_distribution():
     for made in draws:
         assert (made < 0.5).all() and (made > 0).all()
         assert abs(made.mean() / frame["x"][low].mean() - 1) < 0.1
+    assert abs(np.mean(draws) / frame["x"][low].mean() - 1) < 0.05
     relation = np.mean(
         [np.corrcoef(np.log(made), frame["z"][low])[0, 1] for made in draws]
     )
     wanted = np.corrcoef(np.log(frame["x"][low]), frame["z"][low])[0, 1]
     assert abs(relation - wanted) < 0.15
     assert n == len(made) + (~low).sum()
+
+
+def test_gaps_beyond_a_limit_are_drawn_by_a_forest():
+    """A fit finds them filled, as it does a column without gaps."""
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.standard_normal((60, 2)))
+    frame = pd.DataFrame(x, columns=["x", "z"])
+    frame["x"] = frame["x"].where(frame["x"] > 0.5)
+    imputer = MIRIImputer("chained", below={"x": 0.5}, random_state=0)
+    chains = np.asarray(imputer.fit(frame).states_[0].chains)
+    kept = unpack_chains(chains).kept.chains[0]
+    assert [len(kept[column].forest.roots) for column in (0, 1)] == [8, 1]
 
 
 def test_a_kept_column_need_not_be_one_that_can_be_filled():

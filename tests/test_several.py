@@ -9,7 +9,9 @@ import pytest
 from miri_jax import MIRIImputer, engine
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import make_imputer
+from miri_jax.sources.chained import unpack_chains
 from miri_jax.types import Masked
+from tests.golden import FEW
 
 DRAWS = 8
 
@@ -85,6 +87,23 @@ def test_each_draw_has_a_chain_of_its_own_and_no_more_than_were_fitted():
     assert len(np.unique(np.stack(found)[:, ~np.asarray(data.m)], axis=0)) == 3
     with pytest.raises(ConfigError, match="n_imputations=4"):
         list(engine.draw_several(keys.draw, how, [state], data, 4))
+
+
+@pytest.mark.parametrize("method", ["chained", "miri"])
+def test_no_chain_is_fitted_that_no_draw_is_taken_from(method):
+    """And the draw is the same as where others are there."""
+    data, keys = _data(), engine.seed_keys(0)
+    every = make_imputer(method, **FEW[method])
+    drawn = []
+    for imputer in every, engine.several(every, 1, proper=False).imputer:
+        state = engine.fit(keys.fit, imputer, data)
+        chains = unpack_chains(np.asarray(state.chains)).kept.chains
+        drawn.append(
+            (len(chains), engine.draw(keys.draw, imputer, state, data))
+        )
+    (many, of_many), (one, of_one) = drawn
+    assert many > one == 1
+    np.testing.assert_allclose(of_one, of_many, atol=1e-6)
 
 
 def test_a_single_draw_to_be_pooled_is_of_a_fit_of_its_own():

@@ -59,6 +59,7 @@ def censor(
             " one of them",
             about=("bounds", "below", "above"),
         )
+    column = column._replace(censored=True)
     if column.knots is None:
         return column
     if all_atoms(column.knots):

@@ -71,6 +71,7 @@ class Column(NamedTuple):
       calendar: the grid that its times lie on, where it is more than a step.
       why: it is of this kind, in words.
       other: the kind that it may be instead, in doubt; "" for none.
+      censored: whether its gaps are known to lie beyond a limit.
     """
 
     name: Hashable
@@ -86,6 +87,7 @@ class Column(NamedTuple):
     calendar: Calendar | None = None
     why: str = ""
     other: str = ""
+    censored: bool = False
 
     @property
     def coded(self) -> bool:

@@ -68,6 +68,11 @@ class TableLayout:
         """See `types.Layout`."""
         return tuple(column.unit for column in self._seen)
 
+    @functools.cached_property
+    def censored(self) -> tuple[int, ...]:
+        """See `types.Layout`."""
+        return tuple(k for k, c in enumerate(self._seen) if c.censored)
+
     def owners(self, width: int) -> np.ndarray:
         """See `types.Layout`."""
         del width

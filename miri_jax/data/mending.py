@@ -51,34 +51,49 @@ def mended(
     drawn = {name: x.copy() for name, x in drawn.items()}
     taken = lambda rows: {name: x[rows] for name, x in drawn.items()}
     count = wrong(drawn, np.arange(len(next(iter(drawn.values())))), None)
+    aside = {name: np.zeros(len(count), bool) for name in drawn}
+
+    def replace(tree: Expression, *, every: bool, on: bool) -> bool:
+        """Cells by one condition; `on` where that only moves a fault on."""
+        rows, changed = np.flatnonzero(count > 0), False
+        if not rows.size:
+            return changed
+        values = env(taken(rows), rows)
+        unmet = every | np.broadcast_to(evaluate(tree, values) != 1, rows.shape)
+        rows = rows[unmet]
+        if not rows.size:
+            return changed
+        values = {name: x[unmet] for name, x in values.items()}
+        for name, found in _candidates(by_name, tree, values):
+            some = (count[rows] > 0) & gaps[name][rows] & np.isfinite(found)
+            some &= ~(on & aside[name][rows])
+            here = rows[some]
+            if not here.size:
+                continue
+            trial = taken(here)
+            before = wrong(trial, here, name)
+            trial[name] = found[some]
+            gain = before - wrong(trial, here, name)
+            better = gain > 0
+            if on:
+                met = evaluate(tree, env(trial, here)) == 1
+                better |= (gain == 0) & met
+                aside[name][here[better]] = True
+            drawn[name][here[better]] = trial[name][better]
+            count[here[better]] -= gain[better]
+            changed |= bool(better.any())
+        return changed
+
     # Twice, as one replaced may break another relation: by the conditions that
     # a row breaks, and what that does not bring right by all, as bounds of what
     # is computed are no conditions.
     for every in (False, False, True, True):
         for tree in trees:
-            rows = np.flatnonzero(count > 0)
-            if not rows.size:
-                return drawn
-            values = env(taken(rows), rows)
-            unmet = every | np.broadcast_to(
-                evaluate(tree, values) != 1, rows.shape
-            )
-            rows = rows[unmet]
-            if not rows.size:
-                continue
-            values = {name: x[unmet] for name, x in values.items()}
-            for name, found in _candidates(by_name, tree, values):
-                some = (count[rows] > 0) & gaps[name][rows] & np.isfinite(found)
-                here = rows[some]
-                if not here.size:
-                    continue
-                trial = taken(here)
-                before = wrong(trial, here, name)
-                trial[name] = found[some]
-                gain = before - wrong(trial, here, name)
-                better = gain > 0
-                drawn[name][here[better]] = trial[name][better]
-                count[here[better]] -= gain[better]
+            replace(tree, every=every, on=False)
+    # Of a chain, as a <= b <= c <= d with gaps in b and c, one cell after the
+    # other has to give way, each no more than once.
+    while any([replace(tree, every=False, on=True) for tree in trees]):
+        pass
     return drawn
 
 

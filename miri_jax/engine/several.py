@@ -58,10 +58,11 @@ def several(imputer: Imputer, count: int, *, proper: bool) -> Several:
     """
     if not imputer.redraws:
         return Several(imputer, count, count, 0, SAME_ROWS)
+    if imputer.several is not None:
+        caveat = "" if proper else ONE_FIT
+        return Several(imputer.several(count, proper), count, 1, 0, caveat)
     if not proper:
         return Several(imputer, count, 1, 0, ONE_FIT)
-    if imputer.several is not None:
-        return Several(imputer.several(count), count, 1, 0, "")
     return Several(imputer, count, 1, count, "")
 
 

@@ -100,7 +100,9 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
         host=True,
         like=partial(_like, blend),
         chosen=_chosen,
-        several=lambda count: blended(flow, plan.several(count), layout),
+        several=lambda count, pooled: blended(
+            flow, plan.several(count, pooled=pooled), layout
+        ),
     )
 
 

@@ -181,7 +181,7 @@ def _imputer(settings: ChainedSettings) -> Imputer:
         num_iterations=plan.sweeps,
         host=True,
         like=_like,
-        several=lambda count: _imputer(
-            settings._replace(plan=plan.several(count))
+        several=lambda count, pooled: _imputer(
+            settings._replace(plan=plan.several(count, pooled=pooled))
         ),
     )

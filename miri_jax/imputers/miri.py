@@ -452,16 +452,16 @@ def _of_rows_or_images(
     pick = lambda data: of(data.x.ndim == 4)
     chosen, several = of(False).chosen, of(False).several
 
-    def pooled(count: int) -> Imputer:
-        def make_pooled(images: bool) -> Imputer:
-            if images:
+    def planned(count: int, pooled: bool) -> Imputer:
+        def make_planned(images: bool) -> Imputer:
+            if images and pooled:
                 raise ConfigError(
                     "images have no draws that may be pooled from one fit;"
                     " fit each (`engine.fit_many`)"
                 )
-            return several(count)
+            return of(True) if images else several(count, pooled)
 
-        return _of_rows_or_images(make_pooled, redraws=redraws)
+        return _of_rows_or_images(make_planned, redraws=redraws)
 
     return Imputer(
         init=lambda key, data: pick(data).init(key, data),
@@ -475,7 +475,7 @@ def _of_rows_or_images(
         like=lambda data: _like(pick(data), data),
         chosen=chosen
         and (lambda state: [] if state.x.ndim == 4 else chosen(state)),
-        several=several and pooled,
+        several=several and planned,
     )
 
 

@@ -29,3 +29,29 @@ def test_only_rules_that_a_row_breaks_are_tried():
     # All once, and then the one row, before and after, for values of one
     # rule's two columns.
     assert asked[0] == n and sum(asked[1:]) <= 2 * 2 * 2 * 3
+
+
+def test_of_a_chain_one_cell_after_the_other_gives_way():
+    """Where a <= b <= c <= d <= e, b to d are gaps, and d is above e."""
+    names = "abcde"
+    by_name = {name: Column(name, "integer", decimals=0) for name in names}
+    trees = [parse(f"{a} <= {b}") for a, b in zip(names, names[1:])]
+    rows = [
+        [0, 6, 7, 8, 5],  # all three are above e
+        [0, 1, 7, 8, 5],
+        [9, 6, 7, 8, 5],  # what is known is not in order
+        [0, 1, 2, 3, 5],
+    ]
+    drawn = dict(zip(names, np.array(rows, float).T))
+    gaps = {name: np.full(4, name in "bcd") for name in names}
+
+    def wrong(values, rows, name):
+        del rows, name
+        return sum((evaluate(tree, values) != 1).astype(int) for tree in trees)
+
+    made = mended(by_name, trees, drawn, gaps, lambda v, rows: v, wrong)
+    found = np.stack([made[name] for name in names], axis=1)
+    kept = np.diff(found, axis=1) >= 0
+    assert kept[[0, 1, 3]].all()
+    np.testing.assert_array_equal(found[3], rows[3])
+    np.testing.assert_array_equal(found[:, [0, 4]], np.array(rows)[:, [0, 4]])

@@ -31,8 +31,7 @@ from miri_jax.sources.chained._conditional import (
 from miri_jax.sources.chained._numbers import uniform
 from miri_jax.types import Layout
 
-# How trees are grown where models of a column are compared, of columns without
-# gaps, and before the last sweep.
+# How trees are grown of columns without gaps, and before the last sweep.
 SINGLE = Growth(trees=1, leaf=5)
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
@@ -61,9 +60,11 @@ class Plan(NamedTuple):
     max_rows: int
     bootstrap: bool
 
-    def several(self, count: int) -> "Plan":
-        """Chains for draws that are to be pooled: each with rows of its own."""
-        return self._replace(chains=count, bootstrap=True)
+    def several(self, count: int, *, pooled: bool) -> "Plan":
+        """Chains for so many draws; to be pooled, each with rows of its own."""
+        if pooled:
+            return self._replace(chains=count, bootstrap=True)
+        return self._replace(chains=min(self.chains, count))
 
 
 class Kept(NamedTuple):
@@ -96,6 +97,7 @@ def choose(
     words: Sequence[int],
 ) -> np.ndarray:
     """Of each column `[c]` int8 what predicts it: see `TREES_ALONE`."""
+    growth = _last(plan, table.values.shape[1])
 
     def one(column: int) -> int:
         rng = _generator(words, column, 1)
@@ -108,9 +110,9 @@ def choose(
         known = aim._replace(rows=_well_known(table.observed, aim))
         if is_line(filled, table.layout, known, rng):
             return LINE
-        if seen.all():  # it is only ever drawn for new rows
+        if seen.all():  # it is only ever drawn for new rows, or beyond a limit
             return TREES_ALONE
-        return choose_model(filled, seen, table.layout, aim, SINGLE, rng)
+        return choose_model(filled, seen, table.layout, aim, growth, rng)
 
     return np.array(_at_once(one, range(table.values.shape[1])), np.int8)
 
@@ -155,8 +157,8 @@ def sweep_all(
       New tables, and what drew them; after the last sweep also conditionals of
       the columns without gaps.
     """
-    last, width = sweep == plan.sweeps - 1, table.values.shape[1]
-    many = plan.growth.trees or max(TREES * WIDE // max(width, WIDE), 1)
+    last = sweep == plan.sweeps - 1
+    several = _last(plan, table.values.shape[1])
 
     def one(k: int) -> tuple[np.ndarray, dict[int, Conditional]]:
         rng, values = _generator(words, k, 2 + sweep), filled[k].copy()
@@ -165,9 +167,8 @@ def sweep_all(
             complete = table.observed[:, column].all()
             if complete and not last:
                 continue
-            growth = SINGLE
-            if last and not complete:
-                growth = plan.growth._replace(trees=many)
+            drawn = not complete or column in table.layout.censored
+            growth = several if last and drawn else SINGLE
             model = int(models[column])
             growth = growth.for_model(model)
             aim = Aim(column, others[column], rows, model != TREES_ALONE)
@@ -179,6 +180,12 @@ def sweep_all(
 
     done = _at_once(one, range(plan.chains))
     return [values for values, _ in done], tuple(kept for _, kept in done)
+
+
+def _last(plan: Plan, width: int) -> Growth:
+    """How the trees of the last sweep are grown."""
+    many = plan.growth.trees or max(TREES * WIDE // max(width, WIDE), 1)
+    return plan.growth._replace(trees=many)
 
 
 def _rows_of(

@@ -54,9 +54,9 @@ LEAST_GAIN = 0.02
 # What a line may lose where such a share of the gaps lies beyond what is
 # observed, to which donors are bound: beyond the inner 98 % of its predictions.
 MOST_LOSS, BEYOND = 0.1, 0.1
-# Trees of donors, as in the last sweep, and of residuals, where models are
-# compared: fewer say little of what several do together.
-FOREST, FEW = 8, 2
+# Trees of residuals, at most, where models are compared. Of donors there are as
+# many as in the last sweep: fewer say little of what several do together.
+FEW = 2
 # What predicts a column: nothing, so that trees alone tell it; a ridge
 # regression, of levels a logistic one; one that leaves nothing but rounding.
 TREES_ALONE, RIDGE, LINE = range(3)
@@ -326,7 +326,7 @@ def choose_model(
       observed: `[n]` bool, the rows that the column is observed in.
       layout: of the table.
       aim: the column, and rows to learn from.
-      growth: of the trees.
+      growth: of the trees, in the last sweep.
       rng: chooses the folds.
     """
     column, others, rows, _ = aim
@@ -344,9 +344,10 @@ def choose_model(
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
         average = partial(np.average, weights=weight[ask])
-        for model, trees in ((TREES_ALONE, FOREST), (RIDGE, FEW)):
+        for model, most in ((TREES_ALONE, growth.trees), (RIDGE, FEW)):
             one = aim._replace(ridge=model == RIDGE)
-            by = growth.for_model(model)._replace(trees=trees)
+            by = growth.for_model(model)
+            by = by._replace(trees=min(by.trees, most))
             fitted = _fit(features, x[learn], y[learn], layout, one, by, rng)
             u, v = rng.random((2, TRIES, int(ask.sum())))
             draws = _draw(fitted, layout, column, x[ask], u, v)

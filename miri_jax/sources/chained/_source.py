@@ -62,7 +62,7 @@ class Numbers(NamedTuple):
     names: tuple[int, ...]
     levels: tuple[int, ...]
     units: tuple[float, ...]
-    told = ()
+    told = censored = ()
 
     def owners(self, width: int) -> np.ndarray:
         """See `types.Layout`."""

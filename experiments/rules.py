@@ -1,0 +1,100 @@
+"""Seconds of a table with many rules, beside the same table with none.
+
+    PYTHONPATH=. python experiments/rules.py
+
+Half of the columns are sums of ever more positive numbers, so that each is at
+most the next; the others share what the first of these holds. A tenth of the
+cells is empty. Rules are pairs of the former. The table is filled by the
+command with them, without any (`--no-found` leaves out the orders that it finds
+by itself), and with those that it finds. `kept` is the share of rows of the
+filled table that meet all the rules.
+"""
+
+import itertools
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pandas as pd
+from absl import app, flags
+
+from experiments import records
+
+FLAGS = flags.FLAGS
+
+
+def table(rows: int, columns: int) -> tuple[pd.DataFrame, int]:
+    """The table, and how many of its first columns are in order."""
+    rng, ordered = np.random.default_rng(0), columns // 2 + 1
+    steps = np.abs(rng.normal(size=(rows, ordered))) + 0.01
+    x = np.cumsum(steps, axis=1)
+    rest = rng.normal(size=(rows, columns - ordered)) + x[:, :1]
+    frame = pd.DataFrame(np.c_[x, rest].round(3)).add_prefix("c")
+    return frame.mask(rng.random(frame.shape) < 0.1), ordered
+
+
+def fill(folder: str, method: str, *words: str) -> tuple[float, float]:
+    """Seconds of the clock and of the CPU of the command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.perf_counter()
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "miri_jax.app.impute", "in.csv", "out.csv"),
+            *("--force", "--method", method, *words),
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    seconds = time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, sum(after[:2]) - sum(before[:2])
+
+
+def main(argv: list[str]) -> None:
+    """A line for each way."""
+    del argv
+    frame, ordered = table(FLAGS.rows, FLAGS.columns)
+    pairs = list(itertools.combinations(range(ordered), 2))[: FLAGS.rules]
+    stated = [w for a, b in pairs for w in ("--rule", f"c{a} <= c{b}")]
+    ways = ("none", ["--no-found"]), ("found", []), ("stated", stated)
+    with tempfile.TemporaryDirectory() as folder:
+        frame.to_csv(pathlib.Path(folder, "in.csv"), index=False)
+        for name, words in ways:
+            seconds, cpu = fill(folder, FLAGS.method, *words)
+            made = pd.read_csv(pathlib.Path(folder, "out.csv"))
+            kept = np.ones(len(made), bool)
+            for a, b in pairs:
+                kept &= made[f"c{a}"] <= made[f"c{b}"]
+            row = dict(
+                rows=FLAGS.rows,
+                columns=FLAGS.columns,
+                method=FLAGS.method,
+                way=name,
+                rules=len(pairs),
+                kept=round(float(kept.mean()), 5),
+                seconds=round(seconds, 1),
+                cpu_seconds=round(cpu, 1),
+            )
+            records.append(FLAGS.out, **row)
+            print(row)
+
+
+def define_flags() -> None:
+    """The command line."""
+    flags.DEFINE_integer("rows", 100_000, "Rows.")
+    flags.DEFINE_integer("columns", 40, "Columns.")
+    flags.DEFINE_integer("rules", 200, "How many are stated, at most.")
+    flags.DEFINE_string("method", "gaussian", "A registered method.")
+    flags.DEFINE_string("out", "results/rules.jsonl", "Takes the lines.")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
