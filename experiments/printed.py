@@ -155,9 +155,10 @@ HOLES = (
         "not among the data",
     ),
     (
-        "MissDiff, Figure 1 and Tables 4, 5, 9 and 12 (MAR, NMAR)",
-        "no time; experiments/generation.py has `--names network` and"
-        " `--mechanisms mar,mnar`",
+        "MissDiff, Census (Tables 2, 4, 5, 7, 9, 10, 12) and other rates and"
+        " mechanisms of Figure 1",
+        "no time; experiments/generation.py has `--names adult`, `--rates` and"
+        " `--mechanisms`",
     ),
     (
         "MissDiff, STaSy, MIWAE and a category of its own for gaps",
