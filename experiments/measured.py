@@ -5,6 +5,7 @@ docs/real_tables.md and docs/results_tables.md show of them. Written into the
 pages by experiments/tables.py.
 """
 
+import functools
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -49,12 +50,14 @@ EXCESS = {
 }
 
 
-def _real(results: pathlib.Path) -> dict[tuple[str, int, str], dict]:
-    """By table, seed and method a line of fidelity.py, 25 % MAR."""
+def _real(
+    results: pathlib.Path, mechanism: str = "mar"
+) -> dict[tuple[str, int, str], dict]:
+    """By table, seed and method a line of fidelity.py, 25 % missing."""
     return {
         (row["name"], row["seed"], row["method"]): row
         for row in records.read(results / "fidelity.jsonl")
-        if "error" not in row and row["mechanism"] == "mar"
+        if "error" not in row and row["mechanism"] == mechanism
     }
 
 
@@ -69,13 +72,13 @@ def _three(values: Sequence[float]) -> str:
 
 
 def ratios(
-    results: pathlib.Path, method: str
+    results: pathlib.Path, method: str, mechanism: str = "mar"
 ) -> dict[str, tuple[float, int, int]]:
     """Of each measure: median ratio to cart, how many behind, of how many.
 
     A cell is a table and a seed that both have.
     """
-    cells, found = _real(results), {}
+    cells, found = _real(results, mechanism), {}
     for what, excess in EXCESS.items():
         each = [
             excess(row) / excess(cells[name, seed, fidelity.CART])
@@ -88,11 +91,11 @@ def ratios(
     return found
 
 
-def real_ratios(results: pathlib.Path) -> str:
+def real_ratios(results: pathlib.Path, mechanism: str = "mar") -> str:
     """Median ratios to cart over cells, and in how many behind."""
     rows = []
     for method in (*COMPARED[:2], *(f"{m}:one-fit" for m in COMPARED[:2])):
-        found = ratios(results, method)
+        found = ratios(results, method, mechanism)
         count = found["margin"][2]
         name = method.replace(":", " --")
         rows.append(
@@ -283,6 +286,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     "real": real,
     "real-ratios": real_ratios,
+    "mcar-ratios": functools.partial(real_ratios, mechanism="mcar"),
     "patterns": patterns,
     "waits": waits,
     "intervals": intervals,

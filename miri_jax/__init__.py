@@ -13,7 +13,7 @@ and `miri-impute` are the commands.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
@@ -48,8 +48,37 @@ _PLACES = {
 }
 __all__ = [*_PLACES]
 
+# Type checkers and editors run nothing, so that they are told once more.
+if TYPE_CHECKING:
+    from miri_jax import core as core
+    from miri_jax import plots as plots
+    from miri_jax import sources as sources
+    from miri_jax.engine import draw as draw
+    from miri_jax.engine import fit as fit
+    from miri_jax.estimator import MIRIImputer as MIRIImputer
+    from miri_jax.estimator import overimpute as overimpute
+    from miri_jax.imputers import IMPUTERS as IMPUTERS
+    from miri_jax.imputers import make_imputer as make_imputer
+    from miri_jax.imputers import register as register
+    from miri_jax.imputers.miri import FAST as FAST
+    from miri_jax.imputers.miri import IMAGES as IMAGES
+    from miri_jax.imputers.miri import PAPER as PAPER
+    from miri_jax.imputers.miri import miri as miri
+    from miri_jax.pooling import d1 as d1
+    from miri_jax.pooling import d2 as d2
+    from miri_jax.pooling import d3 as d3
+    from miri_jax.pooling import pool as pool
+    from miri_jax.pooling import pool_correlations as pool_correlations
+    from miri_jax.pooling import pool_r_squared as pool_r_squared
+    from miri_jax.pooling import with_imputations as with_imputations
+    from miri_jax.sensitivity import adjust as adjust
+    from miri_jax.sensitivity import odds as odds
+    from miri_jax.sensitivity import scale as scale
+    from miri_jax.sensitivity import shift as shift
+    from miri_jax.sensitivity import tipping_point as tipping_point
 
-def __getattr__(name: str) -> Any:
+
+def _load(name: str) -> Any:
     """A public name, loaded when it is first asked for."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -60,6 +89,11 @@ def __getattr__(name: str) -> Any:
     found = getattr(module, name)
     globals()[name] = found
     return found
+
+
+# A type checker that saw it would take any name for a public one.
+if not TYPE_CHECKING:
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -48,6 +48,10 @@ def ending_of(path: str, written: bool = False) -> str:
     Raises:
       DataError: if `ENDINGS` lacks it, or nothing writes it.
     """
+    if os.path.basename(path) in ("", os.curdir, os.pardir):
+        raise DataError(
+            f"{path!r} is not the name of a file; give one, such as out.csv"
+        )
     packed = packing_of(path)
     suffixes = [s.lower() for s in pathlib.Path(path).suffixes]
     suffixes = suffixes[: -1 if packed else None]
@@ -55,7 +59,8 @@ def ending_of(path: str, written: bool = False) -> str:
     known = _TEXT if packed else ENDINGS
     if ending not in known:
         after = f" before {packed}" if packed else ""
-        raise DataError(f"{path} does not end in {', '.join(known)}{after}")
+        shown = path if path == path.strip() else repr(path)
+        raise DataError(f"{shown} does not end in {', '.join(known)}{after}")
     if written and ending in READ_ONLY:
         raise DataError(
             f"{path}: nothing writes {ending} files; choose another ending, as"

@@ -2,7 +2,7 @@
 
 Calls `app.run.run`, and turns every error that a user can act on into one line.
 A config file is Python code: run only those you trust. The config.json that a
-run leaves is not: `--rerun=DIR/config.json` takes the place of `--config`.
+run leaves is not: `--rerun=DIR` takes the place of `--config`.
 """
 
 from absl import app, flags, logging
@@ -24,7 +24,7 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, metrics and results."
 )
 _RERUN = flags.DEFINE_string(
-    "rerun", None, "The config.json of a run, in the place of --config."
+    "rerun", None, "A run's folder or config.json, in the place of --config."
 )
 _FORCE = flags.DEFINE_bool(
     "force", False, "Replace results that are there: output, report."

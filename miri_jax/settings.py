@@ -10,7 +10,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from miri_jax.exceptions import ConfigError
@@ -275,9 +275,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def no_column(what: str, name: str, known: Sequence[str]) -> str:
+def no_column(what: str, name: Hashable, known: Sequence[str]) -> str:
     """A message on a name that none of the columns has."""
-    near = did_you_mean(name, known)
+    near = did_you_mean(str(name), known)
     return (
         f"{what} names {name!r}, which is not a column"
         f"{near or '; there are ' + ', '.join(known)[:300]}"

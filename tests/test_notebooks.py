@@ -36,6 +36,14 @@ def test_what_a_notebook_links_to_exists(path):
         assert (path.parent / link).exists(), link
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_how_its_cells_are_written(path):
+    """Without the ending the site shows marks of cells as text."""
+    head = path.read_text().split("# ---\n")[1]
+    told = dict(re.findall(r"^# +(\w+): (\S.*)$", head, re.M))
+    assert told["extension"] == ".py" and told["format_name"] == "percent"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path):

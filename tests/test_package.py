@@ -11,6 +11,7 @@ import zipfile
 import pytest
 import setuptools
 
+import miri_jax
 from miri_jax.app.named import CONFIGS, path_of
 from miri_jax.exceptions import DataError
 from tests.command import ROOT
@@ -162,3 +163,16 @@ def test_a_wheel_runs_alone_in_another_folder(tmp_path):
         name = re.sub(r"\W", "_", config)
         told(*run[1:], "--config", config, "--workdir", name)
         assert (elsewhere / name / "report.html").exists()
+
+
+def test_type_checkers_are_told_every_public_name():
+    tree = ast.parse((ROOT / "miri_jax" / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    told = {}
+    for line in block.body:
+        (name,) = line.names
+        # As itself: else a checker takes it for private.
+        assert name.asname == name.name
+        place = line.module.removeprefix("miri_jax").lstrip(".")
+        told[name.name] = place
+    assert told == miri_jax._PLACES

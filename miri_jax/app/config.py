@@ -10,7 +10,7 @@ from miri_jax.data.readers import NA_VALUES
 from miri_jax.exceptions import ConfigError, first_line
 from miri_jax.imputers import IMPUTERS
 from miri_jax.runtime.files import read_json
-from miri_jax.runtime.workdir import flatten
+from miri_jax.runtime.workdir import SETTINGS, flatten
 from miri_jax.settings import hints, kinds
 
 # Settings of miri for images, see `image_config`.
@@ -90,7 +90,7 @@ def base_config(method: str = "") -> ConfigDict:
 
 
 def saved_config(path: str) -> ConfigDict:
-    """The settings of another run, from its config.json.
+    """The settings of another run, from its folder or its config.json.
 
     Nothing in it is code. Results go to the new run's folder, whatever the
     other's `output` and `report` were, and devices are those at hand.
@@ -98,6 +98,8 @@ def saved_config(path: str) -> ConfigDict:
     Raises:
       ConfigError: if the file is not such a one.
     """
+    if pathlib.Path(path).is_dir():
+        path = str(pathlib.Path(path) / SETTINGS)
     try:
         content = read_json(pathlib.Path(path))
     except OSError as error:

@@ -31,7 +31,7 @@ from miri_jax.app.command_line import (
 )
 from miri_jax.app.config import table_config
 from miri_jax.app.planning import lines_of
-from miri_jax.app.run import check_seed, method_settings, run
+from miri_jax.app.run import changed, check_seed, method_settings, run
 from miri_jax.data import load_dataset, parse_settings
 from miri_jax.data.plans import plans_of
 from miri_jax.endings import stem_of
@@ -77,6 +77,7 @@ def show(given: argparse.Namespace) -> None:
     """
     config = make_config(given)
     dataset = load_dataset(**config.data.to_dict())
+    changed(config, dataset, [dataset.values])
     for note in dataset.notes:
         say(with_flags(note, IMPUTE_FLAGS))
     plans = plans_of(dataset.table)

@@ -42,6 +42,7 @@ from miri_jax.endings import (
 )
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, check_method
+from miri_jax.settings import did_you_mean
 
 # What each kind of KIND_FLAGS is.
 _KINDS = {
@@ -109,6 +110,10 @@ class _Parser(argparse.ArgumentParser):
             else:
                 joined.append(word)
         given, rest = super().parse_known_args(joined, namespace)
+        for word in filter(lambda x: x.startswith("--"), rest):
+            near = did_you_mean(word.split("=")[0], self._option_string_actions)
+            if near:
+                fail(f"there is no {word.split('=')[0]}{near}", status=2)
         if given.output is None and not given.dry_run:
             self.error("the following arguments are required: OUT")
         return given, rest

@@ -122,7 +122,7 @@ class _Filled(NamedTuple):
       state: of the first fit; None where nothing was missing.
       draws: `[n, *dims]` each, raw scale.
       trace: the lines of metrics.jsonl.
-      notes: sentences about what went wrong on the way.
+      notes: sentences about what was read, and what went wrong on the way.
       chosen: of each column what the fit has chosen for it, where it has.
       changes: sentences on what was done to filled cells afterwards.
       check: how well known cells were filled again; None where not asked.
@@ -147,8 +147,9 @@ def _run(
     with clock("load"):
         ready = _prepare(config, place)
     dataset = ready.dataset
-    for note in dataset.notes:
-        say(with_flags(note, flags_of))
+    read = [with_flags(note, flags_of) for note in dataset.notes]
+    for note in read:
+        say(note)
     say(
         f"{config.method}: {dataset.extent()} missing,"
         f" on {jax.devices()[0].device_kind}"
@@ -175,9 +176,12 @@ def _run(
         if config.check:
             with clock("check"):
                 filled = _checked(config, folder, ready, keys, filled)
-    dataset, filled = _changed(config, dataset, filled)
+    dataset, draws, told = changed(config, dataset, filled.draws)
     with clock("evaluate"):
-        final = dataset.score(key_score, filled.draws)
+        final = dataset.score(key_score, draws)
+    filled = filled._replace(
+        draws=draws, changes=told, notes=[*read, *filled.notes]
+    )
     if processes.writes():
         _leave(config, place, dataset, filled, final, clock, compiled)
     return filled.state
@@ -189,7 +193,7 @@ def _prepare(config: ConfigDict, place: Place) -> _Prepared:
     What does not fit the data is refused before a file is written.
     """
     dataset = processes.agree(lambda: load_dataset(**config.data.to_dict()))
-    _changed(config, dataset, _Filled(None, [dataset.values], [], [], {}))
+    changed(config, dataset, [dataset.values])
     long = config.get("long", False)
     if long:
         check_long(dataset.table)
@@ -263,17 +267,17 @@ def _fill(
     return _Filled(states[0], draws, watch.trace, notes, chosen)
 
 
-def _changed(
-    config: ConfigDict, dataset: Dataset, filled: _Filled
-) -> tuple[Dataset, _Filled]:
-    """Filled cells changed as `config.changes` says.
+def changed(
+    config: ConfigDict, dataset: Dataset, draws: list[np.ndarray]
+) -> tuple[Dataset, list[np.ndarray], tuple[str, ...]]:
+    """Filled cells changed as `config.changes` says, and what was done.
 
     Raises:
       DataError: on a change that does not fit the table.
     """
     given = config.get("changes", ConfigDict()).to_dict()
     if not any(given.values()):
-        return dataset, filled
+        return dataset, draws, ()
     # Not above: most runs change nothing.
     from miri_jax.sensitivity import adjust_draws, parse_changes
 
@@ -282,10 +286,9 @@ def _changed(
     changes = parse_changes(
         names, given["shift"], given["scale"], given["odds"]
     )
-    made = adjust_draws(table, filled.draws, changes, seed=config.seed)
+    made = adjust_draws(table, draws, changes, seed=config.seed)
     dataset = dataclasses.replace(dataset, table=made.table)
-    told = (*made.done, *made.limits)
-    return dataset, filled._replace(draws=made.draws, changes=told)
+    return dataset, made.draws, (*made.done, *made.limits)
 
 
 def _check_checkable(config: ConfigDict, imputer: Imputer) -> None:
@@ -414,7 +417,8 @@ def _leave(
     summary["peak_bytes"] = provenance.peak_memory()
     write_json(folder / "summary.json", summary)
     shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
-    say(f"done: {shown}")
+    # Who fills a file reads in the report what the numbers mean.
+    say(f"done: {shown}" if shown and not config.get("output") else "done")
     if config.get("piped", False):
         return
     for path in results:
@@ -477,7 +481,7 @@ def _summary(
         "finished": provenance.now(),
         "metrics": metrics,
         "results": [os.path.relpath(path, page_folder) for path in results],
-        "notes": [*dataset.notes, *notes],
+        "notes": notes,
         "versions": provenance.versions(),
         "revision": provenance.revision(),
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",

@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from miri_jax.data.cells import YEARS, integer_type, span_of
+from miri_jax.data.calendars import CLOCK, on_day
+from miri_jax.data.cells import DAY, YEARS, integer_type, span_of
 from miri_jax.data.transforms import is_constant
 from miri_jax.exceptions import DataError
 
 TIMES = (
     datetime.date,
+    datetime.time,
     datetime.timedelta,
     np.datetime64,
     np.timedelta64,
     str,
 )
+# In seconds, what times are exact to.
+MICROSECOND = 1e-6
 # Whole numbers up to which float64 holds each.
 WHOLE = 2.0**53
 
@@ -35,6 +39,7 @@ def find_bounds(
     kind: str,
     given: Sequence[float | None] | None,
     step: int | None,
+    day: float | None,
     text: bool,
 ) -> tuple[float, float]:
     """Smallest and largest number of a column's imputed cells.
@@ -47,6 +52,7 @@ def find_bounds(
       kind: real, integer or datetime.
       given: the user's, None in place of one for none.
       step: see `columns.Column`.
+      day: likewise.
       text: see `cells.span_of`.
 
     Returns:
@@ -64,7 +70,7 @@ def find_bounds(
             " call it datetime, or give it as numbers, such as"
             " .dt.total_seconds()"
         )
-    low, high = _users(name, numbers, given)
+    low, high = _users(name, numbers, given, day)
     if kind == "integer":
         low, high = _whole_bounds(name, values.dtype, low, high)
     if len(numbers) and is_constant(numbers):
@@ -75,6 +81,8 @@ def find_bounds(
         least, most = max(least, -WHOLE), min(most, WHOLE)
     elif kind == "datetime":
         least, most = max(least, YEARS[0]), min(most, YEARS[1])
+    if day is not None:
+        least, most = day, day + DAY - (step or MICROSECOND)
     if step is not None:
         least, most = math.ceil(least / step) * step, most // step * step
     # What is observed has a place in its type, whatever is thought of that.
@@ -93,11 +101,16 @@ def may_bound(kind: str, given: Sequence[Any]) -> bool:
     return kind in ("real", "integer")
 
 
-def _number(bound: Any) -> float:
+def _number(bound: Any, day: float | None) -> float:
     """A bound as a number: of a time the seconds since 1970, of a duration all.
 
-    Text is a time, or a duration as ISO 8601 has it.
+    Text is a time, or a duration as ISO 8601 has it; of a clock the time of the
+    day that begins so.
     """
+    if day is not None:
+        text = str(bound)
+        text += ":00" * (text.count(":") == 1)
+        return float(on_day(CLOCK + pd.Timedelta(text).total_seconds(), day))
     if isinstance(bound, str):
         is_span = bound.lstrip("-").startswith("P")
         bound = pd.Timedelta(bound) if is_span else pd.Timestamp(bound)
@@ -115,12 +128,13 @@ def _users(
     name: Hashable,
     numbers: np.ndarray,
     given: Sequence[float | None] | None,
+    day: float | None,
 ) -> tuple[float, float]:
     """The user's bounds, infinite where the user gives no bound."""
     try:
         low, high = (None, None) if given is None else given
-        low = -np.inf if low is None else _number(low)
-        high = np.inf if high is None else _number(high)
+        low = -np.inf if low is None else _number(low, day)
+        high = np.inf if high is None else _number(high, day)
     except (TypeError, ValueError):
         raise DataError(
             f"the bounds of column {name!r} are {given!r}; give two numbers,"

@@ -3,6 +3,9 @@
 A grid is found where observed times that were anywhere would hardly ever all
 lie on it. It is that of the clocks on the walls: of times with a zone, or with
 offsets, midnight is midnight in summer and winter.
+
+Times of the day without a date are those of the first day of 1900, as
+`strptime` has them.
 """
 
 from typing import NamedTuple
@@ -18,6 +21,8 @@ STEPS = (
     *(3600, 1800, 1200, 900, 720, 600, 360, 300, 240, 180, 120, 60),
     *(30, 20, 15, 10, 6, 5, 4, 3, 2, 1),
 )
+# Seconds from 1970 back to the first midnight of 1900.
+CLOCK = -25567 * DAY
 # Times that are anywhere lie on a grid at most as often as once in so many.
 ODDS = 1000
 # Days without a weekend that are enough to tell that there is none.
@@ -83,6 +88,37 @@ def fit_calendar(
         if found is None or not (found.monthly or found.step > DAY):
             found = (found or clocks)._replace(weekdays=True)
     return found
+
+
+def day_of(seconds: np.ndarray) -> float | None:
+    """When the day of a clock's times begins; None of times with dates.
+
+    At midnight, unless the widest stretch that the times leave empty is another
+    one, of an hour or more, that times which were anywhere would hardly ever
+    leave: it then begins amid that stretch, and 23:50 and 0:10 are near.
+
+    Args:
+      seconds: `[n]` since 1970, of the observed times.
+    """
+    after = seconds - CLOCK
+    # The end of a day is 24:00.
+    if not len(after) or after.min() < 0 or after.max() > DAY:
+        return None
+    clock = np.unique(np.mod(after, DAY))
+    empty = np.diff(clock, append=clock[0] + DAY)
+    widest, count = int(np.argmax(empty)), len(seconds)
+    odds = ODDS * count * (1 - empty[widest] / DAY) ** (count - 1)
+    if widest == len(clock) - 1 or empty[widest] < 3600 or odds > 1:
+        return float(CLOCK)
+    middle = clock[widest] + empty[widest] / 2
+    return float(CLOCK + np.round(middle / 60) * 60)
+
+
+def on_day(seconds: np.ndarray, day: float | None) -> np.ndarray:
+    """Times `[n]` of a clock within the day that begins so; others as is."""
+    if day is None:
+        return seconds
+    return day + np.mod(seconds - day, DAY)
 
 
 def on_calendar(calendar: Calendar, seconds: np.ndarray) -> np.ndarray:

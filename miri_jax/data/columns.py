@@ -26,7 +26,13 @@ import pandas as pd
 
 from miri_jax.data import codes
 from miri_jax.data.bounds import find_bounds, may_bound
-from miri_jax.data.calendars import Calendar, on_calendar
+from miri_jax.data.calendars import (
+    CLOCK,
+    Calendar,
+    day_of,
+    on_calendar,
+    on_day,
+)
 from miri_jax.data.cells import to_numbers
 from miri_jax.data.codes import LEVEL_KINDS
 from miri_jax.data.detecting import Found, detect
@@ -39,6 +45,7 @@ from miri_jax.data.scores import (
     to_scores,
 )
 from miri_jax.exceptions import DataError
+from miri_jax.settings import no_column
 
 KINDS = (
     "real",
@@ -69,6 +76,8 @@ class Column(NamedTuple):
       book: the point of each level, where it has learnt ones.
       offsets: of the levels, see `codes.fit_offsets`; None for none.
       calendar: the grid that its times lie on, where it is more than a step.
+      day: when the day of a clock's times begins, see `calendars.day_of`; None
+        of times with dates.
       why: it is of this kind, in words.
       other: the kind that it may be instead, in doubt; "" for none.
       censored: whether its gaps are known to lie beyond a limit.
@@ -85,6 +94,7 @@ class Column(NamedTuple):
     book: tuple[tuple[float, ...], ...] | None = None
     offsets: tuple[float, ...] | None = None
     calendar: Calendar | None = None
+    day: float | None = None
     why: str = ""
     other: str = ""
     censored: bool = False
@@ -173,7 +183,8 @@ def fit_column(
     column = _fitted(
         name, values, missing, found, bounds, levels, decimals, text
     )
-    return column._replace(why=found.why, other=found.other)
+    why = found.why if column.day is None else "times of the day"
+    return column._replace(why=why, other=found.other)
 
 
 def _fitted(
@@ -220,8 +231,10 @@ def _fitted(
         decimals = 0 if kind == "integer" else None
     elif decimals is None:
         decimals = digits(numbers)
-    step = knots = None
+    step = knots = day = None
     if kind == "datetime":
+        day = day_of(numbers)
+        numbers = on_day(numbers, day)
         whole = [s for s in STEPS if not np.any(np.mod(numbers, s))]
         step = whole[0] if whole else None
     low, high = find_bounds(
@@ -232,13 +245,14 @@ def _fitted(
         kind=kind,
         given=bounds,
         step=step,
+        day=day,
         text=text,
     )
     if low < high and found.codes:
         knots = fit_atoms(*np.unique(numbers, return_counts=True))
     elif low < high:
         knots = fit_scores(numbers, low, high, unit_of(step, decimals))
-    return Column(name, kind, None, low, high, decimals, step, knots)
+    return Column(name, kind, None, low, high, decimals, step, knots, day=day)
 
 
 def _with_levels(
@@ -287,7 +301,7 @@ def read(
     if column.kind == "id":
         return np.zeros(len(cells)), none
     if column.levels is None:
-        return to_numbers(column.name, cells, missing), none
+        return on_day(to_numbers(column.name, cells, missing), column.day), none
     ranks = pd.Index(column.levels, dtype=object).get_indexer(
         pd.Index(cells.astype(object), dtype=object)
     )
@@ -391,7 +405,7 @@ def decode(column: Column, block: np.ndarray) -> np.ndarray:
 def cells_of(column: Column, values: np.ndarray) -> np.ndarray:
     """What the values `[n]` of `values_of` stand for, see `decode`."""
     if column.levels is None:
-        return values
+        return values if column.day is None else on_day(values, CLOCK)
     levels = np.empty(len(column.levels), object)
     levels[:] = column.levels
     return levels[values.astype(int)]
@@ -461,11 +475,7 @@ def by_column(
     given = dict(given or {})
     for name in given:
         if name not in names:
-            known = ", ".join(map(str, names))
-            raise DataError(
-                f"{what} names {name!r}, which is not a column; there are"
-                f" {known[:300]}"
-            )
+            raise DataError(no_column(what, name, list(map(str, names))))
     return given
 
 

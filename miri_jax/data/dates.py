@@ -31,6 +31,8 @@ _CLOCKS = (
     (r"\d{1,2}:\d{2} ?[AaPp][Mm]", "%I:%M{}%p"),
 )
 _ZONE = re.compile(r" ?(?:Z|[-+]\d{2}(?::?\d{2})?)$")
+# The end of a day, which programs do not read.
+_END = re.compile(r"(^|[T ])24(:00(?::00)?)$")
 # A cell of a column whose seconds have parts, unless these are 0.
 _PARTS = r":\d{2}\.\d"
 _WHOLE = rf"(:\d{{2}}:\d{{2}})(?=$| ?[AaPp]|{_ZONE.pattern})"
@@ -40,7 +42,7 @@ class TimeStyle(NamedTuple):
     """How the times of a column are written.
 
     Attributes:
-      date: format of the day, for `strftime`.
+      date: format of the day, for `strftime`; "" for none.
       gap: what is between the day and the clock.
       clock: format of the clock; "" for none.
       day_zeros: whether days and months below 10 have a zero before them.
@@ -76,8 +78,13 @@ class TimeStyle(NamedTuple):
             shift = pd.to_timedelta(shift, unit="s").to_numpy("timedelta64[us]")
         if self.clock.endswith("%f"):
             cells = cells.str.replace(_WHOLE, r"\1.0", regex=True)
+        late = np.timedelta64(0, "us")
+        if "%H" in spec:
+            early = cells.str.replace(_END, r"\g<1>00\2", regex=True)
+            late = (cells != early).to_numpy(bool) * np.timedelta64(1, "D")
+            cells = early
         times = pd.to_datetime(cells, format=spec, errors="coerce")
-        return times.astype("datetime64[us]") - shift
+        return times.astype("datetime64[us]") - shift + late
 
     def write(self, stamps: pd.Series) -> np.ndarray:
         """Times `[n]`, in UTC where there are zones, as cells."""
@@ -191,6 +198,8 @@ def settle_dates(
 
 def _formats(cell: str) -> list[tuple[str, str, str]]:
     """Formats of the day, what follows it, and of the clock."""
+    if clock := _clock(cell):
+        return [("", "", clock)]
     for shape, dates in _DATES:
         found = re.match(shape + r"(?=$|[T ,])", cell)
         if not found:
@@ -199,14 +208,19 @@ def _formats(cell: str) -> list[tuple[str, str, str]]:
         if not rest:
             return []
         gap, text = rest[1] or "", rest[2] or ""
-        clock = ""
-        for pattern, spec in _CLOCKS if text else ():
-            if re.fullmatch(pattern, text):
-                clock = spec.format(" " if " " in text else "")
+        clock = _clock(text)
         if text and not clock:
             return []
         return [(d.format(*[found[1]] * 2), gap, clock) for d in dates]
     return []
+
+
+def _clock(text: str) -> str:
+    """The format of a clock; "" where a text is none."""
+    for pattern, spec in _CLOCKS:
+        if re.fullmatch(pattern, text):
+            return spec.format(" " if " " in text else "")
+    return ""
 
 
 def _as_written(
@@ -220,7 +234,7 @@ def _as_written(
     zeros = not day.str.contains(start).any()
     hours = True
     if style.clock:
-        hours = not observed.str.contains(r"[T ]\d:").any()
+        hours = not observed.str.contains(r"(?:^|[T ])\d:").any()
     letters = "".join(c for c in observed.iloc[0] if c.isalpha())
     case = ""
     if "%b" in style.date or "%B" in style.date or "%p" in style.clock:

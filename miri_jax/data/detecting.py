@@ -23,8 +23,8 @@ from miri_jax.data.numbers import digits
 from miri_jax.data.scores import MAX_NEXT, are_codes
 
 # Rows below which it is no sign that all cells differ or that there are 0 and 1
-# only.
-MIN_ROWS = 20
+# only; and cells that are enough where they are all text, and others are gaps.
+MIN_ROWS, MIN_APART = 20, 10
 # Cells with a value that occurs once are as many as gaps that hold a new one
 # (Good and Turing): from this share on no gap can be filled.
 NEW = 0.5
@@ -67,8 +67,8 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> Found:
     - whole numbers: integer, but from 20 of them on categorical where they are
       0 and 1, and id where they count the rows by one;
     - other numbers, and a column without any value: real;
-    - text: from 20 cells on id where most cells have a text to themselves, else
-      categorical;
+    - text: from 20 cells on id where most cells have a text to themselves, in
+      20 rows from 10 cells on where all have, else categorical;
     - what nothing is known of, as lists, bytes or clock times: id.
 
     Args:
@@ -94,18 +94,19 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> Found:
     if is_logical(observed):
         return Found("boolean", "logical values")
     if is_text(observed):
-        return _text(observed)
+        return _text(observed, len(missing))
     if unusable := _unusable(observed, missing):
         return Found("id", f"{unusable} objects, which are not filled")
     return _numbers(name, to_numbers(name, values, missing)[~missing], ~missing)
 
 
-def _text(observed: pd.Series) -> Found:
+def _text(observed: pd.Series, rows: int) -> Found:
     counts = observed.value_counts()
+    apart = counts.iloc[0] == 1
+    if apart and rows >= MIN_ROWS and len(observed) >= MIN_APART:
+        return Found("id", "text, no two cells alike", "categorical")
     if len(observed) < MIN_ROWS:
         return Found("categorical", f"text, {len(counts)} level(s)")
-    if counts.iloc[0] == 1:
-        return Found("id", "text, no two cells alike", "categorical")
     alone = int((counts == 1).sum())
     if alone > NEW * len(observed):
         why = f"text, {alone} of {len(observed)} cells are like no other"

@@ -15,7 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 from miri_jax.data.plain import (
+    OBJECTS,
     Plain,
+    as_type,
     is_carried,
     put,
     to_plain,
@@ -105,6 +107,33 @@ def type_names(table: Any, count: int) -> list[str | None]:
     if not isinstance(table, pd.DataFrame):
         return [None] * count
     return [type_name(table.iloc[:, j]) for j in range(table.shape[1])]
+
+
+def typed_as(
+    names: Sequence[str | None], came: pd.DataFrame, filled: pd.DataFrame
+) -> pd.DataFrame:
+    """A filled frame whose columns of objects are as those of the fit were.
+
+    Of columns without any cell nothing else tells what their objects are.
+
+    Args:
+      names: of types, see `type_names`.
+      came: `[n, c]`, before it was filled.
+      filled: `[n, c]`.
+    """
+    told = [
+        name in OBJECTS
+        and pd.api.types.is_object_dtype(came.dtypes.iloc[j])
+        and bool(came.iloc[:, j].isna().all())
+        for j, name in enumerate(names)
+    ]
+    if not any(told):
+        return filled
+    parts = [filled.iloc[:, j] for j in range(filled.shape[1])]
+    for j in np.flatnonzero(told):
+        if parts[j].notna().all():
+            parts[j] = as_type(parts[j].reset_index(drop=True), names[j])
+    return of_columns(parts, filled)
 
 
 def carried(

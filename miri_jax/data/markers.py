@@ -1,16 +1,20 @@
 """Cells that stand for nothing: marks of missing, and numbers such as -99."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from miri_jax.data.cells import is_number
 from miri_jax.data.notes import Note
+from miri_jax.exceptions import DataError
+from miri_jax.settings import no_column
 
 # What programs write where a value is missing; in a text column, too.
 NA_VALUES = (
-    *("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "NaT"),
+    *("", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "Null"),
+    *("<NA>", "NaT", "(null)", "(NULL)", "[NULL]", "<null>", "<NULL>"),
     *("#N/A", "#N/A N/A", "#NA", "#NULL!", "#VALUE!", "#DIV/0!", "#REF!"),
     # The same of spreadsheets in German, French, Italian and Spanish.
     *("#NV", "#WERT!", "#BEZUG!", "#ZAHL!", "#N/D", "#VALEUR!", "#VALORE!"),
@@ -29,7 +33,26 @@ NA_VALUES = (
 # Marks that may be a level of a text column, such as the result of a test.
 SIGNS = ("-", "--", "---", ".", "..", "...", "?", "??", "\u2013", "\u2014", "*")
 # What else is no number among numbers, and no time among times.
-WORDS = ("None", "none", "na", "Na", "n.a.", "N.A.", "k.A.", "missing")
+WORDS = (
+    *("None", "none", "NONE", "na", "Na", "n.a.", "N.A.", "k.A.", "k. A."),
+    *("missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN"),
+    *("no data", "No data", "No Data", "NO DATA", "NoData", "NODATA"),
+)
+# What questionnaires have for no answer, in small letters.
+NO_ANSWER = frozenset(
+    (
+        *("don't know", "dont know", "do not know", "dk", "not sure", "unsure"),
+        *("unknown", "refused", "refuse", "refusal", "declined", "no answer"),
+        *("prefer not to say", "prefer not to answer", "prefer not to state"),
+        *("not stated", "not asked", "not answered", "not reported", "missing"),
+        *("not available", "no response", "decline to answer", "no data"),
+        *("weiß nicht", "weiss nicht", "keine angabe", "k.a.", "verweigert"),
+        *("unbekannt", "keine antwort", "ne sait pas", "refus", "sans réponse"),
+        *("inconnu", "no sabe", "no contesta", "ns/nc", "non so", "não sabe"),
+        *("not known", "not specified", "none given", "undefined", "n.k."),
+        *("sconosciuto", "desconocido", "na", "n.a."),
+    )
+)
 # Fewer cells with an extreme are no sign that it means missing.
 OFTEN = 2
 # How many such numbers may stand at one end of a column.
@@ -48,6 +71,30 @@ def split_marks(
         else:
             every.append(mark.strip())
     return every, single
+
+
+def check_marks(frame: pd.DataFrame, every: Sequence[object]) -> None:
+    """Refuses a mark NAME=CELL of a column that a table does not have.
+
+    Args:
+      frame: the cells.
+      every: marks of all columns, as `split_marks` leaves them. One with a sign
+        of equality stays where a cell is that itself.
+
+    Raises:
+      DataError: naming what is no column.
+    """
+    for mark in every:
+        name, equals, _ = str(mark).partition("=")
+        if not (equals and name.strip()):
+            continue
+        columns = (frame.iloc[:, j].astype(str) for j in range(frame.shape[1]))
+        if not any((cells.str.strip() == mark).any() for cells in columns):
+            known = list(map(str, frame.columns))
+            raise DataError(
+                no_column("na_values", name.strip(), known),
+                about=("na_values",),
+            )
 
 
 def are_marks(cells: pd.Series, marks: Sequence[str]) -> np.ndarray:
@@ -121,6 +168,30 @@ def sentinel_notes(name: Hashable, numbers: np.ndarray) -> list[Note]:
         )
         for value, count in sentinels(numbers)
     ]
+
+
+def answer_notes(name: Hashable, levels: Sequence[Any]) -> list[Note]:
+    """A sentence on levels that are no answers, if a column has others."""
+    none = list(filter(is_no_answer, levels))
+    if not none or len(none) == len(levels):
+        return []
+    shown = ", ".join(map(repr, none[:MOST]))
+    kept = (
+        ("a level", "it means") if len(none) == 1 else ("levels", "they mean")
+    )
+    return [
+        Note(
+            f"column {name!r} holds {shown}: kept as {kept[0]}; if {kept[1]}"
+            " missing, name that among the values that do",
+            na_values=f"{name}={','.join(none)}",
+        )
+    ]
+
+
+def is_no_answer(level: Any) -> bool:
+    """Whether a level is a text that questionnaires have for no answer."""
+    text = str(level).strip().lower().replace("\u2019", "'")
+    return text in NO_ANSWER or f"{text}." in NO_ANSWER
 
 
 def _is_code(value: float) -> bool:

@@ -20,11 +20,16 @@ _MONEY = (
 )
 _BLANK = "[ \u00a0\u202f]"
 _NUMBER = re.compile(
-    rf"(?P<open>\()?(?P<sign>[-+\u2212]?)(?P<before>(?:{_MONEY}){_BLANK}?)?"
-    r"(?P<inner>[-+\u2212]?)"
+    rf"(?P<open>\()?(?P<sign>[-+\u2212]?)(?P<before>(?:{_MONEY}){_BLANK}*)?"
+    r"(?P<late>\()?(?P<inner>[-+\u2212]?)"
     rf"(?P<body>\d(?:[\d.,'\u2019]|{_BLANK}(?=\d))*(?:[eE][-+]?\d+)?|"
-    r"[.,]\d+(?:[eE][-+]?\d+)?)"
-    rf"(?P<after>{_BLANK}?(?:%|‰|{_MONEY}))?(?P<close>\))?"
+    r"[.,]\d+(?:[eE][-+]?\d+)?)(?P<behind>[-\u2212])?"
+    rf"(?P<after>{_BLANK}*(?:%|‰|{_MONEY}))?(?P<close>\))?"
+)
+# What spreadsheets show for no money.
+_ZERO = (
+    rf"^(?P<a>(?:{_MONEY}){_BLANK}*)[-\u2013]$|"
+    rf"^[-\u2013](?P<b>{_BLANK}*(?:{_MONEY}))$"
 )
 # One without currency and blanks.
 _BARE = r"[-+]?\d[\d.,']*(?:[eE][-+]?\d+)?"
@@ -32,6 +37,8 @@ _GROUPS = {
     ".": ",'\u2019 \u00a0\u202f",
     ",": ".'\u2019 \u00a0\u202f",
 }
+# What makes a number one below 0.
+_BRACKETS, _SIGNS = ["open", "late"], ["sign", "inner", "behind"]
 # Of a column's cells, the share that must be numbers for others to be faults.
 MOSTLY = 0.9
 
@@ -45,8 +52,9 @@ class NumberStyle(NamedTuple):
       group: what is between thousands; "" for nothing.
       before: a currency before the number.
       after: one after it, or per cent.
-      minus: "-" before all, "$-" before the digits, "()" around all; with
-        another sign than "-" where that is the column's.
+      minus: "-" before all, "$-" before the digits, "1-" behind them, "()"
+        around all, "$()" around the digits; with another sign than "-" where
+        that is the column's.
     """
 
     spec: str
@@ -74,6 +82,10 @@ class NumberStyle(NamedTuple):
             return f"{self.before}{text}{self.after}"
         if self.minus == "()":
             return f"({self.before}{text}{self.after})"
+        if self.minus == "$()":
+            return f"{self.before}({text}{self.after})"
+        if self.minus.startswith("1"):
+            return f"{self.before}{text}{self.minus[1:]}{self.after}"
         if self.minus.startswith("$"):
             return f"{self.before}{self.minus[1:]}{text}{self.after}"
         return f"{self.minus}{self.before}{text}{self.after}"
@@ -113,11 +125,17 @@ def plain_style(observed: pd.Series) -> NumberStyle:
     return NumberStyle(f".{decimals}f")
 
 
-def number_styles(observed: pd.Series) -> list[NumberStyle]:
+def number_styles(
+    observed: pd.Series, share: float = MOSTLY
+) -> list[NumberStyle]:
     """The ways that cells `[n]`, one or more, without blanks, are numbers.
 
     None where they are text; one where all of them are in no other; two where
     a mark may be the decimals' or the thousands', as in 1,234.
+
+    Args:
+      observed: the cells.
+      share: of the cells, how many at least must be numbers.
     """
     # Codes, such as those of towns.
     if observed.str.match(r"^0\d").any():
@@ -135,7 +153,7 @@ def number_styles(observed: pd.Series) -> list[NumberStyle]:
     parts = _parts(distinct)
     known = parts["body"].notna()
     if not known.all():
-        if observed.isin(distinct[known]).mean() < MOSTLY:
+        if observed.isin(distinct[known]).mean() < share:
             return []
         parts = parts[known]
     affixes = {}
@@ -210,30 +228,36 @@ def _parts(cells: pd.Series) -> pd.DataFrame:
         return pd.DataFrame(
             {**dict.fromkeys(names, none), "sign": sign, "body": body}
         )
-    parts = cells.astype(object).str.extract(rf"^{_NUMBER.pattern}$")
-    unpaired = parts["open"].notna() != parts["close"].notna()
-    twice = parts["sign"].fillna("").ne("") & parts["inner"].fillna("").ne("")
-    twice |= parts["open"].notna() & parts["sign"].fillna("").ne("")
+    cells = cells.astype(object).str.replace(_ZERO, r"\g<a>0\g<b>", regex=True)
+    parts = cells.str.extract(rf"^{_NUMBER.pattern}$")
+    minus = [*_BRACKETS, *_SIGNS]
+    unpaired = (parts["open"].notna() | parts["late"].notna()) != parts[
+        "close"
+    ].notna()
+    twice = parts[minus].fillna("").ne("").sum(axis=1) > 1
     both = parts["before"].notna() & parts["after"].notna()
-    return parts.mask(unpaired | twice | both)
+    # A mark at school is 2-, a sum of money 2,00- in bookkeeping.
+    marks = parts["behind"].notna() & ~parts["body"].str.contains(
+        r"\D", na=False
+    )
+    return parts.mask(unpaired | twice | both | marks)
 
 
 def _negative(parts: pd.DataFrame) -> pd.Series:
-    signs = ["-", "\u2212"]
-    return (
-        parts["open"].notna()
-        | parts["sign"].isin(signs)
-        | parts["inner"].isin(signs)
-    )
+    signs = parts[_SIGNS].isin(["-", "\u2212"]).any(axis=1)
+    return signs | parts[_BRACKETS].notna().any(axis=1)
 
 
 def _minus(parts: pd.DataFrame) -> str:
     """How a column writes what is below 0."""
-    if parts["open"].notna().any():
-        return "()"
+    for name, style in zip(_BRACKETS, ("()", "$()")):
+        if parts[name].notna().any():
+            return style
     below = parts[_negative(parts)]
     if not len(below):
         return "-"
+    if behind := below["behind"].dropna().tolist():
+        return f"1{behind[0]}"
     inner = below["inner"].fillna("").ne("").any() and below["before"].any()
     first = "".join(below[["sign", "inner"]].fillna("").iloc[0])
     return f"${first}" if inner else first

@@ -7,16 +7,25 @@ missing.
 
 import datetime
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from miri_jax.data.codes import LEVEL_KINDS
-from miri_jax.data.dates import TimeStyle
-from miri_jax.data.markers import SIGNS, WORDS, are_marks, split_marks
+from miri_jax.data.dates import TimeStyle, time_styles
+from miri_jax.data.heads import LOOKED_AT, find_units
+from miri_jax.data.markers import (
+    SIGNS,
+    WORDS,
+    are_marks,
+    check_marks,
+    split_marks,
+)
 from miri_jax.data.notations import NumberStyle, plain_style
+from miri_jax.data.notes import Note
+from miri_jax.data.plain import to_plain
 from miri_jax.data.text_cells import Read, read_cells
 from miri_jax.exceptions import DataError
 
@@ -55,8 +64,9 @@ def read_objects(
     Raises:
       DataError: naming a column that holds numbers and some text.
     """
-    frame = cells.map(_text)
+    frame = cells.map(text_of)
     every, single = split_marks(na_values, list(cells.columns))
+    check_marks(frame, every)
     typed: dict[Any, tuple[np.ndarray, pd.Series, Any]] = {}
     for name in cells.columns:
         own = single.get(name, [])
@@ -83,6 +93,9 @@ def read_objects(
                 style = TimeStyle("%Y-%m-%d")
                 frame[name] = frame[name].str.removesuffix(" 00:00:00")
             typed[name] = gaps, stamps, style
+        elif all(isinstance(x, datetime.time) for x in observed):
+            stamps = to_plain(cells[name].mask(gaps, None)).series
+            typed[name] = gaps, stamps, time_styles(text[~gaps])[0]
     rest = frame.drop(columns=list(typed))
     read = Read(np.zeros((len(frame), 0), bool), {}, {}, [])
     if rest.shape[1]:
@@ -101,6 +114,18 @@ def read_objects(
         missing[name], parsed[name], styles[name] = found
     every_gap = np.column_stack([missing[name] for name in cells.columns])
     return frame, Read(every_gap, parsed, styles, read.notes)
+
+
+def without_units(
+    source: Objects, marks: Collection[str]
+) -> tuple[Objects, list[Note]]:
+    """A sheet's table without first rows of units, see `heads.find_units`."""
+    if not source.sheet:
+        return source, []
+    first = source.cells.iloc[:LOOKED_AT].map(text_of)
+    count, notes = find_units(first, marks)
+    cells = source.cells.iloc[count:].reset_index(drop=True)
+    return source._replace(cells=cells, rows=source.rows[count:]), notes
 
 
 def as_objects(
@@ -123,28 +148,32 @@ def as_objects(
     for j, name in enumerate(cells.columns):
         came, gaps = cells[name].to_numpy(object, copy=True), missing[:, j]
         observed = came[~gaps]
-        known = dict(zip(map(_text, observed), observed))
-        numbers = all(map(_is_number, observed))
-        whole = all(isinstance(x, int) for x in observed)
-        times = all(isinstance(x, datetime.datetime) for x in observed)
-        rows = np.flatnonzero(gaps)
+        known = dict(zip(map(text_of, observed), observed))
+        rows, convert = np.flatnonzero(gaps), _converter(observed)
         texts = filled[name].iloc[rows]
         read = texts
-        if (numbers or times) and styles[j] is not None:
+        if convert and styles[j] is not None:
             read = styles[j].read(texts)
         for k, text, value in zip(rows, texts, read):
-            if text == _text(came[k]):  # it stays empty
+            if text == text_of(came[k]):  # it stays empty
                 continue
             if text in known:
                 came[k] = known[text]
-            elif read is not texts and times:
-                came[k] = value.to_pydatetime()
-            elif read is not texts:
-                came[k] = int(value) if whole else float(value)
             else:
-                came[k] = text
+                came[k] = text if read is texts else convert(value)
         made[name] = came
     return pd.DataFrame(made, index=filled.index, dtype=object)
+
+
+def _converter(observed: np.ndarray) -> Callable[[Any], Any] | None:
+    """From a number or time to an object as those observed; None of text."""
+    if all(map(_is_number, observed)):
+        return int if all(isinstance(x, int) for x in observed) else float
+    if all(isinstance(x, datetime.datetime) for x in observed):
+        return pd.Timestamp.to_pydatetime
+    if all(isinstance(x, datetime.time) for x in observed):
+        return pd.Timestamp.time
+    return None
 
 
 def _numbers(name: Any, observed: pd.Series) -> np.ndarray:
@@ -163,7 +192,7 @@ def _is_number(cell: Any) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool)
 
 
-def _text(cell: Any) -> str:
+def text_of(cell: Any) -> str:
     """An object as a text file would have it."""
     if cell is None or cell is pd.NaT:
         return ""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miri_jax.data.forms import write_text
-from miri_jax.data.plain import NULLABLE
+from miri_jax.data.plain import pandas_type
 from miri_jax.data.tables import missing_cells
 from miri_jax.data.texts import read_text
 from miri_jax.endings import PARTS, ending_of
@@ -216,7 +216,7 @@ def frames_of(
             for batch in file.iter_batches(rows, groups, use_threads=False):
                 if batch.schema != schema:
                     batch = batch.cast(schema)
-                yield batch.to_pandas(types_mapper=NULLABLE.get)
+                yield batch.to_pandas(types_mapper=pandas_type)
         except (OSError, pa.ArrowInvalid) as error:
             raise _unreadable(part.path, error) from None
 

@@ -5,7 +5,7 @@
     sparse                                the dense type
     Period                                times: where it begins
     durations                             times: after the start of 1970
-    times of the day                      times: of the first day of 1970
+    times of the day                      times: of the first day of 1900
     Interval                              an ordered Categorical
     objects that are all of one of these  as that type
 
@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from miri_jax.data.cells import holds, with_levels
 
-# Without these, whole numbers with gaps would become floats.
+# Without these, whole numbers with gaps would become floats, and times of the
+# day to the nanosecond nothing.
 NULLABLE = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int8(): pd.Int8Dtype(),
@@ -37,17 +38,20 @@ NULLABLE = {
     pa.uint16(): pd.UInt16Dtype(),
     pa.uint32(): pd.UInt32Dtype(),
     pa.uint64(): pd.UInt64Dtype(),
+    pa.time64("ns"): pd.ArrowDtype(pa.time64("ns")),
 }
 # What a cell may be for its column to be modelled.
 KNOWN = (str, np.bool_, numbers.Number, datetime.date)
-# Objects whose columns are times.
-EXAMPLES = (
+# Objects whose columns are times, by the name of their type.
+_OBJECTS = (
+    datetime.date(1970, 1, 1),
     datetime.time(),
     datetime.timedelta(),
     pd.Timedelta(0),
     pd.Timestamp(0),
     np.datetime64(0, "s"),
 )
+OBJECTS = {f"object:{type(one).__name__}": one for one in _OBJECTS}
 DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
@@ -61,6 +65,16 @@ class Plain(NamedTuple):
 
     series: pd.Series
     restore: Callable[[pd.Series], list]
+
+
+def pandas_type(kind: pa.DataType) -> Any:
+    """The type that a column of arrow has in pandas; None for that of pandas.
+
+    Decimals of hundreds stay what they are, as Python's may have any digits.
+    """
+    if pa.types.is_decimal(kind) and kind.scale < 0:
+        return pd.ArrowDtype(kind)
+    return NULLABLE.get(kind)
 
 
 def to_plain(series: pd.Series) -> Plain:
@@ -165,7 +179,7 @@ def _objects(series: pd.Series) -> Plain:
     if holds(observed, datetime.time) and all(
         x.tzinfo is None for x in observed
     ):
-        day = datetime.date(1970, 1, 1)
+        day = datetime.date(1900, 1, 1)
         stamps = [datetime.datetime.combine(day, x) for x in observed]
         return Plain(_times(stamps, gaps, series.index), _clocks)
     if holds(observed, *DURATIONS):
@@ -253,7 +267,7 @@ def _from_arrow(series: pd.Series) -> pd.Series:
         array = array.cast(pa.time64("us"), safe=False)
     elif pa.types.is_decimal(kind) and kind.scale < 0:
         array = array.cast(pa.decimal256(76, 0))
-    made = array.to_pandas(types_mapper=NULLABLE.get)
+    made = array.to_pandas(types_mapper=pandas_type)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         made = made.astype(pd.StringDtype())  # also where all is missing
     return pd.Series(made.array, series.index, dtype=made.dtype)
@@ -314,9 +328,9 @@ def type_name(series: pd.Series) -> str | None:
         return str(kind)
     if pd.api.types.is_object_dtype(kind):
         observed = series[~series.isna()]
-        for one in EXAMPLES:
+        for name, one in OBJECTS.items():
             if len(observed) and {*map(type, observed)} == {type(one)}:
-                return f"object:{type(one).__name__}"
+                return name
     return None
 
 
@@ -324,10 +338,13 @@ def as_type(cells: pd.Series, name: str | None) -> pd.Series:
     """A plain column `[n]` without gaps in a type of `type_name`."""
     if name is None:
         return cells
-    of_objects = name.startswith("object:")
-    if of_objects:
-        known = {f"object:{type(one).__name__}": one for one in EXAMPLES}
-        template = pd.Series([known[name]], dtype=object)
+    if name == "object:date":
+        days = [
+            x.date() if isinstance(x, datetime.datetime) else x for x in cells
+        ]
+        return pd.Series(days, dtype=object)
+    if name.startswith("object:"):
+        template = pd.Series([OBJECTS[name]], dtype=object)
     elif name.startswith("arrow:"):
         schema = base64.b64decode(name.removeprefix("arrow:"))
         kind = pa.ipc.read_schema(pa.py_buffer(schema)).field(0).type

@@ -9,18 +9,19 @@ import pyarrow.parquet as pq
 
 from miri_jax import belonging
 from miri_jax.belonging import BELONG
+from miri_jax.data import objects, texts
 from miri_jax.data.columns import by_column
 from miri_jax.data.json_lines import read_lines
 from miri_jax.data.limits import refuse_too_large, within_memory
 from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import read_objects
-from miri_jax.data.plain import NULLABLE
+from miri_jax.data.plain import pandas_type, to_plain
 from miri_jax.data.sheets import read_sheet
 from miri_jax.data.statistics_files import read_statistics
 from miri_jax.data.tables import Table, make_table, missing_cells
 from miri_jax.data.text_cells import Read, read_cells
-from miri_jax.data.texts import read_text, without_units
+from miri_jax.data.texts import read_text
 from miri_jax.endings import (
     LINES,
     SEPARATORS,
@@ -96,10 +97,10 @@ def read_table(
     with within_memory(path):
         together = {name: stated.pop(name, None) for name in BELONG}
         kinds, orders = dict(kinds or {}), orders or {}
+        marks = [str(value).strip() for value in na_values]
         if ending in SEPARATORS:
             frame, form, notes = read_text(path, chunk=CHUNK, **text)
-            marks = [str(value).strip() for value in na_values]
-            frame, form, units = without_units(frame, form, marks)
+            frame, form, units = texts.without_units(frame, form, marks)
             notes, kept = [*notes, *units], {"form": form}
             here["separator"] = form.separator
         elif ending in (*LINES, ".xlsx"):
@@ -108,6 +109,8 @@ def read_table(
                 if ending == ".xlsx"
                 else (read_lines(path), [])
             )
+            source, units = objects.without_units(source, marks)
+            notes = [*notes, *units]
             frame, kept = source.cells, {"source": source}
         else:
             frame, kept, known, notes = _read_typed(path, ending)
@@ -124,7 +127,8 @@ def read_table(
         elif "source" in kept:
             frame, read = read_objects(frame, **here)
         else:
-            read = Read(missing_cells(frame, na_values), None, {}, [])
+            plain = {name: to_plain(frame[name]).series for name in frame}
+            read = Read(missing_cells(frame, na_values), plain, {}, [])
         table = make_table(
             frame,
             read.missing,
@@ -152,7 +156,7 @@ def _read_typed(
     read = pq.read_table if ending == ".parquet" else feather.read_table
     try:
         table = read(path)
-        frame = table.to_pandas(types_mapper=NULLABLE.get)
+        frame = table.to_pandas(types_mapper=pandas_type)
     # A damaged file makes the reader raise any kind of error.
     except Exception as error:
         raise DataError(

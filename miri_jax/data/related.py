@@ -172,7 +172,8 @@ def kind_of(column: Column) -> Kind:
     if column.kind == "id":
         return Kind("")
     if column.levels is None:
-        return Kind("time" if column.kind == "datetime" else "number")
+        day = None if column.day is None else column.day / DAY
+        return Kind("time" if column.kind == "datetime" else "number", (), day)
     if all(isinstance(level, bool | np.bool_) for level in column.levels):
         return Kind("truth", column.levels)
     if any(isinstance(level, str) for level in column.levels):

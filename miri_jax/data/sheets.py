@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data.extras import needed
+from miri_jax.data.heads import HEAD, find_names
 from miri_jax.data.limits import refuse_too_many
 from miri_jax.data.lines import table_start
 from miri_jax.data.notes import Note
-from miri_jax.data.objects import Objects
+from miri_jax.data.objects import Objects, text_of
 from miri_jax.exceptions import DataError, first_line
 
 # In the place of the time at which a workbook is written.
@@ -47,8 +48,7 @@ def read_sheet(
     page = book[name]
     refuse_too_many(path, f"sheet {name!r}", page.max_row * page.max_column)
     rows = [list(row) for row in page.iter_rows(values_only=True)]
-    top = _header(path, rows, skip_rows)
-    names, places = _names(path, rows, top)
+    names, places, top = _names(path, rows, _header(path, rows, skip_rows))
     body = [
         k
         for k in range(top + 1, len(rows))
@@ -107,8 +107,9 @@ def write_sheet(path: str, source: Objects, cells: pd.DataFrame) -> None:
             if old is new or (old == new and type(old) is type(new)):
                 continue
             cell = sheet.cell(source.rows[k], place)
-            cell.value = new
-            if seen and cell.number_format == "General":
+            plain = cell.number_format == "General"
+            cell.value = new  # Of a time this sets a format.
+            if seen and plain:
                 like = sheet.cell(source.rows[seen[0]], place)
                 cell.number_format = like.number_format
     _save(book, path)
@@ -136,7 +137,11 @@ def _cell(x: Any) -> Any:
         return _cell(x.item())
     if isinstance(x, pd.Timestamp):
         # Excel knows no zones.
-        return x.isoformat() if x.tzinfo is not None else x.to_pydatetime()
+        return (
+            x.isoformat()
+            if x.tzinfo is not None
+            else x.to_pydatetime(warn=False)
+        )
     if isinstance(x, list | dict | tuple | np.ndarray | bytes):
         return str(x)
     return x
@@ -178,11 +183,16 @@ def _header(path: str, rows: list[list[Any]], skip: int | None) -> int:
 
 def _names(
     path: str, rows: list[list[Any]], top: int
-) -> tuple[list[str], list[int]]:
-    """The columns' names, and where they are, from 1 on."""
+) -> tuple[list[str], list[int], int]:
+    """The columns' names and places, from 1 on, and the row of the last."""
+    full = [k for k, row in enumerate(rows) if any(x is not None for x in row)]
+    at = full.index(top)
+    near = full[max(at - 1, 0) : at + HEAD]
+    head = [[text_of(x).strip() for x in rows[k]] for k in near]
+    names, last = find_names(head, min(at, 1))
+    top = near[last]
     found: dict[str, int] = {}
-    for j, cell in enumerate(rows[top], 1):
-        name = "" if cell is None else str(cell).strip()
+    for j, name in enumerate(names, 1):
         if not name:
             below = any(row[j - 1] is not None for row in rows[top + 1 :])
             if j > 1 and below:
@@ -193,7 +203,7 @@ def _names(
                 f"{path} has two columns named {name!r}; rename one"
             )
         found[name] = j
-    return list(found), list(found.values())
+    return list(found), list(found.values()), top
 
 
 def _save(book: Any, path: str) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from miri_jax.data.detecting import MIN_ROWS, NEW
 from miri_jax.data.extras import needed
+from miri_jax.data.markers import is_no_answer
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError, first_line
 
@@ -44,6 +45,8 @@ def read_statistics(
     read = getattr(pyreadstat, f"read_{ending[1:]}")
     try:
         frame, meta = read(path)
+        if ending == ".sav":  # else it is silent on what a user calls missing
+            meta = read(path, metadataonly=True, user_missing=True)[1]
     except Exception as error:  # of a damaged file, any kind
         raise DataError(
             f"{path} cannot be read as {ending[1:]}: {first_line(error)}"
@@ -59,13 +62,34 @@ def read_statistics(
         )
         if kind:
             kinds[name] = kind
-    notes = []
+    notes = _unanswered(frame, meta)
     for kind in ("categorical", "ordinal"):
         names = [name for name in kinds if kinds[name] == kind]
         if names:
             text = f"taken for {kind}, by labels or measure: {', '.join(names)}"
             notes.append(Note(text))
     return frame, Labels(ending, meta), kinds, notes
+
+
+def _unanswered(frame: pd.DataFrame, meta: Any) -> list[Note]:
+    """Sentences on numbers whose labels say that they are no answers."""
+    notes = []
+    for name, labels in meta.variable_value_labels.items():
+        none = {
+            f"{x:g}": label
+            for x, label in labels.items()
+            if is_no_answer(label) and frame[name].eq(x).any()
+        }
+        if none:
+            shown = ", ".join(f"{x} ({label})" for x, label in none.items())
+            notes.append(
+                Note(
+                    f"column {name!r} holds {shown}: kept as such; if they"
+                    " mean missing, name them among the values that do",
+                    na_values=f"{name}={','.join(none)}",
+                )
+            )
+    return notes
 
 
 def _kind(observed: pd.Series, labels: dict[Any, str], measure: str) -> str:

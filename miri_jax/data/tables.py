@@ -24,10 +24,16 @@ from miri_jax.data.dates import TimeStyle
 from miri_jax.data.forms import Form
 from miri_jax.data.found import related_by
 from miri_jax.data.levels import learn_levels
-from miri_jax.data.markers import sentinel_notes, split_marks
+from miri_jax.data.markers import (
+    answer_notes,
+    check_marks,
+    sentinel_notes,
+    split_marks,
+)
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
+from miri_jax.data.plain import Plain, put, to_plain
 from miri_jax.data.related import Related, relate, settle_related
 from miri_jax.data.related_draws import finished
 from miri_jax.data.statistics_files import Labels
@@ -156,6 +162,8 @@ def make_table(
             numbers[:, j] = cols.read(column, cells, missing[:, j])[0]
             if column.kind in ("real", "integer"):
                 notes += sentinel_notes(name, numbers[~missing[:, j], j])
+            elif column.levels is not None:
+                notes += answer_notes(name, column.levels)
     known = ~missing
     for j, value in filled.items():
         # Said to be observed, so that it stays at the user's choice.
@@ -339,6 +347,10 @@ def put_cells(
       new: what `columns.decode` gives for the gaps.
       style: see `Table`.
     """
+    plain = Plain(series, list) if style else to_plain(series)
+    if plain.series is not series:
+        inner = put_cells(plain.series, gaps, column, new)
+        return put(series, gaps, plain.restore(inner[gaps]))
     if column.kind == "datetime":
         zone = getattr(getattr(series, "dt", None), "tz", None)
         new = _place_times(times(new, zone), series[~gaps], style)
@@ -362,7 +374,8 @@ def missing_cells(
     missing = np.array(frame.isna())
     given = list(na_values)
     texts = [x for x in given if isinstance(x, str) and "=" in x]
-    single = split_marks(texts, list(frame.columns))[1]
+    every, single = split_marks(texts, list(frame.columns))
+    check_marks(frame, every)
     for j in range(frame.shape[1] if given else 0):
         series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
         own = single.get(frame.columns[j], [])

@@ -147,8 +147,17 @@ def _doubts(column: Column, gaps: int) -> list[str]:
             text += f" ({column.why}); call it {column.other} to have it filled"
             about = {column.other: str(name)}
         return [Note(text, **about)]
-    if constant:
+    if constant and not gaps:
         return [f"column {name!r} is constant"]
+    if constant:
+        # Often a mark, such as a cross, whose gaps mean that it was not made.
+        return [
+            Note(
+                f"column {name!r} is constant: its {gaps} gap(s) get its one"
+                " value; if an empty cell means something else, keep the gaps",
+                keep=str(name),
+            )
+        ]
     if column.other and gaps:
         return [
             Note(

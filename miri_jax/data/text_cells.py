@@ -13,11 +13,11 @@ from miri_jax.data.markers import (
     SIGNS,
     WORDS,
     are_marks,
+    check_marks,
     sign_marks,
     split_marks,
 )
 from miri_jax.data.notations import (
-    MOSTLY,
     NumberStyle,
     number_styles,
     plain_numbers,
@@ -26,6 +26,9 @@ from miri_jax.data.notations import (
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
 
+# Of a column's cells, the share that are numbers, or times, from which on the
+# others are told of.
+HALF = 0.5
 # What an assay writes where it cannot tell.
 _LIMIT = r"^[<>\u2264\u2265]=? ?[\d.,]+$"
 
@@ -73,6 +76,7 @@ def read_cells(
     """
     _check(decimal, dates)
     every, single = split_marks(na_values, list(frame.columns))
+    check_marks(frame, every)
     numbers, times, gaps, notes = {}, {}, {}, []
     for name in frame.columns:
         cells, own = frame[name].str.strip(), single.get(name, [])
@@ -90,7 +94,7 @@ def read_cells(
                 numbers[name] = found
             elif found := time_styles(observed):
                 times[name] = found
-            elif found := time_styles(observed, MOSTLY):
+            elif found := time_styles(observed, HALF):
                 notes.append(_odd_time(name, observed, found[0]))
         if name in numbers or name in times:
             gaps[name] |= soft
@@ -125,7 +129,7 @@ def _numbers(
     """
     if kind == "datetime":
         return []
-    found = number_styles(observed)
+    found = number_styles(observed, HALF)
     read = found[0].read(observed) if found else plain_numbers(observed)
     number = read.notna().to_numpy()
     if number.all():
@@ -143,12 +147,12 @@ def _numbers(
             about=("na_values", side, "id"),
         )
     leading = observed.str.match(r"^0\d").any()
-    if found or (number.mean() >= 0.5 and not leading):
-        k = np.flatnonzero(~number)[0]
+    if found or (number.mean() >= HALF and not leading):
+        other = observed[~number].drop_duplicates()[:3]
+        shown = [f"{cell!r} in row {k + 1}" for k, cell in other.items()]
         raise DataError(
-            f"column {name!r} holds text ({observed.iloc[k]!r} in row"
-            f" {observed.index[k] + 1}); name it among the values that mean"
-            " missing, or call the column categorical",
+            f"column {name!r} holds text ({', '.join(shown)}); name it among"
+            " the values that mean missing, or call the column categorical",
             about=("na_values", "categorical"),
         )
     return []

@@ -15,6 +15,7 @@ import pandas as pd
 from miri_jax.data.cells import is_number
 from miri_jax.data.encodings import decode
 from miri_jax.data.forms import Form, rows_text
+from miri_jax.data.heads import HEAD, find_names, find_units
 from miri_jax.data.lines import (
     Lines,
     Masked,
@@ -24,8 +25,6 @@ from miri_jax.data.lines import (
     mask_quotes,
     table_start,
 )
-from miri_jax.data.markers import SIGNS, WORDS
-from miri_jax.data.notations import number_styles
 from miri_jax.data.notes import Note
 from miri_jax.data.packing import read_bytes
 from miri_jax.endings import SEPARATORS, ending_of
@@ -64,10 +63,9 @@ def read_text(
     text, end, ends = even_ends(text)
     lines = find_lines(text, separator)
     top = _find_header(path, text, lines, separator, skip_rows)
-    start, stop = lines.starts[top : top + 2]
-    header = text[start : stop - 1].decode().split(separator)
+    names, top = _find_names(text, lines, separator, top, back)
     rows = np.arange(top + 1, len(lines.counts))
-    if len(header) > 1:  # else a blank line is a gap
+    if len(names) > 1:  # else a blank line is a gap
         rows = rows[~lines.blank[rows]]
     if not len(rows):
         raise DataError(f"{path} has a header but no rows")
@@ -81,10 +79,10 @@ def read_text(
         else {},
         _between(masked, lines, rows, end, ends),
     )
-    width = _width(path, text, lines, rows, len(header), separator)
+    width = _width(path, text, lines, rows, len(names), separator)
     frame = _parse(path, text, lines, rows, separator, width, chunk)
     frame, form = _in_columns(
-        path, frame, header, form, back, lines.counts[rows]
+        path, frame, names, form, back, lines.counts[rows]
     )
     return frame, form, _notes(path, form, usual, given, encoding, top, lines)
 
@@ -92,48 +90,30 @@ def read_text(
 def without_units(
     frame: pd.DataFrame, form: Form, marks: Collection[str]
 ) -> tuple[pd.DataFrame, Form, list[Note]]:
-    """A table without a first row of units, which is put above its rows.
-
-    Such a row has text in every column that holds numbers below it: in two or
-    more of them, or in brackets, or beside nothing but signs.
+    """A table without first rows of units, which are put above its rows.
 
     Args:
       frame: as `read_text` gives it, as is `form`.
       form: of the file.
       marks: cells that mean missing.
     """
-    first = frame.iloc[0].str.strip()
-    units, other = [], []
-    for name in frame:
-        below = frame[name].iloc[1:500].str.strip()
-        below = below[~below.isin([*marks, *SIGNS, *WORDS])]
-        here = first[name]
-        if len(below) > 1 and number_styles(below):
-            if is_number(here) or number_styles(pd.Series([here])):
-                return frame, form, []
-            if here not in marks and here not in SIGNS:
-                units.append(here)
-        else:
-            other.append(here)
-    bracketed = all(x[0] in "[(" and x[-1] in ")]" for x in units)
-    alone = all(x == "" or x in SIGNS or x[0] in "[(" for x in other)
-    if not units or not (len(units) > 1 or bracketed or alone and other):
+    count, notes = find_units(frame, marks)
+    if not count:
         return frame, form, []
-    none = np.zeros((1, frame.shape[1]), bool)
-    above = rows_text(0, frame.iloc[:1], none, form, {})
-    after = {k - 1: text for k, text in form.between.items() if k}
+    none = np.zeros((count, frame.shape[1]), bool)
+    above = rows_text(0, frame.iloc[:count], none, form, {})
+    after = {k - count: text for k, text in form.between.items() if k >= count}
     form = form._replace(
         between={**after, 0: above + after.get(0, "")},
-        ends={k - 1: end for k, end in form.ends.items() if k},
+        ends={k - count: end for k, end in form.ends.items() if k >= count},
         quoted={
-            name: cells.iloc[1:].reset_index(drop=True)
+            name: cells.iloc[count:].reset_index(drop=True)
             for name, cells in form.quoted.items()
         },
-        labels=None if form.labels is None else form.labels.iloc[1:],
-        tails=None if form.tails is None else form.tails[1:],
+        labels=None if form.labels is None else form.labels.iloc[count:],
+        tails=None if form.tails is None else form.tails[count:],
     )
-    note = f"the first row ({', '.join(units)[:60]}) is taken for units"
-    return frame.iloc[1:].reset_index(drop=True), form, [Note(note)]
+    return frame.iloc[count:].reset_index(drop=True), form, notes
 
 
 def _check(separator: str | None, skip_rows: int | None) -> str | None:
@@ -188,6 +168,11 @@ def _find_header(
     if text.startswith(b"sep=") and len(full) > 1:
         full = full[1:]
     start, width = table_start(lines.counts[full])
+    if start + 1 < len(full) and lines.counts[full[start]] > width:
+        # A title may have more cells than the table, as those of loggers.
+        below = _cells_of(text, lines, full[start + 1], separator)
+        named = all(below) and not any(is_number(x.strip('"')) for x in below)
+        start += len(below) == width == len({*below}) and named
     for k in range(start, min(start + 20, len(full)) if width > 2 else 0):
         line = text[lines.starts[full[k]] : lines.starts[full[k] + 1]]
         cells = [cell.strip() for cell in line.split(separator.encode())]
@@ -197,6 +182,29 @@ def _find_header(
             break
         # A title, with empty cells after it as spreadsheets have them.
     return int(full[start])
+
+
+def _find_names(
+    text: bytes, lines: Lines, separator: str, top: int, back: dict[str, str]
+) -> tuple[list[str], int]:
+    """The names of columns, and the line that they end in."""
+    full = np.flatnonzero(~lines.blank)
+    at = int(np.searchsorted(full, top))
+    near = full[max(at - 1, 0) : at + HEAD]
+    rows = [
+        [_name_of(x, back) for x in _cells_of(text, lines, k, separator)]
+        for k in near
+    ]
+    names, last = find_names(rows, min(at, 1))
+    own = max(lines.counts[near[last]], sum(map(bool, names)))
+    return names[:own], int(near[last])
+
+
+def _cells_of(
+    text: bytes, lines: Lines, line: int, separator: str
+) -> list[str]:
+    start, stop = lines.starts[line : line + 2]
+    return text[start : stop - 1].decode().split(separator)
 
 
 def _between(
@@ -288,7 +296,7 @@ def _parse(
 def _in_columns(
     path: str,
     frame: pd.DataFrame,
-    header: list[str],
+    names: list[str],
     form: Form,
     back: dict[str, str],
     counts: np.ndarray,
@@ -302,7 +310,6 @@ def _in_columns(
             parts = cells.str.extract(r'(?s)^"((?:[^"]|"")*)"(.*)$')
             inner = parts[0].str.replace('""', '"', regex=False) + parts[1]
             frame[j] = inner.fillna(cells)
-    names = [_name_of(x, back) for x in header]
     if frame.shape[1] > len(names):
         last = frame.iloc[:, -1].str.strip().eq("").all()
         names = [*names, ""] if last else ["", *names]

@@ -112,11 +112,16 @@ def check_writable(table: Table, output: str, long: bool = False) -> None:
     values = np.where(part.m, part.values, mean)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, os.path.basename(output))
-        with contextlib.suppress(OSError):  # That disk is another one.
+        try:
             if long:
                 write_long(path, part, [values])
             else:
                 write_table(path, part, values)
+        except OSError:
+            pass  # That disk is another one.
+        except MiriError as error:  # Not the name of the trial.
+            text = str(error).replace(path, output)
+            raise DataError(text, about=error.about) from None
 
 
 def _refuse_beyond_sheet(output: str, table: Table) -> None:

@@ -173,6 +173,7 @@ class Drawing(BaseEstimator):
 
         def whole(filled: pd.DataFrame, flags: bool = False) -> Any:
             filled = written.write(came, filled, gaps, self._styles)
+            filled = frames.typed_as(self._came, came, filled)
             table, here = back(filled, gaps), self.indicator_features_
             if not flags or not here:
                 return table

@@ -24,7 +24,7 @@ from miri_jax.sensitivity import Changes
 
 # An end of what imputed numbers, times or durations lie between; these may be
 # text.
-Bound = float | str | datetime.date | datetime.timedelta | None
+Bound = float | str | datetime.date | datetime.time | datetime.timedelta | None
 # Settings that are mappings by column.
 BY_COLUMN = ("kinds", "bounds", "orders", *STATED)
 

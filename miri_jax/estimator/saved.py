@@ -81,7 +81,10 @@ def write(
     from miri_jax.runtime.checkpoint import CheckpointStore
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} already exists; choose a new folder")
+        raise DataError(
+            f"{folder} already exists; choose a new folder, or"
+            " replace the model in it by overwrite=True"
+        )
     rest = dict(attributes) | {"random_state": None}
     states = rest.pop("states_")
     text = _to_json(
@@ -247,6 +250,8 @@ def _bound(bound: Any) -> Any:
     """A bound as JSON can hold it; `bounds.find_bounds` takes it as it is."""
     if isinstance(bound, datetime.timedelta | np.timedelta64):
         return pd.Timedelta(bound).isoformat()
+    if isinstance(bound, datetime.time):
+        return bound.isoformat()
     if isinstance(bound, datetime.date | np.datetime64):
         return pd.Timestamp(bound).isoformat()
     return bound

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from miri_jax.data.belonging import Belonging, Helper
+from miri_jax.data.calendars import CLOCK, DAY
 from miri_jax.data.columns import KINDS, Column
 from miri_jax.data.dates import TimeStyle
 from miri_jax.data.notations import NumberStyle
@@ -41,7 +42,7 @@ _FITTED: dict[str, Any] = {
     "notes_": tuple[str, ...],
     "found_": Sequence[Sequence[Any]],
     "_together": Belonging | None,
-    "_came": Sequence[Any],
+    "_came": Sequence[str | None],
     "_dtypes": Sequence[str],
     "_scaler": Scaler,
     "_rows": int,
@@ -243,6 +244,9 @@ def _check_column(column: Column, where: str) -> None:
         )
     if column.knots is not None:
         _check_knots(column.knots, f"{where}.knots")
+    day = column.day
+    good = day is None or CLOCK <= day < CLOCK + DAY
+    _need(good, f"{where}.day is {_short(day)}")
     if column.calendar is not None:
         _check_calendar(column.calendar, f"{where}.calendar")
 

@@ -5,6 +5,7 @@ need is unknown, text is objects with None there. A truth is unknown only where
 the unknown cells decide it. Two numbers are equal within rounding.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -33,10 +34,13 @@ class Kind(NamedTuple):
     Attributes:
       what: number, time, truth or text; "" for what nothing can be said of.
       levels: of text, all that may occur; () where that is not known.
+      day: of a clock's times, in days since 1970 when their day begins; None
+        of times with dates.
     """
 
     what: str
     levels: Sequence[Any] = ()
+    day: float | None = None
 
 
 Env = Mapping[str, np.ndarray]
@@ -110,7 +114,11 @@ def _comparison(
     args, found = list(args), list(found)
     for k, other in ((0, 1), (1, 0)):
         if isinstance(args[k], Text) and found[other] == "time":
-            args[k], found[k] = Number(_days(args[k].value, said)), "time"
+            day = None
+            if isinstance(args[other], Name):
+                day = kinds[args[other].value].day
+            days = _days(args[k].value, said, day)
+            args[k], found[k] = Number(days), "time"
         elif isinstance(args[k], Text) and isinstance(args[other], Name):
             _check_level(args[k].value, args[other].value, kinds, said)
     numbers = {"number", "truth"}
@@ -147,7 +155,17 @@ def _check_level(
         )
 
 
-def _days(text: str, said: str) -> float:
+def _days(text: str, said: str, day: float | None) -> float:
+    if day is not None:
+        clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", text)
+        if not clock:
+            raise DataError(
+                f"{said!r} compares the time of a clock with {text!r}; write it"
+                " as '18:30'"
+            )
+        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        here = (hours * 3600 + minutes * 60 + seconds) / DAY
+        return day + (here - day) % 1
     try:
         moment = np.datetime64(text, "us")
     except ValueError:

@@ -4,7 +4,7 @@
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ from miri_jax.report.sections import sections_of
 from miri_jax.report.telling import Prediction, predict_gaps, too_few
 from miri_jax.report.text import full_name, quoted, shorten
 from miri_jax.report.warnings import (
+    is_doubt,
     named_by_rules,
     repeats_a_warning,
     warnings_of,
@@ -155,9 +156,13 @@ def _contents_of_file(
     check = summary.get("check", NO_CHECK)
     found = predict_gaps(part, views, draws[0])
     notes = [n for n in summary["notes"] if not repeats_a_warning(n)]
+    notes = wording.note_lines(notes, views)
+    doubts = [_sentence(note) for note in notes if is_doubt(note)]
+    notes = [note for note in notes if not is_doubt(note)]
     named = named_by_rules(views)
     warnings = [
         *map(_sentence, summary.get("changes", ())),
+        *doubts,
         *summary.get("filling", ()),
         *check_warnings(check),
         *warnings_of(views, found, named),
@@ -173,16 +178,19 @@ def _contents_of_file(
     sections = [
         one._replace(
             beware=[
+                *filter(_about(one.view), doubts),
                 *one.beware,
-                *warnings_of_cells(one.view.name, checked[one.view.name]),
+                *(
+                    warnings_of_cells(name, checked[name])
+                    if (name := one.view.name) in checked
+                    else ()
+                ),
             ]
         )
-        if one.view.name in checked
-        else one
         for one in sections
     ]
     facts |= {
-        "notes": wording.note_lines(notes),
+        "notes": notes,
         **_facts_of_gaps(views, found),
         **_facts_of_check(check),
         "complete_rows": wording.complete_rows(dataset.gaps()),
@@ -213,6 +221,11 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
+def _about(view: View) -> Callable[[str], bool]:
+    """Whether a note of the reader is of a column."""
+    return lambda text: text.startswith(f"Column {quoted(view)} ")
+
+
 def _part_of(
     dataset: Dataset, draws: Sequence[np.ndarray]
 ) -> tuple[Dataset, Sequence[np.ndarray]]:
@@ -235,7 +248,7 @@ def _facts_of_table(
     return {
         "rows_shown": shown if shown < len(dataset.m) else None,
         "complete_rows": "",
-        "notes": wording.note_lines(notes),
+        "notes": wording.note_lines(notes, views),
         "views": views,
         "gaps": [view for view in views if view.missing.any()],
     }

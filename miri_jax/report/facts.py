@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from miri_jax.data import AmputatedTable, FileTable, columns, tables
 from miri_jax.data.related_draws import finished
@@ -39,6 +38,7 @@ class View(NamedTuple):
       truth: `[n_missing]` float64, where it is known.
       stays: `[draws, n_missing]` bool, gaps that stay empty by a rule; None
         where none do.
+      clock: whether they are times of the day, without a date.
     """
 
     number: int
@@ -51,6 +51,7 @@ class View(NamedTuple):
     unit: float = 0.0
     truth: np.ndarray | None = None
     stays: np.ndarray | None = None
+    clock: bool = False
 
     @property
     def empty(self) -> np.ndarray:
@@ -104,6 +105,7 @@ def views_of_file(
                 column.levels and tuple(map(str, column.levels)),
                 _unit(column),
                 stays=empty if empty.any() else None,
+                clock=column.day is not None,
             )
         )
     return views
@@ -252,10 +254,7 @@ def _own_units(column: columns.Column, block: np.ndarray) -> np.ndarray:
     """Encoded cells `[n, width]` as numbers, or ranks of levels, `[n]`."""
     if column.kind == "id":
         return np.zeros(0)
-    values = columns.decode(column, block)
-    if column.levels is not None:
-        levels = pd.Index(column.levels, dtype=object)
-        return levels.get_indexer(pd.Index(values)).astype(np.float64)
+    values = columns.values_of(column, block)
     return np.clip(values, -LARGEST, LARGEST)
 
 

@@ -192,7 +192,7 @@ def _histograms(axis: Any, view: View) -> None:
     edges = _bin_edges(view)
     places = edges
     if view.kind == "datetime":
-        places = _date_axis(axis, edges)
+        places = _date_axis(axis, edges, view.clock)
     else:
         axis.locator_params(axis="x", nbins=4)
     groups = [("observed", view.observed, OBSERVED, True)]
@@ -215,15 +215,17 @@ def _histograms(axis: Any, view: View) -> None:
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _date_axis(axis: Any, seconds: np.ndarray) -> np.ndarray:
-    """Places `[k]` of times on an axis that shows them as dates."""
+def _date_axis(axis: Any, seconds: np.ndarray, clock: bool) -> np.ndarray:
+    """Places `[k]` of times on an axis that shows them as dates, or clocks."""
     if seconds[0] < FIRST_DATE or seconds[-1] > LAST_DATE:
         axis.locator_params(axis="x", nbins=4)
         axis.set_xlabel("year")
         return 1970 + seconds / (365.2425 * DAY)
     locator = dates.AutoDateLocator(minticks=3, maxticks=5)
     axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    shown = dates.ConciseDateFormatter(locator)
+    shown = dates.DateFormatter("%H:%M") if clock else shown
+    axis.xaxis.set_major_formatter(shown)
     return seconds / DAY
 
 

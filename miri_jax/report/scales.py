@@ -12,6 +12,14 @@ from miri_jax.report.text import value_text
 # plain one and of one by logarithm, and no bin of so many holds more of them.
 PLAIN, LOG, BINS, ONE_BIN = 0.2, 0.12, 30, 0.5
 TICKS = 4
+# Steps between round times, the finest first.
+DATES = (
+    *(("m", k) for k in (1, 5, 15, 30)),
+    *(("h", k) for k in (1, 3, 6, 12)),
+    *(("D", k) for k in (1, 2, 7, 14)),
+    *(("M", k) for k in (1, 3, 6)),
+    *(("Y", k) for k in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+)
 
 
 class Scale(NamedTuple):
@@ -116,6 +124,9 @@ def edges_of(scale: Scale, unit: float, count: int) -> np.ndarray:
 
 def ticks_of(view: View, scale: Scale) -> list[tuple[float, str]]:
     """Places on an axis, and what stands there, as text."""
+    if scale.kind == "plain" and view.kind == "datetime":
+        if dates := _round_dates(*scale.values):
+            return [(float(scale.place(x)), text) for x, text in dates]
     if scale.kind == "plain" and view.kind != "datetime":
         at = _round_numbers(*scale.values)
     elif scale.kind == "log":
@@ -157,6 +168,34 @@ def _round_numbers(low: float, high: float) -> np.ndarray:
         return np.array([low, high])
     # Zero without a sign.
     return np.arange(first, last + 1) * step + 0.0
+
+
+def _round_dates(low: float, high: float) -> list[tuple[float, str]]:
+    """A few round times between two, and how they are written; [] for none.
+
+    Args:
+      low: in seconds since 1970.
+      high: likewise.
+    """
+    for unit, step in DATES:
+        first, last = (
+            np.datetime64(int(x), "s").astype(f"M8[{unit}]").astype(int)
+            for x in (np.ceil(low) - 1, np.floor(high))
+        )
+        # Years are counted from 1970.
+        shift = 1970 % step if unit == "Y" else 0
+        ends = (first + shift) // step + 1, (last + shift) // step + 1
+        if 2 <= ends[1] - ends[0] <= TICKS + 1:
+            steps = np.arange(*ends) * step - shift
+            at = steps.astype(f"M8[{unit}]")
+            # Of a time of day, but for midnight, the date is left out.
+            texts = [
+                str(x).removesuffix("T00:00").rpartition("T")[2]
+                for x in at.astype("M8[m]" if unit == "h" else at.dtype)
+            ]
+            seconds = at.astype("M8[s]").astype(float)
+            return list(zip(seconds.tolist(), texts))
+    return []
 
 
 def _powers(low: float, high: float) -> np.ndarray:

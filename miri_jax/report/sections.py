@@ -8,7 +8,7 @@ import numpy as np
 from miri_jax.data.plans import Plan
 from miri_jax.report.drawing import Histogram, Scatter, histogram, scatter
 from miri_jax.report.facts import View
-from miri_jax.report.partners import Partner, Partners, cells
+from miri_jax.report.partners import ENOUGH, Partner, Partners, cells
 from miri_jax.report.text import (
     DASH,
     full_name,
@@ -74,6 +74,7 @@ class Section(NamedTuple):
       rest: share of the observed cells that it is of, where not all.
       quartiles: name, observed, imputed, as text.
       partner: the column that goes with it most.
+      alone: why there is none, in words; "" where there is one.
       relation: both, drawn.
       crossed: both, of levels: names across, and a line for each level.
       gap_partner: the column whose values go with its gaps most.
@@ -93,6 +94,7 @@ class Section(NamedTuple):
     rest: float
     quartiles: list[tuple[str, str, str]]
     partner: Partner | None
+    alone: str
     relation: Scatter | None
     crossed: tuple[list[str], list[tuple[str, list[list[str]]]]] | None
     gap_partner: Partner | None
@@ -188,12 +190,25 @@ def _section(
         rest,
         _quartiles(view),
         partner,
+        "" if partner else alone_text(view, plan),
         relation,
         crossed,
         gap_partner,
         groups_of(view, gap_partner.view) if gap_partner else [],
         partners.gaps_with[view.number],
     )
+
+
+def alone_text(view: View, plan: Plan) -> str:
+    """Why no column is shown that goes with one, in words."""
+    if plan.given:
+        return f"Other columns give {plan.given} of its gaps exactly."
+    count = len(view.observed)
+    if view.levels is not None and count:
+        count = np.bincount(view.observed.astype(int)).max()
+    if count < ENOUGH:
+        return "Its values are too few, or too rare, to tell what goes with it."
+    return "No other column goes with it, beyond chance."
 
 
 def stays_text(view: View) -> str:

@@ -71,6 +71,8 @@ def value_text(view: View, value: float) -> str:
     if view.kind != "datetime":
         return number_text(value, 6)
     text = str(np.datetime64(int(value), "s")).replace("T", " ")
+    if view.clock:
+        return text[11:].removesuffix(":00")
     return text[:-9] if text.endswith(" 00:00:00") else text[:-3]
 
 

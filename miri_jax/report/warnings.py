@@ -101,8 +101,20 @@ def repeats_a_warning(note: str) -> bool:
     """Whether a warning repeats a note of the reader, with a remedy."""
     return note.endswith(" is constant") or any(
         part in note
-        for part in (" have nothing observed; ", " is filled with ")
+        for part in (
+            " is constant: its ",
+            " have nothing observed; ",
+            " is filled with ",
+        )
     )
+
+
+def is_doubt(note: str) -> bool:
+    """Whether a note of the reader is of cells that may mean missing.
+
+    What is learnt from such cells is wrong if they do.
+    """
+    return "; if it means missing, " in note or "; if they mean missing" in note
 
 
 def _named(rule: Rule, view: View) -> str:
@@ -220,7 +232,9 @@ RULES = (
     Rule(
         _constant,
         "constant: all observed values are equal, and gaps, if any, are filled"
-        " with that value. Such a column tells nothing; leave it out.",
+        " with that value. Where an empty cell means something else, such as a"
+        " cross that was not made, keep the gaps; elsewhere the column tells"
+        " nothing, so leave it out.",
         only_gaps=False,
     ),
     Rule(

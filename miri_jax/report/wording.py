@@ -84,9 +84,14 @@ def complete_rows(missing: np.ndarray) -> str:
     return f"There are gaps in {counted(gaps, 'column')}; {rows}"
 
 
-def note_lines(notes: Sequence[str]) -> list[str]:
-    """All notes, each once and on one line."""
-    return [shorten(note, 1000) for note in dict.fromkeys(notes)]
+def note_lines(notes: Sequence[str], views: Sequence[View]) -> list[str]:
+    """All notes, each once and on one line, columns in the page's quotes."""
+    lines = []
+    for note in dict.fromkeys(notes):
+        for view in views:
+            note = note.replace(repr(view.name), quoted(view))
+        lines.append(shorten(note, 1000))
+    return lines
 
 
 def usable(warnings: int, notes: int, check: Mapping[str, Any]) -> str:

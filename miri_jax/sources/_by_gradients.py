@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from miri_jax.core.blocks import by_blocks
 from miri_jax.core.threads import one_thread
 
 # The residual that ends a solution, and its steps at most.
@@ -27,12 +28,17 @@ def draw(
       x: `[k, d]`, read where observed only.
       m: `[k, d]` bool, True = observed.
     """
-    with one_thread("blas"):
-        start = mean + noise @ np.linalg.cholesky(cov).T
+    root = np.linalg.cholesky(cov).T
+
+    def some(noise: np.ndarray, x: np.ndarray, m: np.ndarray) -> np.ndarray:
+        start = mean + noise @ root
         left = np.where(m, x - start, 0)
         drawn = start + _solved(cov, m, left) @ cov
-    drawn = np.where(np.isfinite(drawn), drawn, start)
-    return np.where(m, x, drawn)
+        drawn = np.where(np.isfinite(drawn), drawn, start)
+        return np.where(m, x, drawn)
+
+    with one_thread("blas"):
+        return by_blocks(some, noise, x, m)
 
 
 def _solved(cov: np.ndarray, m: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -219,3 +219,57 @@ def test_limits_of_an_assay_are_named_with_their_remedy(tmp_path):
     assert (filled[[c == "<700" for c in cells]] < 700).all()
     kept = read_table(str(tmp_path / "in.csv"), kinds={"y": "id"})
     assert kept.columns[1].kind == "id"
+
+
+def _impute(tmp_path, frame, *words):
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    paths = [str(tmp_path / f"{x}.csv") for x in ("in", "out")]
+    words = [*paths, "--method", "chained", *words]
+    impute.impute(impute.make_parser().parse_args(words))
+    return pd.read_csv(tmp_path / "out.csv")
+
+
+def test_totals_of_a_questionnaire_are_those_of_its_answers(tmp_path):
+    rng, n = np.random.default_rng(1), 300
+    mood = rng.normal(size=(n, 1))
+    bins = [-1.2, -0.4, 0.4, 1.2]
+    answers = np.digitize(mood + 0.6 * rng.normal(size=(n, 5)), bins) + 1
+    frame = pd.DataFrame(answers, columns=[f"q{k}" for k in range(2, 7)])
+    frame.insert(0, "q1", np.array([*LIKERT])[np.digitize(mood[:, 0], [-1, 1])])
+    frame["total"] = answers.sum(axis=1)
+    gaps = rng.random(frame.shape) < 0.15
+    filled = _impute(tmp_path, frame.astype(object).mask(gaps))
+    assert (filled == frame).to_numpy()[~gaps].all()
+    items = filled[[f"q{k}" for k in range(2, 7)]]
+    assert set(np.unique(items)) == {1, 2, 3, 4, 5}
+    assert set(filled["q1"]) == set(LIKERT)
+    assert (filled["total"] == items.sum(axis=1)).all()
+    # Words tell of the answers: those filled go with them as the others do.
+    means = items.mean(axis=1).groupby(filled["q1"]).mean()
+    assert means["disagree"] + 1 < means["neutral"] < means["agree"] - 1
+    assert means[LIKERT].to_numpy() == pytest.approx(
+        frame.filter(regex="q[2-6]")
+        .mean(axis=1)
+        .groupby(frame["q1"])
+        .mean()[LIKERT]
+        .to_numpy(),
+        abs=0.15,
+    )
+
+
+def test_zeros_stay_where_nothing_was_counted(tmp_path):
+    """The mean of the filled cells was a quarter too small."""
+    rng, n = np.random.default_rng(2), 600
+    x = rng.normal(size=n)
+    visits = rng.poisson(np.exp(0.6 + 0.6 * x))
+    spend = (visits * rng.lognormal(2.5, 0.6, n)).round(2)
+    frame = pd.DataFrame({"x": x.round(3), "visits": visits, "spend": spend})
+    gaps = rng.random(n) < 1 / (1 + np.exp(-x))
+    filled = _impute(tmp_path, frame.assign(spend=frame["spend"].mask(gaps)))
+    assert (filled["spend"] >= 0).all()
+    new, true = filled["spend"][gaps], frame["spend"][gaps]
+    assert abs((new == 0).mean() - (true == 0).mean()) < 0.05
+    assert abs(new.mean() / true.mean() - 1) < 0.15
+    nothing = gaps & (visits == 0)
+    assert (filled["spend"][nothing] == 0).mean() > 0.8
+    assert (filled["spend"][gaps & (visits > 0)] > 0).mean() > 0.9

@@ -11,7 +11,12 @@ from miri_jax.app import impute
 from miri_jax.app.claims import claim_of_run
 from miri_jax.app.config import table_config
 from miri_jax.app.run import run
-from miri_jax.exceptions import ConfigError, MiriError, WorkdirError
+from miri_jax.exceptions import (
+    ConfigError,
+    DataError,
+    MiriError,
+    WorkdirError,
+)
 from miri_jax.runtime.workdir import WorkdirLock
 
 TEXT = "a,b\n1,2\n,3\n4,\n5,6\n"
@@ -233,6 +238,25 @@ def test_names_that_cannot_be_written_are_said_at_once(
     with _here(tmp_path), pytest.raises(ConfigError, match=message):
         COMMANDS[command]("in.csv", output, 1)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".xlsx"])
+@pytest.mark.parametrize("command", ["plain", "by_settings", "run_of"])
+@pytest.mark.parametrize("end", ["/", "/.", "/.."])
+def test_a_name_that_is_of_a_folder_is_none_of_a_file(
+    tmp_path, ending, command, end
+):
+    """It was taken for that of a file, with a page beside it, "out..html"."""
+    (tmp_path / "in.csv").write_text("not even a table")
+    with _here(tmp_path), pytest.raises(DataError, match="not the name of a"):
+        COMMANDS[command]("in.csv", f"out{ending}{end}", 1)
+    assert [x.name for x in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_blanks_at_the_end_of_a_name_are_shown(tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    with _here(tmp_path), pytest.raises(DataError, match="'out.csv ' does not"):
+        COMMANDS["plain"]("in.csv", "out.csv ", 1)
 
 
 def test_the_table_of_the_package_needs_no_ending(tmp_path):

@@ -145,3 +145,11 @@ def test_a_fault_of_ours_is_not_hidden():
 
     with pytest.raises(TypeError):
         command_line.call(command, {})
+
+
+def test_help_fits_two_screens_with_examples(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = impute.make_parser().format_help().splitlines()
+    assert len(lines) <= 100 and max(map(len, lines)) <= 80
+    first = lines.index("examples:")
+    assert sum("miri-impute" in line for line in lines[first:]) >= 5

@@ -27,13 +27,29 @@ eve,,f,2024-01-30,S
 WORDS = {
     "no output": (["in.csv"], "required: OUT"),
     "ending": (["in.csv", "out.xls"], "does not end in .csv"),
+    "a folder's name": (["in.csv", "o.csv/"], "is not the name of a file"),
     "no file": (["none.csv", "o.csv"], "no such file: none.csv"),
     "itself": (["in.csv", "in.csv", "--force"], "is the table itself"),
     "no folder": (["in.csv", "x/o.csv"], "there is no folder"),
     "draws": (["in.csv", "o.csv", "--draws", "0"], "draws is 0"),
     "draws as text": (["in.csv", "o.csv", "--draws", "x"], "invalid int"),
     "method": (["in.csv", "o.csv", "--method", "mirri"], "did you mean miri?"),
-    "flag": (["in.csv", "o.csv", "--drws", "2"], "--drws"),
+    "flag": (
+        ["in.csv", "o.csv", "--drws=2"],
+        "there is no --drws; did you mean --draws?",
+    ),
+    "a flag like no other": (
+        ["in.csv", "o.csv", "--xyz"],
+        "unrecognized arguments: --xyz; see miri-impute --help",
+    ),
+    "a mark's column": (
+        ["in.csv", "o.csv", "--na", "agee=999"],
+        "names 'agee', which is not a column; did you mean age? (--na)",
+    ),
+    "a kind's column": (
+        ["in.csv", "o.csv", "--integer", "agee"],
+        "kinds names 'agee', which is not a column; did you mean age?",
+    ),
     "setting": (
         ["in.csv", "o.csv", "--set", "imputer.num_iteration=2"],
         "did you mean imputer.num_iterations?",
@@ -135,6 +151,10 @@ WORDS = {
     ),
     "delta's column": (
         ["in.csv", "o.csv", "--delta", "agee=2"],
+        "which is not a column; did you mean age? (--delta)",
+    ),
+    "a delta's column, of a dry run": (
+        ["in.csv", "o.csv", "--dry-run", "--delta", "agee=2"],
         "which is not a column; did you mean age? (--delta)",
     ),
     "delta": (
@@ -600,8 +620,8 @@ def test_bad_input_is_one_line_and_changes_nothing(tmp_path):
             path.write_bytes(content)
         folder.mkdir(exist_ok=True)
         code, out, err = Command(module, *words, cwd=folder).end()
-        # Where that takes long, a line before it says what goes on.
-        err = re.sub(r"^reading .*\n", "", err)
+        # Where that takes long, lines before it say what goes on.
+        err = re.sub(r"^((reading|compiling) .*\n)+", "", err)
         good = (
             code in (1, 2)
             and part in err

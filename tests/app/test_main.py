@@ -212,7 +212,8 @@ def test_a_run_is_run_again_from_its_config_json(tmp_path):
     # A stranger's file does not choose where to write.
     config["output"] = str(tmp_path / "elsewhere.csv")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    rerun = (f"--rerun={tmp_path / 'config.json'}", f"--workdir={again}")
+    # A run's folder stands for its config.json.
+    rerun = (f"--rerun={tmp_path}", f"--workdir={again}")
     code, _, err = Command("miri_jax.main", *rerun).end()
     assert code == 0, err
     assert not (tmp_path / "elsewhere.csv").exists()

@@ -158,7 +158,8 @@ def test_windows_text_with_a_byte_order_mark(tmp_path):
 def test_notes_tell_what_is_unusual(tmp_path):
     table = _read(tmp_path, "a,b,c\n1,5,\n2,5,\n,,\n", empty_value=7.0)
     assert table.notes == (
-        "column 'b' is constant",
+        "column 'b' is constant: its 1 gap(s) get its one value; if an empty"
+        " cell means something else, keep the gaps",
         "column 'c' is filled with 7.0",
         "1 row(s) have nothing observed; they are filled with draws that"
         " depend on no cell of theirs",

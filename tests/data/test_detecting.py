@@ -183,3 +183,14 @@ def test_a_dry_run_says_what_is_about_to_be_done(tmp_path, capsys):
     assert " 1 by chained, 1 by arithmetic" in found["gross"]
     assert " by chained, or empty " in found["when"]
     assert found["sex"].split()[1:3] == ["categorical", "0"]
+
+
+@pytest.mark.parametrize("count, kind", [(5, "categorical"), (12, "id")])
+def test_a_few_notes_that_are_all_others_are_kept(count, kind):
+    cells = pd.Series(
+        [f"see file {k}" if k < count else None for k in range(60)]
+    )
+    assert detect("notes", cells, cells.isna().to_numpy()).kind == kind
+    # Of a table of so many rows nothing is known.
+    few = cells[:count]
+    assert detect("name", few, np.zeros(count, bool)).kind == "categorical"

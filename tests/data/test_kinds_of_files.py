@@ -81,7 +81,9 @@ def workbook(tmp_path):
         sheet.append([row[name] for name in names])
     sheet["C8"].value = "n/a"  # row 5 of the table
     for k in range(N):
-        sheet.cell(4 + k, 6).number_format = "dd.mm.yyyy"
+        sheet.cell(4 + k, 6).number_format = "General"
+        if rows[k]["day"]:
+            sheet.cell(4 + k, 6).number_format = "dd.mm.yyyy"
     sheet["B4"].font = openpyxl.styles.Font(bold=True)
     path = tmp_path / "in.xlsx"
     book.save(path)
@@ -242,6 +244,7 @@ def test_labels_of_spss_stay_and_tell_kinds(tmp_path):
         3,
     }
     assert (found["region"].iloc[9:] == region[9:]).all()
+    assert meta.missing_ranges == {"age": [{"lo": 99.0, "hi": 99.0}]}
     assert meta.variable_value_labels == labels
     assert meta.column_names_to_labels["region"] == "Where?"
     assert meta.variable_measure["agree"] == "ordinal"

@@ -214,8 +214,10 @@ def test_what_a_kind_of_file_cannot_hold_is_said_before_a_fit(
     tmp_path, text, output, message, long
 ):
     table = _cannot(tmp_path / "in.csv", text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as error:
         writers.check_writable(table, str(tmp_path / output), long)
+    # It is the name of what was asked for, not of the trial.
+    assert str(error.value).startswith(str(tmp_path / output))
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 

@@ -25,6 +25,8 @@ STYLES = [
     NumberStyle(".2f", ".", ",", "$", "", "-"),
     NumberStyle(".2f", ".", ",", "$", "", "$-"),
     NumberStyle(".2f", ".", ",", "$", "", "()"),
+    NumberStyle(".2f", ".", ",", "$ ", "", "$()"),
+    NumberStyle(".2f", ",", ".", "", "", "1-"),
     NumberStyle(".2f", ",", ".", "", " €"),
     NumberStyle(".2f", ".", ",", "CHF ", ""),
     NumberStyle(".1f", ".", "", "", "%"),
@@ -100,10 +102,63 @@ def test_gaps_are_filled_in_the_columns_notation(style):
         ["(5", "6)", "7"],
         ["10:20", "11:30", "12:40"],
         ["$5€", "$6€", "$7€"],
+        ["1-", "2", "3-"],
+        ["-", "2-4", "5-9"],
+        ["$(5", "6)", "-(7)"],
     ],
 )
 def test_what_is_no_number_stays_text(cells):
     assert number_styles(pd.Series(cells)) == []
+
+
+@pytest.mark.parametrize(
+    "cells, numbers",
+    [
+        (["$ 12.50", "$   -", "$ 1,200.00"], [12.5, 0, 1200]),
+        (["12,50 €", "-   €", "1.200,00 €"], [12.5, 0, 1200]),
+        (["$     3.00", "$ (4.00)"], [3, -4]),
+    ],
+)
+def test_no_money_is_zero_in_spreadsheets(cells, numbers):
+    (style,) = number_styles(pd.Series(cells))
+    assert style.read(pd.Series(cells)).tolist() == numbers
+
+
+@pytest.mark.parametrize("words", [["OVER"], ["OVER", "n.d.", "clot"]])
+@pytest.mark.parametrize("form", ["%.2f", "%.0f kr", "€%.2f"])
+def test_numbers_among_many_words_are_no_text(form, words):
+    """Up to half of the cells may be such words: all are named."""
+    cells = [(form % (3.7 * k)).replace(".", ",") for k in range(40)]
+    for k in range(0, 36, 4):
+        cells[k] = words[k // 4 % len(words)]
+    with pytest.raises(DataError, match="name it among the values") as error:
+        _column(cells)
+    for k, word in enumerate(words):
+        assert f"{word!r} in row {4 * k + 1}" in str(error.value)
+    table = _column(cells, na_values=words)
+    assert table.columns[0].kind in ("real", "integer")
+    assert table.missing[:, 0].sum() == 9
+
+
+ANSWERS = ["Don't know", "REFUSED", "prefer not to say", "k.A.", "Weiß nicht"]
+
+
+@pytest.mark.parametrize("none", ANSWERS)
+def test_answers_that_are_none_are_named(none):
+    cells = ["yes", "no", "yes", none, "no", "yes"] * 5
+    table = _column(cells, na_values=["NA"])
+    (note,) = [x for x in table.notes if ": kept as " in x]
+    assert note.about == {"na_values": f"x={none}"} and repr(none) in note
+    assert not table.missing.any()
+    told = _column(cells, na_values=[f"x={none}"])
+    assert told.missing[:, 0].sum() == 5
+    assert not any(": kept as " in x for x in told.notes)
+
+
+@pytest.mark.parametrize("cells", [["know", "no"], ["unsure"], ["refuse bin"]])
+def test_levels_that_are_answers_are_not_named(cells):
+    table = _column(cells * 10)
+    assert not any(": kept as " in x for x in table.notes)
 
 
 @pytest.mark.parametrize(
@@ -351,3 +406,17 @@ def test_times_of_databases_are_read_and_written():
     assert str(found[4]) == "2024-07-03 13:30:00.250000"
     new = pd.Series(pd.to_datetime(["2024-07-02 08:00:00"]))
     assert style.write(new)[0] == "2024-07-02 10:00:00.000000+02"
+
+
+def test_a_mark_with_a_sign_of_equality_is_one_where_a_cell_is_that(tmp_path):
+    content = b"x,y\n1,a=b\n2,c\n,d\n4,a=b\n"
+    marks = (*NA_VALUES, "a=b", "x=4")
+    table, _ = filled(tmp_path, content, na_values=marks)
+    np.testing.assert_array_equal(table.missing.sum(axis=0), [2, 2])
+    with pytest.raises(DataError, match="names 'z', which is not a column"):
+        filled(tmp_path, content, na_values=(*marks, "z=4"))
+    frame = pd.DataFrame({"x": [1.0, 4.0, 2.0], "y": ["a=b", "c", "d"]})
+    found = tables.missing_cells(frame, ["x=4", "a=b"])
+    assert found.tolist() == [[False, True], [True, False], [False, False]]
+    with pytest.raises(DataError, match="did you mean x"):
+        tables.missing_cells(frame, ["xx=4"])

@@ -206,3 +206,49 @@ def test_text_gets_types_where_a_file_has_them(tmp_path):
     kinds = [made[name].dtype.kind for name in ("n", "x", "day")]
     assert kinds == ["i", "f", "M"] and made["word"].tolist()[1] == "007"
     assert made["n"].tolist()[::2] == [1, 3] and made["x"].tolist()[0] == 1.5
+
+
+def test_decimals_of_hundreds_stay_such(tmp_path):
+    cells = [None if k % 5 == 2 else decimal.Decimal(k * 100) for k in range(N)]
+    kind = pa.decimal128(5, -2)
+    table = pa.table({"d": pa.array(cells, kind), "x": np.arange(N) % 7})
+    path, out = (str(tmp_path / f"{x}.feather") for x in ("in", "out"))
+    feather.write_feather(table, path)
+    found = readers.read_table(path)
+    values = np.where(
+        found.m, found.values, found.values[found.m[:, 0], 0].mean()
+    )
+    writers.check_writable(found, out)
+    writers.write_table(out, found, tables.settle_table(found, values))
+    _assert_filled(feather.read_table(out), table)
+
+
+def test_durations_periods_and_clocks_of_files_are_filled(tmp_path):
+    """They were kept, gaps too, where frames had them filled."""
+    times = [datetime.time(k % 24, k % 60) for k in range(N)]
+    spans = [datetime.timedelta(minutes=k * k % 91) for k in range(N)]
+    frame = pd.DataFrame(
+        {
+            "t": pa.array(times).to_pandas(),
+            "s": pd.Series(spans),
+            "p": pd.period_range("2020-01", periods=N, freq="M"),
+            "x": np.arange(N) % 7,
+        }
+    )
+    gaps = np.arange(N) % 4 == 1
+    for name in "tsp":
+        frame[name] = frame[name].mask(gaps)
+    for ending in ("parquet", "feather"):
+        path, out = (str(tmp_path / f"{x}.{ending}") for x in ("in", "out"))
+        getattr(frame, f"to_{ending}")(path)
+        found = readers.read_table(path)
+        kinds = [column.kind for column in found.columns]
+        assert kinds == ["datetime"] * 3 + ["integer"]
+        filled = tables.settle_table(found, found.values.copy())
+        writers.write_table(out, found, filled)
+        done = getattr(pd, f"read_{ending}")(out)
+        assert done.notna().all(axis=None)
+        pd.testing.assert_frame_equal(
+            done[~gaps], frame[~gaps], check_dtype=False
+        )
+        assert {type(x) for x in done["t"]} == {datetime.time}

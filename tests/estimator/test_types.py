@@ -405,3 +405,14 @@ def test_times_and_durations_have_bounds(tmp_path):
         MIRIImputer("mean", bounds={"day": (0, 1)}).fit(frame)
     with pytest.raises(DataError, match="bounds of column 'day' are"):
         MIRIImputer("mean", bounds={"day": ("soon", None)}).fit(frame)
+
+
+@pytest.mark.parametrize(
+    "cells", [DAY, CLOCK, SPAN], ids=["day", "clock", "span"]
+)
+def test_new_rows_without_any_cell_get_objects_as_those_of_the_fit(cells):
+    frame = pd.DataFrame({"x": REAL, "t": _objects(cells)(True)})
+    imputer = MIRIImputer("chained", random_state=0).fit(frame)
+    alone = imputer.transform(frame.iloc[4:5])["t"]
+    assert type(alone.iloc[0]) is type(cells[0])
+    assert alone.iloc[0] == imputer.transform(frame)["t"].iloc[4]

@@ -255,3 +255,45 @@ def test_the_page_opens_with_whether_the_table_can_be_used(tmp_path):
     assert "<1>" not in page
     for said in (page, words):
         assert "Nothing stands out" not in said
+
+
+@pytest.mark.parametrize(
+    "first, last, texts",
+    [
+        ("2016-01-27", "2024-03-18", ["2018", "2020", "2022", "2024"]),
+        ("2020-01-01", "2020-07-01", ["2020-01", "2020-04", "2020-07"]),
+        (
+            *("2024-03-01", "2024-03-21"),
+            ["2024-03-07", "2024-03-14", "2024-03-21"],
+        ),
+        (
+            *("2024-03-01T13:00", "2024-03-02T07:00"),
+            ["18:00", "2024-03-02", "06:00"],
+        ),
+    ],
+)
+def test_an_axis_of_times_has_round_ones(first, last, texts):
+    ends = [float(np.datetime64(x, "s").astype(int)) for x in (first, last)]
+    values = np.linspace(*ends, 50)
+    view = make_view(values, values[:5], kind="datetime", unit=1.0)
+    ticks = scales.ticks_of(view, scales.scale_of(values))
+    assert [text for _, text in ticks] == texts
+    at = [place for place, _ in ticks]
+    assert 0 <= min(at) and max(at) <= 1 and at == sorted(at)
+
+
+def test_bars_of_a_complete_column_are_of_observed_cells_only(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"whole": rng.choice(["x", "y"], 80), "gaps": rng.normal(size=80)}
+    )
+    missing = np.zeros(frame.shape, bool)
+    missing[::4, 1] = True
+    dataset = make_dataset(frame, missing)
+    page = write_page(tmp_path, dataset, make_draws(dataset, 2))
+    part = page.split('id="column-1"')[1].split('id="column-2"')[0]
+    share = (frame["whole"] == "x").mean()
+    assert f"{share:.1%}" in part and "<br>" not in part
+    # The largest share fills the place of a bar.
+    assert part.count('class="observed" style="width:100.0%"') == 1
+    assert 'class="imputed"' not in part

@@ -8,7 +8,12 @@ import pytest
 
 from miri_jax.report import facts
 from miri_jax.report.warnings import warnings_of
-from tests.report.making import make_dataset, make_draws
+from tests.report.making import (
+    make_dataset,
+    make_draws,
+    words_of,
+    write_page,
+)
 
 
 def _warnings(frame, missing, draws=None, count=3, **settings):
@@ -110,3 +115,28 @@ def test_negative_values_where_none_was_observed_are_said():
     ]
     assert "\u201cwind\u201d" in line and "down to -4.5" in line
     assert "rain" not in line and "a lower bound of 0" in line
+
+
+def test_cells_that_may_mean_missing_come_first(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(40, 9, 90).round()
+    x[:6] = 999
+    frame = pd.DataFrame(
+        {"x": x, "y": rng.choice(["a", "b", "unknown"], 90), "z": 1.0}
+    )
+    missing = np.zeros(frame.shape, bool)
+    missing[10::7, 0] = missing[8::9, 1] = missing[::3, 2] = True
+    dataset = make_dataset(frame, missing)
+    asked = [getattr(note, "about", {}) for note in dataset.notes]
+    for about in ({"keep": "z"}, {"na_values": "x=999"}):
+        assert about in asked
+    assert {"na_values": "y=unknown"} in asked
+    page = write_page(tmp_path, dataset, make_draws(dataset, 2))
+    words = words_of(page)
+    first = words.index("Column \u201cx\u201d holds 999 in 6 cells")
+    assert first < words.index("Column \u201cy\u201d holds 'unknown'")
+    assert first < words.index("\u201cz\u201d: constant: ")
+    # Each stands in its column's section, too, and is counted.
+    assert words.count("Column \u201cx\u201d holds 999") == 2
+    row = re.search(r'href="#column-1">x</a></td>\s*(.*?)</tr>', page, re.S)
+    assert re.findall("<td>(.*?)</td>", row[1])[1] == "1"

@@ -36,7 +36,8 @@ SINGLE = Growth(trees=1, leaf=5)
 # Trees of a column, up to so many columns; of wider tables fewer, so that the
 # work grows no faster than the width.
 TREES, WIDE = 8, 20
-# Rows that the choice of a model looks at, at most.
+# Rows that the choice of a model looks at, at most: where a column is observed,
+# and where it is not.
 CHOICE_ROWS = 4096
 # Rows, and their share, that tell whether a column is a line.
 KNOWN_ROWS, KNOWN_SHARE = 60, 0.1
@@ -112,7 +113,13 @@ def choose(
             return LINE
         if seen.all():  # it is only ever drawn for new rows, or beyond a limit
             return TREES_ALONE
-        return choose_model(filled, seen, table.layout, aim, growth, rng)
+        gaps = np.flatnonzero(~seen)
+        if len(gaps) > limit:
+            gaps = rng.choice(gaps, limit, replace=False)
+        some = np.sort(np.concatenate([rows, gaps]))
+        aim = aim._replace(rows=np.searchsorted(some, rows))
+        here = filled[some], seen[some]
+        return choose_model(*here, table.layout, aim, growth, rng)
 
     return np.array(_at_once(one, range(table.values.shape[1])), np.int8)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from miri_jax.core.blocks import by_blocks
 from miri_jax.core.hashing import STEP, mixed
 
 
@@ -60,10 +61,7 @@ def seeds_of_rows(
       x: `[n, d]` float32.
       m: `[n, d]` bool, True = observed.
     """
-    # Adding 0 turns -0.0 into 0.0.
-    bits = np.ascontiguousarray(x, np.float32) + np.float32(0)
-    bits = np.where(m, bits.view(np.uint32).astype(np.uint64), STEP)
-    names = _hashed(bits)
+    names = by_blocks(_names, x, m)
     order = np.argsort(names, kind="stable")
     ordered = names[order]
     first = np.searchsorted(ordered, ordered, "left")
@@ -73,3 +71,10 @@ def seeds_of_rows(
     for word in words:
         seeds = mixed(seeds ^ _word(word))
     return seeds
+
+
+def _names(x: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """A hash `[n]` of what is observed in each row."""
+    # Adding 0 turns -0.0 into 0.0.
+    bits = np.ascontiguousarray(x, np.float32) + np.float32(0)
+    return _hashed(np.where(m, bits.view(np.uint32).astype(np.uint64), STEP))

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from miri_jax.core.blocks import by_blocks
 from miri_jax.core.hashing import mixed
 from miri_jax.core.parallel import to_host
 from miri_jax.sources import _by_gradients
@@ -225,10 +226,14 @@ def start_of(
       index: which draw of it.
       count: how many there are.
     """
-    places = places_of(seeds, m.shape[1], index, count, OF_START)
-    noise = ndtri(np.clip(places, 1e-9, 1 - 1e-9))
-    drawn = _by_gradients.draw(*normal, noise, x, m).astype(np.float32)
-    return table.layout.unpack(drawn)
+
+    def some(seeds: np.ndarray, x: np.ndarray, m: np.ndarray) -> np.ndarray:
+        places = places_of(seeds, m.shape[1], index, count, OF_START)
+        noise = ndtri(np.clip(places, 1e-9, 1 - 1e-9))
+        drawn = _by_gradients.draw(*normal, noise, x, m).astype(np.float32)
+        return table.layout.unpack(drawn)
+
+    return by_blocks(some, seeds, x, m)
 
 
 def flat(data: Masked) -> tuple[np.ndarray, np.ndarray]:
@@ -239,9 +244,13 @@ def flat(data: Masked) -> tuple[np.ndarray, np.ndarray]:
 
 def to_rows(table: Table, values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """Filled columns `[k, c]` as imputers see them, `[k, d]` float32."""
-    columns = range(values.shape[1])
-    place = np.stack([uniform(seeds, OF_SCORE, j) for j in columns], axis=1)
-    return table.layout.pack(values, np.clip(place, 1e-6, 1 - 1e-6))
+
+    def some(values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        columns = range(values.shape[1])
+        place = np.stack([uniform(seeds, OF_SCORE, j) for j in columns], axis=1)
+        return table.layout.pack(values, np.clip(place, 1e-6, 1 - 1e-6))
+
+    return by_blocks(some, values, seeds)
 
 
 def places_of(
