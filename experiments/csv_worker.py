@@ -1,7 +1,11 @@
 """A CSV with gaps filled by a Python package, in that package's environment.
 
+    python3 -m venv ENV
+    ENV/bin/pip install -r experiments/hyperimpute_requirements.txt
+    export HYPERIMPUTE_PYTHON=ENV/bin/python
     ENV/bin/python csv_worker.py PACKAGE IN.csv OUT COUNT SEED
 
+(of miceforest `miceforest_requirements.txt` and MICEFOREST_PYTHON.)
 Nothing of this project can be imported here. PACKAGE is miceforest, hyperimpute
 or missforest (HyperImpute's); OUT_1.csv ... OUT_COUNT.csv are written. Of text
 miceforest is told that it is a category; HyperImpute, which knows numbers only,

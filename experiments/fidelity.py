@@ -27,6 +27,7 @@ What is measured, smaller is better (`scores`):
             YY) on standardised numbers, over that of the true rows
 """
 
+import inspect
 import itertools
 import json
 import os
@@ -36,6 +37,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +48,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from experiments import records
+from experiments import peers, records
+from miri_jax.imputers import IMPUTERS
 from miri_jax.metrics import proper
 from miri_jax.metrics.proper import ks_distance
 
@@ -62,6 +65,7 @@ NAMES = (
     "shoppers",
 )
 R_SCRIPT = pathlib.Path(__file__).with_name("mice.R")
+R_ITERATIONS = 5  # of mice, its default
 MIN_GAPS = 5  # in a column that is scored
 HOT_DECKS = 20
 KEYS = ("name", "mechanism", "rate", "rows", "seed", "method", "draws")
@@ -260,7 +264,8 @@ def fill(
 
     Args:
       method: of miri-impute, with flags behind colons, "r-" and one of
-        mice's, "py-" and a package of csv_worker.py, or "hot" (`hot_deck`).
+        mice's, "py-" and a package of csv_worker.py, "sk-" and one of
+        `peers.ESTIMATORS`, which takes numbers, or "hot" (`hot_deck`).
       path: of the CSV; files are written beside it.
       draws: how many tables to fill.
       seed: of the method.
@@ -273,14 +278,19 @@ def fill(
       subprocess.SubprocessError: if the command fails or takes too long.
     """
     began = time.perf_counter()
-    if method == "hot":
-        filled = hot_deck(pd.read_csv(path), draws, seed)
+    if method == "hot" or method.startswith("sk-"):
+        gaps = pd.read_csv(path)
+        if method == "hot":
+            filled = hot_deck(gaps, draws, seed)
+        else:
+            filled = peers.fill(method[3:], gaps, draws, seed)
         return filled, time.perf_counter() - began
     out = path.with_name("out")
     names = [f"{out}_{k + 1}.csv" for k in range(draws)]
     if method.startswith("r-"):
         words = ["Rscript", str(R_SCRIPT), str(path), str(out)]
-        words += [method.removeprefix("r-"), str(draws), "5", str(seed)]
+        words += [method.removeprefix("r-"), str(draws)]
+        words += [str(R_ITERATIONS), str(seed)]
     elif method.startswith("py-"):
         package = method.removeprefix("py-")
         python = os.environ.get(PYTHONS.get(package, ""))
@@ -304,6 +314,37 @@ def fill(
     )
     seconds = time.perf_counter() - began
     return [pd.read_csv(name) for name in names], seconds
+
+
+def settings(method: str, draws: int, seed: int) -> dict[str, Any]:
+    """All settings of what `fill` is given, a method's defaults among them."""
+    name, *given = method.split(":")
+    found: dict[str, Any] = {"seed": seed, "draws": draws}
+    door, _, of_door = name.partition("-")
+    if door == "r":
+        return found | {
+            "door": "mice.R",
+            "method": of_door,
+            "maxit": R_ITERATIONS,
+        }
+    if door == "sk":
+        return found | {"door": "scikit-learn"} | peers.method_settings(of_door)
+    if door == "py":
+        return found | {"door": "csv_worker.py", "package": of_door}
+    if name == "hot":
+        return found
+    return found | {
+        "door": "miri-impute",
+        "flags": given,
+        "imputer": defaults(name),
+    }
+
+
+def defaults(method: str) -> dict[str, Any]:
+    """All settings of a method of the registry, as JSON has them."""
+    takes = inspect.signature(IMPUTERS[method]).parameters.values()
+    found = {one.name: one.default for one in takes}
+    return json.loads(json.dumps(found, default=repr))
 
 
 def hot_deck(gaps: pd.DataFrame, draws: int, seed: int) -> list[pd.DataFrame]:
@@ -360,7 +401,12 @@ def main(argv: list[str]) -> None:
         if cell in done:
             continue
         found = attempt(lambda: measure(name, mechanism, seed, method))
-        records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
+        records.append(
+            FLAGS.out,
+            **dict(zip(KEYS, cell)),
+            settings=settings(method, FLAGS.draws, seed),
+            **found,
+        )
         shown = {
             k: round(v, 3) for k, v in found.items() if isinstance(v, float)
         }

@@ -19,42 +19,13 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import gaussian_kde
 
-from experiments import benchmark, peers, records, tables
-from miri_jax.imputers import IMPUTERS
+from experiments import benchmark, records, tables
 
 FLAGS = flags.FLAGS
-# In the order in which they are shown; those that cannot run are left out.
-SHOWN = (
-    "mean",
-    "iterative",
-    "mice",
-    "hyperimpute",
-    "gain",
-    "knewimp",
-    "tabcsdi",
-    "missdiff",
-    "diffputer",
-    "gaussian",
-    "miri",
-)
-# The bars' methods, likewise; the tables have all of them.
-BARS = (
-    "miri",
-    "miri_paper",
-    "mice",
-    "tabcsdi",
-    "missdiff",
-    "diffputer",
-    "hyperimpute",
-    "knewimp",
-    "gain",
-    "iterative",
-    "missforest",
-)
-# One colour and mark a method, whatever else is shown. Twelve of each.
+# One colour a method, whatever else is shown.
 COLOURS = (
     "#d62728 #1f77b4 #2ca02c #9467bd #8c564b #e377c2 #7f7f7f #bcbd22 #17becf"
-    " #ff7f0e #aec7e8 #98df8a #c5b0d5 #c49c94"
+    " #ff7f0e #aec7e8 #98df8a #c5b0d5 #c49c94 #ffbb78 #dbdb8d"
 ).split()
 LIMIT = 4.2  # of the toy's axes
 
@@ -64,18 +35,14 @@ def main(argv: list[str]) -> None:
     del argv
     results, docs = pathlib.Path(FLAGS.results), pathlib.Path(FLAGS.docs)
     docs.mkdir(parents=True, exist_ok=True)
-    rows = records.read(*(results / name for name in tables.CELLS))
-    found = tables.by_cell(rows)
+    rows = records.read(results / "toy.jsonl")
+    found = tables.of_cells(results)
     for mechanism in ("mcar", "mar", "mnar"):
         figure = bars(found, mechanism, FLAGS.bars)
         if figure is not None:
             _save(figure, docs / f"uci_{mechanism}.png")
     if FLAGS.fits:
-        here = {*IMPUTERS, *peers.ESTIMATORS}
-        if peers.hyperimpute_python():
-            here |= {*peers.HYPERIMPUTE}
-        methods = FLAGS.methods or [name for name in SHOWN if name in here]
-        _save(densities(methods, rows), docs / "figure1.png")
+        _save(densities(FLAGS.methods, rows), docs / "figure1.png")
 
 
 def bars(
@@ -159,7 +126,7 @@ def _panel(
 
 def colour(method: str) -> str:
     """The same for a method in every figure; miri's is red."""
-    known = [*BARS, *(name for name in SHOWN if name not in BARS)]
+    known = list(benchmark.METHODS)
     place = known.index(method) if method in known else sum(method.encode())
     return COLOURS[place % len(COLOURS)]
 
@@ -193,10 +160,8 @@ def densities(methods: Sequence[str], rows: Sequence[dict]) -> Figure:
     truth = np.asarray(dataset.truth)
     pairs = [("truth", truth, None)]
     for method in methods:
-        tables_of = benchmark.imputations(
-            [cell._replace(method=method)], [dataset.masked()]
-        )
-        filled = dataset.restore(next(tables_of)[0])
+        cell = cell._replace(method=method)
+        (filled,), _ = benchmark.imputations(cell, dataset)
         distance = dataset.compare(filled)["mmd"]
         print(f"{method}: mmd {distance:.4f}", flush=True)
         pairs.append((method, filled, distance))
@@ -295,8 +260,10 @@ def define_flags() -> None:
     flags.DEFINE_string("results", "results", "The folder of results.")
     flags.DEFINE_string("docs", "docs", "Where the pictures go.")
     flags.DEFINE_bool("fits", True, "Whether to draw Figure 1, which fits.")
-    flags.DEFINE_list("methods", None, "Methods of Figure 1.")
-    flags.DEFINE_list("bars", list(BARS), "Methods of the bars.")
+    flags.DEFINE_list(
+        "methods", list(benchmark.METHODS)[:-1], "Methods of Figure 1."
+    )
+    flags.DEFINE_list("bars", list(benchmark.METHODS), "Methods of the bars.")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from absl import app, flags
 from scipy.spatial.distance import pdist
 
 from experiments import records
-from experiments.fidelity import attempt, energy_to, fill
+from experiments.fidelity import attempt, energy_to, fill, settings
 
 FLAGS = flags.FLAGS
 KEYS = ("name", "seed", "method", "draws")
@@ -95,7 +95,12 @@ def main(argv: list[str]) -> None:
         if cell in done:
             continue
         found = attempt(lambda: measure(name, seed, method))
-        records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
+        records.append(
+            FLAGS.out,
+            **dict(zip(KEYS, cell)),
+            settings=settings(method, FLAGS.draws, seed),
+            **found,
+        )
         shown = found.get("error") or {
             key: round(found[key], 2) for key in ("energy", "floor", "seconds")
         }

@@ -1,10 +1,11 @@
-"""The toy of the MIRI paper with both presets, over masks and iterations.
+"""The toy of the MIRI paper over the iterations of both presets (Figure 1d).
 
     PYTHONPATH=. python experiments/toy_numbers.py
 
-Prints MMD and MI after each outer iteration, and the final numbers as means
-over masks, beside those of filling with the mean and of `exact`, which knows
-the two Gaussians and draws from the true conditional.
+By the functions, as no command tells of single iterations: prints MMD and MI
+after each, and the final numbers as means over masks, beside those of filling
+with the mean and of `exact`, which knows the two Gaussians and draws from the
+true conditional.
 """
 
 import time
@@ -14,6 +15,7 @@ import numpy as np
 from absl import app, flags
 
 from experiments import records
+from experiments.fidelity import defaults
 from miri_jax.data import Dataset
 from miri_jax.data.toy import load_toy
 from miri_jax.engine import finished, iterate
@@ -81,7 +83,7 @@ def measure(dataset: Dataset, name: str, seed: int) -> dict:
         print(f"{name} seed {seed} {key}: {shown}", flush=True)
     final = trace[-1]
     return {
-        "settings": settings,
+        "settings": defaults(name) | settings | {"seed": seed},
         "mmd": final["mmd"],
         "rmse_draw": final["rmse"],
         "rmse_all": final["rmse_all"],
@@ -108,7 +110,7 @@ def exact(dataset: Dataset, name: str, seed: int) -> dict:
     final = dataset.compare(filled)
     mi = mutual_information(jax.random.key(seed), filled, m)
     return {
-        "settings": {},
+        "settings": {"seed": seed},
         "mmd": final["mmd"],
         "rmse_draw": final["rmse"],
         "rmse_all": final["rmse_all"],

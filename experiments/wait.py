@@ -24,7 +24,7 @@ import pandas as pd
 from absl import app, flags
 
 from experiments import records
-from experiments.fidelity import CART, attempt, fill, holes, sample
+from experiments.fidelity import CART, attempt, fill, holes, sample, settings
 
 FLAGS = flags.FLAGS
 KEYS = ("name", "rows", "repeat", "method", "draws", "mechanism", "rate")
@@ -66,7 +66,12 @@ def main(argv: list[str]) -> None:
         if cell in done:
             continue
         found = attempt(lambda: measure(name, count, repeat, method))
-        records.append(FLAGS.out, **dict(zip(KEYS, cell)), **found)
+        records.append(
+            FLAGS.out,
+            **dict(zip(KEYS, cell)),
+            settings=settings(method, FLAGS.draws, repeat),
+            **found,
+        )
         print(name, count, repeat, method, found, flush=True)
     print(summary(records.read(FLAGS.out)).round(2).to_string(na_rep=""))
 

@@ -3,15 +3,7 @@
     python -m miri_jax.main --config toy --workdir runs/toy
 
 On 2 CPU cores `miri_paper` takes 2 minutes and `:fast` half a minute,
-compilation included. Means over masks 1 to 3, one draw each
-(experiments/toy_numbers.py, results/toy.jsonl); `exact` draws from the true
-conditional, and a single draw's rmse_all has a deviation of 0.018:
-
-                 mmd     rmse_all  mae_all  mi
-    mean filling 0.3389  1.136     0.606    1.2278
-    exact        0.0079  0.925     0.321    below 0.001
-    miri_paper   0.0073  0.956     0.336    below 0.001
-    miri         0.0082  0.945     0.332    below 0.002
+compilation included. How it compares: experiments/benchmark.py, docs/papers.md.
 """
 
 from ml_collections import ConfigDict

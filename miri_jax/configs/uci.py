@@ -4,16 +4,8 @@
         --config.data.folder=FOLDER
 
 On 2 CPU cores a table of up to 1600 rows takes about 40 seconds the first time
-and 15 once its programs are compiled, with 20 draws. MMD of one draw at 60 %
-missing, means over masks 1 to 3 (experiments/benchmark.py,
-results/uci_peers.jsonl), MICE being scikit-learn's
-IterativeImputer(sample_posterior=True):
-
-             miri    MICE
-    wine     0.0269  0.0437
-    energy   0.0214  0.0267
-    housing  0.0335  0.0465
-    stock    0.0357  0.0411
+and 15 once its programs are compiled, with 20 draws. How it compares:
+experiments/benchmark.py, docs/papers.md.
 """
 
 from ml_collections import ConfigDict

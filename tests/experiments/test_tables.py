@@ -1,0 +1,121 @@
+"""The record's tables: of known lines, and those that the pages have."""
+
+import json
+import pathlib
+
+import pytest
+
+from experiments import benchmark, measured, tables
+
+ROOT = pathlib.Path(tables.__file__).parents[1]
+
+
+def _row(method, seed, mmd, name="wine", **more):
+    return {
+        "dataset": name,
+        "mechanism": "mcar",
+        "rate": 0.6,
+        "mask_seed": seed,
+        "method": method,
+        "draws": 10,
+        "mmd": mmd,
+        "rmse_mean": 2 * mmd,
+        "settings": {},
+        **more,
+    }
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder with the lines that it is called with."""
+
+    def write(rows, name="benchmark.jsonl"):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / name).write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_tables_of_known_lines(results):
+    bare = _row("r-pmm", 1, 0.001)
+    del bare["settings"]
+    folder = results(
+        [
+            _row("mice", 1, 0.04),
+            _row("miri", 1, 0.9),  # an older line of the same cell
+            _row("miri", 1, 0.02),
+            _row("miri", 1, 0.8, draws=5),
+            _row("miri", 2, 0.04),
+            _row("mice", 2, 0.06),
+            _row("mice", 1, 0.01, "gas"),
+            _row("miri", 1, 0.03, "gas"),
+            _row("gain", 1, 0.5, error="no"),
+            bare,
+        ]
+    )
+    expected = """\
+**60 % MCAR, MMD of a draw**
+
+|  | wine | gas | rank |
+|---|---|---|---|
+| `miri` | **0.0300 (0.0100)** | 0.0300 [1] | 1.5 |
+| `mice` | 0.0500 (0.0100) | **0.0100** [1] | 1.5 |
+
+`miri` is first on 1 of 2; behind on gas (mice)."""
+    assert expected in tables.BLOCKS["uci"](folder)
+    failed = "- `gain` on wine, 60 % MCAR, mask 1: no"
+    assert tables.BLOCKS["failures"](folder) == failed
+
+
+def test_level_is_within_a_deviation(results):
+    rows = [_row("miri", 1, 0.02), _row("miri", 2, 0.04)]
+    rows += [_row("mice", 1, 0.02), _row("mice", 2, 0.03)]
+    text = tables.first_or_level(tables.by_cell(rows), "mcar", 0.6, "mmd")
+    assert text == (
+        "first on 0 of 1, level within a deviation over its masks on 1"
+    )
+
+
+def test_the_plan_counts_what_was_run(results):
+    folder = results([_row("miri", 1, 0.1), _row("miri", 2, 0.1, draws=20)])
+    lines = tables.BLOCKS["plan"](folder).splitlines()
+    (fig2,) = (line for line in lines if line.startswith("| Fig. 2, small"))
+    assert fig2.startswith("| Fig. 2, small: 60 % MCAR | 6 x 3 | 2 | 0 |")
+    rows = [line for line in lines if line.startswith("| ")]
+    assert len(rows) == 1 + len(benchmark.BLOCKS)
+    assert any(line.startswith("- HyperImpute, ") for line in lines)
+
+
+def test_a_table_beside_the_papers_own(results):
+    one = _row("miri_paper", 1, 0.01, "toy", rate=0.3)
+    folder = results([one | {"rmse_all": 0.9, "mae_all": 0.3}])
+    assert (
+        "| `miri_paper` | 1 | 0.900 | 0.300 | 0.010 | *0.938 (0.022)* |"
+        " *0.325 (0.009)* | *0.036 (0.007)* |"
+    ) in tables.BLOCKS["toy"](folder)
+
+
+def test_a_page_gets_its_tables_and_a_changed_number_is_seen(results):
+    folder = results([_row("miri", 1, 0.02)])
+    page = "a\n<!-- results: failures -->\nold\n<!-- end -->\nb\n"
+    new = tables.filled(page, folder)
+    assert new == "a\n<!-- results: failures -->\nNone.\n<!-- end -->\nb\n"
+    assert tables.differing(page, new) == ["failures"]
+    assert not tables.differing(new, tables.filled(new, folder))
+
+
+@pytest.mark.parametrize("name", tables.PAGES)
+def test_pages_have_the_numbers_of_results(name):
+    """`python experiments/tables.py` writes them."""
+    text = (ROOT / name).read_text()
+    assert tables.MARK.search(text)
+    new = tables.filled(text, ROOT / "results")
+    assert not tables.differing(text, new)
+
+
+def test_prose_has_the_numbers_of_results():
+    for name, phrases in measured.said(ROOT / "results").items():
+        text = " ".join((ROOT / name).read_text().split())
+        for phrase in phrases:
+            assert phrase in text, (name, phrase)
