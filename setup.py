@@ -135,6 +135,7 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.8",
             "scikit-image>=0.24",
+            "setuptools>=68",
             "statsmodels>=0.14.4",
         ],
         # The site, `make docs`.
