@@ -12,18 +12,14 @@ filled table that meet all the rules.
 
 import itertools
 import os
-import pathlib
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 
 import numpy as np
 import pandas as pd
 from absl import app, flags
 
 from experiments import records
+from experiments.start import IMPUTE, process
 
 FLAGS = flags.FLAGS
 
@@ -38,25 +34,6 @@ def table(rows: int, columns: int) -> tuple[pd.DataFrame, int]:
     return frame.mask(rng.random(frame.shape) < 0.1), ordered
 
 
-def fill(folder: str, method: str, *words: str) -> tuple[float, float]:
-    """Seconds of the clock and of the CPU of the command."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.perf_counter()
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "miri_jax.app.impute", "in.csv", "out.csv"),
-            *("--force", "--method", method, *words),
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    seconds = time.perf_counter() - begun
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, sum(after[:2]) - sum(before[:2])
-
-
 def main(argv: list[str]) -> None:
     """A line for each way."""
     del argv
@@ -65,10 +42,13 @@ def main(argv: list[str]) -> None:
     stated = [w for a, b in pairs for w in ("--rule", f"c{a} <= c{b}")]
     ways = ("none", ["--no-found"]), ("found", []), ("stated", stated)
     with tempfile.TemporaryDirectory() as folder:
-        frame.to_csv(pathlib.Path(folder, "in.csv"), index=False)
+        files = [os.path.join(folder, name) for name in ("in.csv", "out.csv")]
+        frame.to_csv(files[0], index=False)
         for name, words in ways:
-            seconds, cpu = fill(folder, FLAGS.method, *words)
-            made = pd.read_csv(pathlib.Path(folder, "out.csv"))
+            words = [*files, "--force", "--method", FLAGS.method, *words]
+            took = process(*IMPUTE, *words)
+            made = pd.read_csv(files[1])
+            os.remove(files[1])
             kept = np.ones(len(made), bool)
             for a, b in pairs:
                 kept &= made[f"c{a}"] <= made[f"c{b}"]
@@ -79,8 +59,8 @@ def main(argv: list[str]) -> None:
                 way=name,
                 rules=len(pairs),
                 kept=round(float(kept.mean()), 5),
-                seconds=round(seconds, 1),
-                cpu_seconds=round(cpu, 1),
+                seconds=round(took["wall"], 1),
+                cpu_seconds=round(took["cpu"], 1),
             )
             records.append(FLAGS.out, **row)
             print(row)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from miri_jax.core.blocks import by_blocks
 from miri_jax.data.cells import cell_text
 from miri_jax.exceptions import DataError
 
@@ -63,17 +64,16 @@ def nearest_code(
       offsets: `[count]`, off half of the squared distances; none at a code.
       numbers: `[n, width]`.
     """
-    found = np.empty(len(numbers), int)
-    size = max(AT_ONCE // len(book), 1)
     same = SAME * book.std(axis=0)
-    for start in range(0, len(numbers), size):
-        part = numbers[start : start + size]
-        nearness = _nearness(book, part)
+
+    def some(numbers: np.ndarray) -> np.ndarray:
+        nearness = _nearness(book, numbers)
         nearest = np.argmax(nearness, axis=1)
         chosen = np.argmax(nearness + offsets, axis=1)
-        exact = np.all(np.abs(part - book[nearest]) <= same, axis=1)
-        found[start : start + size] = np.where(exact, nearest, chosen)
-    return found
+        exact = np.all(np.abs(numbers - book[nearest]) <= same, axis=1)
+        return np.where(exact, nearest, chosen)
+
+    return by_blocks(some, numbers, rows=max(AT_ONCE // len(book), 1))
 
 
 def _nearness(book: np.ndarray, numbers: np.ndarray) -> np.ndarray:

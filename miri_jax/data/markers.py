@@ -60,41 +60,34 @@ MOST = 5
 
 
 def split_marks(
-    given: Sequence[str], names: Sequence[Hashable]
+    given: Sequence[str], frame: pd.DataFrame
 ) -> tuple[list[str], dict[Hashable, list[str]]]:
-    """Marks of all columns, and of single ones, given as "NAME=MARK"."""
-    every, single = [], {}
+    """Marks of all columns, and of single ones, given as "NAME=MARK".
+
+    One with a sign of equality is of all where a cell is that itself.
+
+    Raises:
+      DataError: on a NAME that is no column.
+    """
+    every, single, names = [], {}, list(frame.columns)
     for mark in map(str, given):
-        name, found, cell = mark.partition("=")
-        if found and name.strip() in names:
-            single.setdefault(name.strip(), []).append(cell.strip())
-        else:
-            every.append(mark.strip())
+        name, found, cell = (part.strip() for part in mark.partition("="))
+        if found and name in names:
+            single.setdefault(name, []).append(cell)
+            continue
+        every.append(mark.strip())
+        if found and name and not _occurs(every[-1], frame):
+            raise DataError(
+                no_column("na_values", name, list(map(str, names))),
+                about=("na_values",),
+            )
     return every, single
 
 
-def check_marks(frame: pd.DataFrame, every: Sequence[object]) -> None:
-    """Refuses a mark NAME=CELL of a column that a table does not have.
-
-    Args:
-      frame: the cells.
-      every: marks of all columns, as `split_marks` leaves them. One with a sign
-        of equality stays where a cell is that itself.
-
-    Raises:
-      DataError: naming what is no column.
-    """
-    for mark in every:
-        name, equals, _ = str(mark).partition("=")
-        if not (equals and name.strip()):
-            continue
-        columns = (frame.iloc[:, j].astype(str) for j in range(frame.shape[1]))
-        if not any((cells.str.strip() == mark).any() for cells in columns):
-            known = list(map(str, frame.columns))
-            raise DataError(
-                no_column("na_values", name.strip(), known),
-                about=("na_values",),
-            )
+def _occurs(text: str, frame: pd.DataFrame) -> bool:
+    """Whether a cell is a text, but for blanks around it."""
+    cells = (frame.iloc[:, j].astype(str) for j in range(frame.shape[1]))
+    return any((column.str.strip() == text).any() for column in cells)
 
 
 def are_marks(cells: pd.Series, marks: Sequence[str]) -> np.ndarray:
@@ -175,17 +168,27 @@ def answer_notes(name: Hashable, levels: Sequence[Any]) -> list[Note]:
     none = list(filter(is_no_answer, levels))
     if not none or len(none) == len(levels):
         return []
-    shown = ", ".join(map(repr, none[:MOST]))
-    kept = (
-        ("a level", "it means") if len(none) == 1 else ("levels", "they mean")
+    kept = "a level" if len(none) == 1 else "levels"
+    return [kept_note(name, none, [*map(repr, none[:MOST])], kept)]
+
+
+def kept_note(
+    name: Hashable, cells: Sequence[str], shown: Sequence[str], kept: str
+) -> Note:
+    """A sentence on cells that are kept, and may mean missing.
+
+    Args:
+      name: of the column.
+      cells: as one names them.
+      shown: how they, or the first of them, are shown.
+      kept: as what.
+    """
+    they = "it means" if len(cells) == 1 else "they mean"
+    return Note(
+        f"column {name!r} holds {', '.join(shown)}: kept as {kept}; if {they}"
+        " missing, name that among the values that do",
+        na_values=f"{name}={','.join(cells)}",
     )
-    return [
-        Note(
-            f"column {name!r} holds {shown}: kept as {kept[0]}; if {kept[1]}"
-            " missing, name that among the values that do",
-            na_values=f"{name}={','.join(none)}",
-        )
-    ]
 
 
 def is_no_answer(level: Any) -> bool:

@@ -20,7 +20,6 @@ from miri_jax.data.markers import (
     SIGNS,
     WORDS,
     are_marks,
-    check_marks,
     split_marks,
 )
 from miri_jax.data.notations import NumberStyle, plain_style
@@ -65,8 +64,7 @@ def read_objects(
       DataError: naming a column that holds numbers and some text.
     """
     frame = cells.map(text_of)
-    every, single = split_marks(na_values, list(cells.columns))
-    check_marks(frame, every)
+    every, single = split_marks(na_values, frame)
     typed: dict[Any, tuple[np.ndarray, pd.Series, Any]] = {}
     for name in cells.columns:
         own = single.get(name, [])

@@ -5,8 +5,8 @@ computed from them; what they must not be is told to the engine, which draws it
 again. Cells that stay empty are drawn and not written.
 """
 
-import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from miri_jax.data.mending import Values
 from miri_jax.data.numbers import on_grid
 from miri_jax.relations import (
     DAY,
+    Expression,
     Formula,
     Kind,
     Relations,
@@ -301,28 +302,33 @@ def held(
 
     Formulas, rules, conditions; or of these some, by their numbers.
     """
-    number = itertools.count()
-    wanted = lambda: next(number) in which if which is not None else True
-    found = [
-        (f"formula {f.text!r}", formula_holds(by_name, f, env))
-        for f in relations.formulas
-        if wanted()
-    ]
-    for rule in relations.rules:
-        if wanted():
-            found.append((f"rule {rule.text!r}", evaluate(rule.tree, env)))
-    for name, condition in relations.only_if:
-        if wanted():
-            holds = evaluate(condition.tree, env)
-            seen = ~np.isnan(observed[name])
-            found.append(
-                (
-                    f"column {name!r} only if {condition.text!r}",
-                    np.where(seen, holds, 1.0),
-                )
+
+    def if_filled(name: str, tree: Expression) -> np.ndarray:
+        return np.where(np.isnan(observed[name]), 1.0, evaluate(tree, env))
+
+    every: list[tuple[str, Callable[[], np.ndarray]]] = [
+        *(
+            (f"formula {f.text!r}", partial(formula_holds, by_name, f, env))
+            for f in relations.formulas
+        ),
+        *(
+            (f"rule {rule.text!r}", partial(evaluate, rule.tree, env))
+            for rule in relations.rules
+        ),
+        *(
+            (
+                f"column {name!r} only if {condition.text!r}",
+                partial(if_filled, name, condition.tree),
             )
+            for name, condition in relations.only_if
+        ),
+    ]
     rows = next(iter(env.values())).shape if env else (0,)
-    return [(text, np.broadcast_to(holds, rows)) for text, holds in found]
+    return [
+        (text, np.broadcast_to(holds(), rows))
+        for k, (text, holds) in enumerate(every)
+        if which is None or k in which
+    ]
 
 
 class Completed(NamedTuple):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from miri_jax.data.detecting import MIN_ROWS, NEW
 from miri_jax.data.extras import needed
-from miri_jax.data.markers import is_no_answer
+from miri_jax.data.markers import is_no_answer, kept_note
 from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError, first_line
 
@@ -81,14 +81,8 @@ def _unanswered(frame: pd.DataFrame, meta: Any) -> list[Note]:
             if is_no_answer(label) and frame[name].eq(x).any()
         }
         if none:
-            shown = ", ".join(f"{x} ({label})" for x, label in none.items())
-            notes.append(
-                Note(
-                    f"column {name!r} holds {shown}: kept as such; if they"
-                    " mean missing, name them among the values that do",
-                    na_values=f"{name}={','.join(none)}",
-                )
-            )
+            shown = [f"{x} ({label})" for x, label in none.items()]
+            notes.append(kept_note(name, [*none], shown, "such"))
     return notes
 
 

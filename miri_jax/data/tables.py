@@ -26,14 +26,13 @@ from miri_jax.data.found import related_by
 from miri_jax.data.levels import learn_levels
 from miri_jax.data.markers import (
     answer_notes,
-    check_marks,
     sentinel_notes,
     split_marks,
 )
 from miri_jax.data.notations import NumberStyle
 from miri_jax.data.objects import Objects
 from miri_jax.data.places import hash_rows, place_of
-from miri_jax.data.plain import Plain, put, to_plain
+from miri_jax.data.plain import put, to_plain
 from miri_jax.data.related import Related, relate, settle_related
 from miri_jax.data.related_draws import finished
 from miri_jax.data.statistics_files import Labels
@@ -347,8 +346,7 @@ def put_cells(
       new: what `columns.decode` gives for the gaps.
       style: see `Table`.
     """
-    plain = Plain(series, list) if style else to_plain(series)
-    if plain.series is not series:
+    if style is None and (plain := to_plain(series)).series is not series:
         inner = put_cells(plain.series, gaps, column, new)
         return put(series, gaps, plain.restore(inner[gaps]))
     if column.kind == "datetime":
@@ -374,8 +372,7 @@ def missing_cells(
     missing = np.array(frame.isna())
     given = list(na_values)
     texts = [x for x in given if isinstance(x, str) and "=" in x]
-    every, single = split_marks(texts, list(frame.columns))
-    check_marks(frame, every)
+    _, single = split_marks(texts, frame)
     for j in range(frame.shape[1] if given else 0):
         series, kind = frame.iloc[:, j], frame.dtypes.iloc[j]
         own = single.get(frame.columns[j], [])

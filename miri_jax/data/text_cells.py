@@ -13,7 +13,6 @@ from miri_jax.data.markers import (
     SIGNS,
     WORDS,
     are_marks,
-    check_marks,
     sign_marks,
     split_marks,
 )
@@ -75,8 +74,7 @@ def read_cells(
       DataError: naming a column that holds numbers and some text.
     """
     _check(decimal, dates)
-    every, single = split_marks(na_values, list(frame.columns))
-    check_marks(frame, every)
+    every, single = split_marks(na_values, frame)
     numbers, times, gaps, notes = {}, {}, {}, []
     for name in frame.columns:
         cells, own = frame[name].str.strip(), single.get(name, [])
