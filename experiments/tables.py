@@ -14,7 +14,7 @@ several lines of one cell the one with the most draws counts, the last of these.
 
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from absl import app, flags
@@ -144,30 +144,44 @@ def plan(results: pathlib.Path) -> str:
     return f"{table(head, rows)}\n\n{holes}"
 
 
-def toy(results: pathlib.Path) -> str:
-    """MIRI's Table 3: the toy, 30 % MCAR."""
-    found = of_cells(results)
-    keys = ("rmse_all", "mae_all", "mmd")
-    rows = []
-    methods = _methods(found, "mcar", 0.3, ["toy"])
-    for method in dict.fromkeys([*methods, *printed.TOY]):
-        some = found.get(("mcar", 0.3, "toy", method), {}).values()
-        theirs = printed.TOY.get(method)
+def _beside(
+    results: pathlib.Path,
+    of: tuple[str, float, str],
+    measures: Mapping[str, str],
+    theirs: Mapping[str, Sequence[tuple[float, float]]],
+) -> str:
+    """A table of methods on one dataset, with what a paper prints of them.
+
+    Args:
+      results: the folder.
+      of: mechanism, rate and dataset.
+      measures: by their keys in the lines, as they are headed.
+      theirs: of each method the mean and deviation of all of these.
+    """
+    found, rows = of_cells(results), []
+    methods = _methods(found, *of[:2], [of[2]])
+    for method in dict.fromkeys([*methods, *theirs]):
+        some = found.get((*of, method), {}).values()
+        ours = [[row[key] for row in some] for key in measures]
+        told = [f"*{a:.3f} ({s:.3f})*" for a, s in theirs.get(method, ())]
         rows.append(
             [
                 f"`{method}`",
                 str(len(some) or ""),
-                *(
-                    _spread([row[key] for row in some], 3) if some else ""
-                    for key in keys
-                ),
-                *(f"*{a:.3f} ({s:.3f})*" for a, s in theirs or ()),
-                *([""] * 3 if theirs is None else ()),
+                *(_spread(x, 3) if x else "" for x in ours),
+                *(told or [""] * len(measures)),
             ]
         )
-    header = ["", "masks", "RMSE", "MAE", "MMD"]
-    header += [f"*{name}, theirs*" for name in ("RMSE", "MAE", "MMD")]
-    return table(header, rows)
+    header = ["", "masks", *measures.values()]
+    return table(
+        [*header, *(f"*{x}, theirs*" for x in measures.values())], rows
+    )
+
+
+def toy(results: pathlib.Path) -> str:
+    """MIRI's Table 3: the toy, 30 % MCAR."""
+    measures = {"rmse_all": "RMSE", "mae_all": "MAE", "mmd": "MMD"}
+    return _beside(results, ("mcar", 0.3, "toy"), measures, printed.TOY)
 
 
 def grids(*measures: tuple[str, str, int]) -> Callable[[pathlib.Path], str]:
@@ -327,21 +341,9 @@ def averages(results: pathlib.Path) -> str:
 
 def wine(results: pathlib.Path) -> str:
     """MissDiff's Table 1, of which there is one table here."""
-    found = of_cells(results)
-    rows = []
-    methods = _methods(found, "mcar_row", 0.2, ["wine"])
-    for method in dict.fromkeys([*methods, *printed.WINE]):
-        some = found.get(("mcar_row", 0.2, "wine", method), {}).values()
-        theirs = printed.WINE.get(method)
-        rows.append(
-            [
-                f"`{method}`",
-                str(len(some) or ""),
-                _spread([r["rmse_minmax"] for r in some], 3) if some else "",
-                f"*{theirs[0]:.3f} ({theirs[1]:.3f})*" if theirs else "",
-            ]
-        )
-    return table(["", "masks", "RMSE", "*RMSE, theirs*"], rows)
+    theirs = {method: (one,) for method, one in printed.WINE.items()}
+    of = "mcar_row", 0.2, "wine"
+    return _beside(results, of, {"rmse_minmax": "RMSE"}, theirs)
 
 
 def diffputer(results: pathlib.Path) -> str:
