@@ -24,12 +24,8 @@ import json
 import math
 import os
 import pathlib
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,6 +42,7 @@ from experiments.fidelity import (
     attempt,
     settings,
 )
+from experiments.timing import MAIN, timed
 
 FLAGS = flags.FLAGS
 KEYS = ("rows", "columns", "method", "repeat")
@@ -63,45 +60,6 @@ def table(rows: int, columns: int, seed: int) -> pd.DataFrame:
     x += rng.standard_normal((rows, 4)) @ loads + rng.choice([-1, 1], (rows, 1))
     x[rng.random(x.shape) < RATE] = np.nan
     return pd.DataFrame(x.round(4)).add_prefix("x")
-
-
-def timed(words: Sequence[str], timeout: float) -> dict[str, float]:
-    """What a command takes.
-
-    Returns:
-      `wall` and `cpu`, seconds, and `peak_mb`, of its largest process.
-
-    Raises:
-      subprocess.SubprocessError: if it fails or takes too long.
-    """
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            words,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,
-        )
-        end = lambda: os.killpg(process.pid, signal.SIGKILL)
-        late = threading.Timer(timeout, end)
-        late.start()
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        late.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if wall >= timeout:
-            raise subprocess.TimeoutExpired(words, timeout)
-        if process.returncode:
-            said.seek(0)
-            raise subprocess.CalledProcessError(
-                process.returncode, words, stderr=said.read()
-            )
-    unit = 1 if sys.platform == "darwin" else 2**10
-    return {
-        "wall": round(wall, 2),
-        "cpu": round(used.ru_utime + used.ru_stime, 2),
-        "peak_mb": round(used.ru_maxrss * unit / 2**20, 1),
-    }
 
 
 def command(
@@ -122,7 +80,7 @@ def command(
     if door == "sk":
         words = [sys.executable, __file__, f"--peer={name}", *files]
         return words, first
-    words = [sys.executable, "-m", "miri_jax.main"]
+    words = [sys.executable, *MAIN]
     words += ["--config", "configs/table.py", "--workdir", str(out)]
     words += [f"--config.data.path={path}", f"--config.method={method}"]
     return words, out / "imputed.csv"
