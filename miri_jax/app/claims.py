@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from miri_jax.endings import ending_of, kind_of, results_of
-from miri_jax.exceptions import ConfigError
+from miri_jax.exceptions import ConfigError, sized
 from miri_jax.runtime.files import partial_of, together
 from miri_jax.runtime.workdir import (
     SETTINGS,
@@ -166,9 +166,9 @@ def refuse_full(
             continue
         if size > free:
             raise ConfigError(
-                f"the results take about {size / 1e9:.3g} GB, and in {folder}"
-                f" {free / 1e9:.3g} GB are free; make room there, or choose"
-                " another folder"
+                f"the results take about {sized(size)}, and in {folder}"
+                f" {sized(free)} are free; make room there, or choose another"
+                " folder"
             )
 
 

@@ -352,6 +352,8 @@ def test_a_terminal_shows_a_bar_with_the_time_left(tmp_path):
         (("data", "skip_rows"), {}),
         (("data", "source"), 3),
         (("seed",), 10**30),
+        (("seed",), 2**32),
+        (("seed",), -1),
         (("data",), []),
     ],
 )
