@@ -3,8 +3,8 @@
     .venv-audit/bin/python experiments/audit.py constraints.txt
 
 which `make audit` makes ready. By itself `pip-audit` says "No known
-vulnerabilities found"
-and ends well where it could look up none of the versions; here that is said.
+vulnerabilities found", and ends well, where it could look up none of the
+versions; here that is said.
 """
 
 import json
