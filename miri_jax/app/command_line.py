@@ -234,8 +234,7 @@ def beyond(error: Exception) -> str:
 
 def fail(error: object, status: int = 1) -> None:
     """Prints an error as one line and exits."""
-    lines = [line.strip() for line in str(error).strip().split("\n")]
-    line = " ".join(lines) or type(error).__name__
+    line = str(error).strip() or type(error).__name__
     print(f"error: {printable(line)}", file=sys.stderr)
     sys.exit(status)
 

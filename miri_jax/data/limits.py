@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miri_jax.data.extras import needed
-from miri_jax.data.packing import unpacked_size
+from miri_jax.data.packing import arrow_file, unpacked_size
 from miri_jax.endings import LINES, SEPARATORS, STATISTICS
 from miri_jax.exceptions import DataError, first_line, sized
 
@@ -209,7 +209,7 @@ def _bytes_of_statistics(path: str, ending: str) -> float:
 
 def _bytes_of_parquet(path: str, free: float, rows: float) -> float:
     """Cells as the file's metadata say, and its texts, if these are many."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(arrow_file(path)) as file:
         meta = file.metadata
         share = min(rows / max(meta.num_rows, 1), 1)
         cells, texts = 0, 0
@@ -243,7 +243,10 @@ def _bytes_of_parquet(path: str, free: float, rows: float) -> float:
 
 def _bytes_of_feather(path: str, free: float) -> float:
     """Cells and bytes of a file's parts, unpacked one after another."""
-    with pa.memory_map(path) as source, pa.ipc.open_file(source) as file:
+    with (
+        pa.memory_map(os.fsencode(path)) as source,
+        pa.ipc.open_file(source) as file,
+    ):
         cells, size = 0, 0
         for k in range(file.num_record_batches):
             batch: Any = file.get_batch(k)
