@@ -80,7 +80,8 @@ def test_a_command_adds_its_flags(monkeypatch, capsys, flags_of, end):
     with pytest.raises(SystemExit) as stop:
         call(command, flags_of, "reading")
     assert stop.value.code == 1
-    assert capsys.readouterr().err == f"error: name it or call it{end}\n"
+    told = f"error: name it or\\ncall it{end}\n"
+    assert capsys.readouterr().err == told
 
 
 def test_what_a_remedy_is_about_outlives_a_copy():
