@@ -6,7 +6,7 @@ CONSTRAINTS ?= constraints.txt
 BIN = $(VENV)/bin
 RUN = $(BIN)/python -m miri_jax.main
 
-.PHONY: demo test test-all docs lint clean
+.PHONY: demo test test-all docs lint audit check clean
 
 $(VENV)/ready: setup.py $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
@@ -35,5 +35,15 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# pip-audit has an environment of its own: what it takes is none of ours. Where
+# it cannot be had, or looks nothing up, that is said, and is no failure.
+audit:
+	test -x $(VENV)-audit/bin/python || $(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet pip-audit \
+	  || echo 'audit: pip-audit cannot be installed here'
+	$(VENV)-audit/bin/python experiments/audit.py $(CONSTRAINTS)
+
+check: lint audit
+
 clean:
-	rm -rf $(VENV) runs build dist site *.egg-info
+	rm -rf $(VENV) $(VENV)-audit runs build dist site *.egg-info

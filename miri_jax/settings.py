@@ -269,6 +269,22 @@ def gone(name: str, value: Any) -> str:
     return f"; {found}" if found else ""
 
 
+def check_seed(seed: int, name: str = "seed") -> None:
+    """Refuses what is no seed of 32 bits.
+
+    Of a larger one JAX takes as many, or 64, as it is set: it would be that of
+    another seed, or not. A negative one would be that of a large one.
+
+    Raises:
+      ConfigError: naming it.
+    """
+    if not 0 <= seed < 2**32:
+        raise ConfigError(
+            f"{name} is {seed}; give a whole number from 0 to 4294967295",
+            about=(name,),
+        )
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message, if something known is named alike; else ""."""
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -8,12 +8,15 @@ import pandas as pd
 import pytest
 
 from miri_jax import engine
+from miri_jax.app import impute
 from miri_jax.app.config import table_config
 from miri_jax.app.run import run
+from miri_jax.data import load_dataset
 from miri_jax.data.dataset import from_table
 from miri_jax.data.readers import read_table
 from miri_jax.data.tables import fill_table
 from miri_jax.estimator import MIRIImputer, overimpute
+from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, make_imputer
 from tests.golden import FEW
 
@@ -189,3 +192,43 @@ def test_what_cannot_draw_again_gives_its_fits_through_all_doors(
     assert not of_estimator[0].equals(of_estimator[1])
     with pytest.warns(UserWarning, match="fitted to other rows"):
         imputer.transform(frame.iloc[:20])
+
+
+def _run_of(path, folder, **settings):
+    config = table_config("mean")
+    config.data.path = str(path)
+    config.update_from_flattened_dict(settings)
+    run(config, str(folder / "run"))
+
+
+def _miri_impute(path, folder, *words):
+    out = str(folder / f"out{path.suffix}")
+    words = ("--method", "mean", *map(str, words))
+    impute.impute(impute.make_parser().parse_args([str(path), out, *words]))
+
+
+SEEDED = {
+    "command": lambda path, to, x: _miri_impute(path, to, "--seed", x),
+    "its settings": lambda path, to, x: _miri_impute(
+        path, to, "--set", f"seed={x}"
+    ),
+    "by parts": lambda path, to, x: _miri_impute(
+        path.with_suffix(".parquet"), to, "--stream", "--seed", x
+    ),
+    "run": lambda path, to, x: _run_of(path, to, seed=x),
+    "mask": lambda path, to, x: load_dataset("toy", mask_seed=x),
+    "estimator": lambda path, to, x: MIRIImputer("mean", random_state=x).fit(
+        np.array([[1.0, 2], [np.nan, 3], [3, 4]])
+    ),
+    "function": lambda path, to, x: engine.seed_keys(x),
+}
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+@pytest.mark.parametrize("door", SEEDED)
+def test_what_would_be_another_seed_is_none(path, tmp_path, door, seed):
+    """Of 2^32 was made 0, of -1 what 2^32 - 1 gives; --stream raised."""
+    pd.read_csv(path).to_parquet(path.with_suffix(".parquet"))
+    with pytest.raises(ConfigError, match=f"is {seed}; give a whole number"):
+        SEEDED[door](path, tmp_path, seed)
+    assert not any(tmp_path.iterdir())

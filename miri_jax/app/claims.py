@@ -5,6 +5,7 @@ is read is never written to, by whatever path, and what is there is replaced
 only where that is asked for, or where the same run has written it.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -14,7 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from miri_jax.endings import ending_of, kind_of, results_of
-from miri_jax.exceptions import ConfigError
+from miri_jax.exceptions import ConfigError, sized
 from miri_jax.runtime.files import partial_of, together
 from miri_jax.runtime.workdir import (
     SETTINGS,
@@ -166,9 +167,9 @@ def refuse_full(
             continue
         if size > free:
             raise ConfigError(
-                f"the results take about {size / 1e9:.3g} GB, and in {folder}"
-                f" {free / 1e9:.3g} GB are free; make room there, or choose"
-                " another folder"
+                f"the results take about {sized(size)}, and in {folder}"
+                f" {sized(free)} are free; make room there, or choose another"
+                " folder"
             )
 
 
@@ -196,7 +197,7 @@ def claim(
     """
     reads, writes, replaced = [*reads], [*writes], {*replaced}
     for path in writes:
-        _refuse_unnameable(path)
+        refuse_unnameable(path)
     if passing:
         _refuse_within(folder, reads, writes)
     written = written_by(folder)
@@ -235,7 +236,7 @@ def claim_folder(
     Raises:
       ConfigError: naming it, and the remedy.
     """
-    _refuse_unnameable(out)
+    refuse_unnameable(out)
     _refuse_within(folder, [read], [out])
     here, there = os.path.realpath(read), os.path.realpath(out)
     if here == there:
@@ -288,13 +289,30 @@ def _same(path: pathlib.Path, other: pathlib.Path) -> bool:
         return False
 
 
-def _refuse_unnameable(path: pathlib.Path) -> None:
-    """Refuses a name that the system cannot have."""
-    longest = partial_of(path) if path.name else path
+def refuse_unnameable(
+    path: pathlib.Path, begun: pathlib.Path | None = None
+) -> None:
+    """Refuses a name that the system cannot have.
+
+    Args:
+      path: of a file or folder.
+      begun: where it is written before it is whole, see `partial_of`.
+
+    Raises:
+      ConfigError: naming it.
+    """
+    longest = begun or (partial_of(path) if path.name else path)
+    # Of a name in a folder that is not there the system says no more.
+    there = longest.absolute().parent
+    while not os.path.lexists(there):
+        there = there.parent
     try:
-        # Pages and settings, which name files, are UTF-8.
-        os.lstat(os.fsencode(str(longest).encode().decode()))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        for name in (longest, there / longest.name):
+            # Pages and settings, which name files, are UTF-8.
+            name = str(name).encode().decode()
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(os.fsencode(name))
+    except (NotADirectoryError, PermissionError):
         pass
     except ValueError:  # Also of what the locale cannot encode.
         raise ConfigError(

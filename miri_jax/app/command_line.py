@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from miri_jax import __version__
 from miri_jax.app.named import path_of
-from miri_jax.exceptions import ConfigError, MiriError, first_line
+from miri_jax.exceptions import ConfigError, MiriError, first_line, printable
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
 from miri_jax.runtime.silence import FIRST, said_after
@@ -69,6 +69,7 @@ _PROGRAMS = {"main.py": "python -m miri_jax.main", "impute.py": "miri-impute"}
 # How `miri-impute` is given what `MiriError.about` may name.
 IMPUTE_FLAGS = {
     "restart": "--force, which starts anew",
+    "seed": "--seed",
     "parts": "--stream",
     "dask": "--dask",
     "check": "--check",
@@ -86,6 +87,8 @@ IMPUTE_FLAGS = {
 # How `python -m miri_jax.main` is given what `MiriError.about` may name.
 RUN_FLAGS = {
     "workdir": "--workdir",
+    "seed": "--config.seed",
+    "mask_seed": "--config.data.mask_seed",
     "parts": "miri-impute IN.parquet OUT.parquet --stream",
     "learning_rate": "--config.imputer.learning_rate",
     "distributed": "--config.distributed",
@@ -200,7 +203,7 @@ def call(
     except OSError as error:
         fail(error)
     except interrupt.Stopped as stopped:
-        print(f"\nstopped; {stopped.remains}", file=sys.stderr)
+        print(f"\nstopped; {printable(stopped.remains)}", file=sys.stderr)
         sys.exit(stopped.status)
     except Exception as error:
         line = beyond(error)
@@ -210,7 +213,7 @@ def call(
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def beyond(error: Exception) -> str:
@@ -231,8 +234,8 @@ def beyond(error: Exception) -> str:
 
 def fail(error: object, status: int = 1) -> None:
     """Prints an error as one line and exits."""
-    line = " ".join(str(error).split()) or type(error).__name__
-    print(f"error: {line}", file=sys.stderr)
+    line = str(error).strip() or type(error).__name__
+    print(f"error: {printable(line)}", file=sys.stderr)
     sys.exit(status)
 
 

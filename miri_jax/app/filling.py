@@ -31,15 +31,15 @@ from miri_jax.app.command_line import (
 )
 from miri_jax.app.config import table_config
 from miri_jax.app.planning import lines_of
-from miri_jax.app.run import changed, check_seed, method_settings, run
+from miri_jax.app.run import changed, method_settings, run
 from miri_jax.data import load_dataset, parse_settings
 from miri_jax.data.plans import plans_of
 from miri_jax.endings import stem_of
-from miri_jax.exceptions import ConfigError
+from miri_jax.exceptions import ConfigError, printable
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.workdir import SETTINGS, WorkdirLock, flatten
-from miri_jax.settings import did_you_mean, gone
+from miri_jax.settings import check_seed, did_you_mean, gone
 
 
 def fill(given: argparse.Namespace, piped: bool = False) -> None:
@@ -81,7 +81,8 @@ def show(given: argparse.Namespace) -> None:
     for note in dataset.notes:
         say(with_flags(note, IMPUTE_FLAGS))
     plans = plans_of(dataset.table)
-    print("\n".join(lines_of(plans, given.method, IMPUTE_FLAGS)))
+    lines = lines_of(plans, given.method, IMPUTE_FLAGS)
+    print("\n".join(map(printable, lines)))
 
 
 def stream(given: argparse.Namespace) -> None:

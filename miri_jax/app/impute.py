@@ -42,7 +42,7 @@ from miri_jax.endings import (
 )
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import IMPUTERS, check_method
-from miri_jax.settings import did_you_mean
+from miri_jax.settings import check_seed, did_you_mean
 
 # What each kind of KIND_FLAGS is.
 _KINDS = {
@@ -165,7 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         default=0,
-        help="the same seed, the same result",
+        help="from 0 to 4294967295 (0); the same seed, the same result",
     )
     many = functools.partial(add, action="append", default=[])
     _add_text(*_group(parser, "the file, where it is not found out"))
@@ -334,6 +334,7 @@ def impute(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace, by_parts: bool) -> None:
     """Refuses what can be seen to be wrong before a table is read."""
     check_method(given.method)
+    check_seed(given.seed)
     if given.draws < 1 and not given.dry_run:
         raise ConfigError(f"draws is {given.draws}; ask for at least 1")
     folder = os.path.isdir(given.input)

@@ -63,6 +63,11 @@ def places_of(part: Part, draws: int) -> list[str]:
     return [f"draw_{k + 1}/{part.name}" for k in range(draws)]
 
 
+def begun_of(path: pathlib.Path) -> pathlib.Path:
+    """Where a filled part is written before it is whole: no other has it."""
+    return path.with_name(f"{_BEGUN}{uuid.uuid4().hex}-{path.name}")
+
+
 def make(
     part: Part,
     folder: str,
@@ -78,11 +83,7 @@ def make(
     places = {
         name: pathlib.Path(folder, name) for name in places_of(part, draws)
     }
-    token = uuid.uuid4().hex
-    begun = {
-        name: path.with_name(f"{_BEGUN}{token}-{path.name}")
-        for name, path in places.items()
-    }
+    begun = {name: begun_of(path) for name, path in places.items()}
     try:
         with naming(next(iter(places.values()))):
             for path in begun.values():

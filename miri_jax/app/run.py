@@ -29,6 +29,7 @@ from miri_jax.runtime.files import write_json
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.provenance import Clock, Compilations
 from miri_jax.runtime.workdir import WorkdirLock, flatten
+from miri_jax.settings import check_seed
 from miri_jax.types import Imputer, Masked
 
 
@@ -81,16 +82,6 @@ def run(
         if passing and processes.writes():
             lock.remove()
     return state
-
-
-def check_seed(seed: int) -> None:
-    """Refuses a seed that is no number of 64 bits.
-
-    Raises:
-      ConfigError: naming it.
-    """
-    if not -(2**63) <= seed < 2**63:
-        raise ConfigError(f"seed is {seed}; give one below 2^63")
 
 
 class _Prepared(NamedTuple):

@@ -148,7 +148,7 @@ def _look(
                     levels, name, frame.iloc[observed, j], rows + observed
                 )
         rows += len(frame)
-    rng = np.random.default_rng([seed % 2**64, zlib.crc32(part.name.encode())])
+    rng = np.random.default_rng([seed, zlib.crc32(part.name.encode())])
     count = min(math.ceil(share * weight_of(part)), rows)
     chosen = np.sort(rng.choice(rows, count, replace=False, shuffle=False))
     drawn = take_rows(part, types, chosen)

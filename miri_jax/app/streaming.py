@@ -14,10 +14,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from miri_jax.app.claims import refuse_unnameable
 from miri_jax.app.manifest import (
     MODEL,
     Made,
     Manifest,
+    begun_of,
     clear_model,
     make,
     open_manifest,
@@ -130,6 +132,8 @@ def impute_parts(
     manifest = open_manifest(out, made_by, force)
     left = _left(parts, out, manifest, draws, each, say)
     places = [name for part in left for name in places_of(part, draws)]
+    for path in (out / name for name in places):
+        refuse_unnameable(path, begun_of(path))
     if not force:
         known = [
             name for one in manifest.parts.values() for name in one["results"]

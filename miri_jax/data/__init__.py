@@ -17,6 +17,7 @@ from miri_jax.data.toy import load_toy
 from miri_jax.data.uci import load_uci
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.relations import STATED
+from miri_jax.settings import check_seed
 
 BEIJING = os.path.join(os.path.dirname(__file__), "beijing_pm25.csv")
 
@@ -150,13 +151,14 @@ def load_dataset(source: str, **settings: Any) -> Dataset:
     """Loads a dataset by its source's name and settings.
 
     Raises:
-      ConfigError: if there is no such source.
+      ConfigError: if there is no such source, or no such `mask_seed`.
       DataError: if the data cannot be used as it is.
     """
     if source not in SOURCES:
         raise ConfigError(
             f"no data source {source!r}; known: {', '.join(SOURCES)}"
         )
+    check_seed(settings.get("mask_seed", 0), "mask_seed")
     return SOURCES[source](**settings)
 
 

@@ -96,7 +96,7 @@ def _encoding_of(content: bytes, given: str | None) -> Encoding | None:
     if given is not None:
         try:
             name = codecs.lookup(given).name
-        except LookupError:
+        except (LookupError, ValueError):  # of a name with a zero in it
             raise DataError(
                 f"encoding is {given!r}, which Python does not know; name"
                 " another, as encoding='cp1252'",

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miri_jax.data.extras import needed
-from miri_jax.data.packing import unpacked_size
+from miri_jax.data.packing import arrow_file, unpacked_size
 from miri_jax.endings import LINES, SEPARATORS, STATISTICS
-from miri_jax.exceptions import DataError, first_line
+from miri_jax.exceptions import DataError, first_line, sized
 
 # What a table takes at the highest (experiments/large_file.py: 6.3 bytes for
 # each byte of a CSV of numbers of 5 decimals, which are 7.5 bytes each).
@@ -95,8 +95,7 @@ def refuse_too_large(path: str, ending: str, rows: float = math.inf) -> None:
     if free and size > free:
         raise _too_large(
             path,
-            f"about {size / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB"
-            " are free",
+            f"about {sized(size)} of memory, and {sized(free)} are free",
         )
 
 
@@ -115,7 +114,7 @@ def refuse_too_many(path: str, what: str, cells: int) -> None:
     if free and BYTES_A_CELL_OF_SHEETS * cells > free:
         raise DataError(
             f"{what} of {path} has {cells} cells, most of them empty, for"
-            f" which the {free / 1e9:.3g} GB of free memory are too few; delete"
+            f" which the {sized(free)} of free memory are too few; delete"
             " what is far below and beside the table, or save it as CSV"
         )
 
@@ -143,7 +142,7 @@ def within_memory(path: str) -> Iterator[None]:
         yield
     except Exception as error:
         if _is_of_memory(error):
-            size = f" than the {free / 1e9:.3g} GB that are free"
+            size = f" than the {sized(free)} that are free"
             raise _too_large(path, f"more memory{size}") from None
         raise
     finally:
@@ -210,7 +209,7 @@ def _bytes_of_statistics(path: str, ending: str) -> float:
 
 def _bytes_of_parquet(path: str, free: float, rows: float) -> float:
     """Cells as the file's metadata say, and its texts, if these are many."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(arrow_file(path)) as file:
         meta = file.metadata
         share = min(rows / max(meta.num_rows, 1), 1)
         cells, texts = 0, 0
@@ -244,7 +243,10 @@ def _bytes_of_parquet(path: str, free: float, rows: float) -> float:
 
 def _bytes_of_feather(path: str, free: float) -> float:
     """Cells and bytes of a file's parts, unpacked one after another."""
-    with pa.memory_map(path) as source, pa.ipc.open_file(source) as file:
+    with (
+        pa.memory_map(os.fsencode(path)) as source,
+        pa.ipc.open_file(source) as file,
+    ):
         cells, size = 0, 0
         for k in range(file.num_record_batches):
             batch: Any = file.get_batch(k)

@@ -25,10 +25,22 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def arrow_file(path: str) -> pa.NativeFile:
+    """A file as Arrow reads it, whatever its name looks like.
+
+    Given the name, Arrow takes "s3:x.parquet" for an address elsewhere, and
+    refuses bytes that are no text.
+
+    Raises:
+      OSError: where it cannot be read.
+    """
+    return pa.OSFile(os.fsencode(path))
+
+
 def _opened(path: str) -> Any:
     packed = packing_of(path)
     if packed == ".zst":
-        return pa.input_stream(path, compression="zstd")
+        return pa.CompressedInputStream(arrow_file(path), "zstd")
     unpack: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     return unpack.get(packed, open)(path, "rb")
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from miri_jax.data.forms import write_text
+from miri_jax.data.packing import arrow_file
 from miri_jax.data.plain import pandas_type
 from miri_jax.data.tables import missing_cells
 from miri_jax.data.texts import read_text
@@ -324,7 +325,7 @@ def _as_table(frame: pd.DataFrame, schema: pa.Schema, part: Part) -> pa.Table:
 def _parquet(path: str) -> pq.ParquetFile:
     """A Parquet file; buffered ahead, it would all be in memory at the end."""
     try:
-        return pq.ParquetFile(path, pre_buffer=False)
+        return pq.ParquetFile(arrow_file(path), pre_buffer=False)
     except FileNotFoundError:
         raise DataError(f"no such file: {path}") from None
     except (OSError, pa.ArrowInvalid) as error:

@@ -16,6 +16,7 @@ from miri_jax.data.limits import refuse_too_large, within_memory
 from miri_jax.data.markers import NA_VALUES
 from miri_jax.data.notes import Note
 from miri_jax.data.objects import read_objects
+from miri_jax.data.packing import arrow_file
 from miri_jax.data.plain import pandas_type, to_plain
 from miri_jax.data.sheets import read_sheet
 from miri_jax.data.statistics_files import read_statistics
@@ -155,7 +156,7 @@ def _read_typed(
         return frame, {"labels": labels}, kinds, notes
     read = pq.read_table if ending == ".parquet" else feather.read_table
     try:
-        table = read(path)
+        table = read(arrow_file(path))
         frame = table.to_pandas(types_mapper=pandas_type)
     # A damaged file makes the reader raise any kind of error.
     except Exception as error:

@@ -15,6 +15,7 @@ from miri_jax.exceptions import (
     DivergedError,
     NonFiniteError,
 )
+from miri_jax.settings import check_seed
 from miri_jax.types import Array, Imputer, Info, Masked, State
 
 # What the learning rate is multiplied by where a fit diverged, and how often.
@@ -40,12 +41,17 @@ class Keys(NamedTuple):
 
 
 def seed_keys(seed: int) -> Keys:
-    """The keys that a seed stands for, in scripts, commands and estimator."""
+    """The keys that a seed stands for, in scripts, commands and estimator.
+
+    Raises:
+      ConfigError: see `check_seed`.
+    """
     return Keys(*(seed_key(seed, name) for name in Keys._fields))
 
 
 def seed_key(seed: int, name: str) -> Array:
     """One of `seed_keys`, by its name, without the others."""
+    check_seed(seed)
     # By `fold_in`, here as everywhere in a run: one program for all keys, where
     # `split` is one for each number of them, and another to take them apart.
     return jax.random.fold_in(jax.random.key(seed), Keys._fields.index(name))

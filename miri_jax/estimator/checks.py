@@ -12,6 +12,7 @@ from miri_jax.belonging import BELONG, Stated
 from miri_jax.data.related import Related
 from miri_jax.exceptions import ConfigError, DataError
 from miri_jax.relations import STATED, Relations, state, with_found
+from miri_jax.settings import check_seed
 
 UNSEEN = ("error", "missing")
 STATISTICS = ("draw", "mean")
@@ -99,11 +100,15 @@ def told_empty(names: Sequence[Hashable]) -> tuple[str, ...]:
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """A seed; that of the commands where it is a number."""
-    generator = check_random_state(random_state)
+    """A seed; that of the commands where it is a number.
+
+    Raises:
+      ConfigError: where it is none, see `check_seed`.
+    """
     if isinstance(random_state, int | np.integer):
+        check_seed(int(random_state), "random_state")
         return int(random_state)
-    return int(generator.randint(2**31 - 1))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def together_by(given: Any, names: Sequence[Hashable]) -> Stated | None:

@@ -25,7 +25,13 @@ from miri_jax.data.columns import Column
 from miri_jax.data.scores import knots_of
 from miri_jax.data.transforms import Scaler
 from miri_jax.estimator.schema import MOST_FITS, check_model
-from miri_jax.exceptions import DataError, MiriError, WorkdirError, first_line
+from miri_jax.exceptions import (
+    DataError,
+    MiriError,
+    WorkdirError,
+    first_line,
+    sized,
+)
 from miri_jax.runtime.compiling import keep_programs
 from miri_jax.runtime.files import read_json
 from miri_jax.types import Masked
@@ -156,7 +162,7 @@ def _read_states(
     there = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     if size > max(MOST_PACKED * there, 2**28):
         raise ValueError(
-            f"its states would take {size / 2**30:.0f} GiB, of {there} bytes"
+            f"its states would take {sized(size)}, of {sized(there)}"
         )
     store = CheckpointStore(folder / "state")
     try:

@@ -97,7 +97,7 @@ def check_model(found: dict[str, Any], cls: type) -> None:
     _need(((rates >= 0) & (rates <= 1)).all(), "_rates is no list of shares")
     _need(0 < found["_rows"] < MOST, f"_rows is {found['_rows']}")
     _need(0 < found["n_imputations"] < MOST, "n_imputations is out of range")
-    _need(0 <= found["_seed"] < 2**64, "_seed is out of range")
+    _need(0 <= found["_seed"] < 2**32, "_seed is out of range")
     indicated = found["indicator_features_"]
     _need(
         all(0 <= k < count for k in indicated), "indicator_features_ is wrong"

@@ -53,7 +53,9 @@ def render(template: str, **values: Any) -> str:
 
 def write_page(path: pathlib.Path, page: str) -> None:
     """Writes a page, all of it or nothing."""
-    write_atomically(path, lambda p: pathlib.Path(p).write_text(page, "utf-8"))
+    # Names of files may hold bytes that are no text.
+    content = page.encode(errors="backslashreplace")
+    write_atomically(path, lambda p: pathlib.Path(p).write_bytes(content))
 
 
 def _embed(path: pathlib.Path, figure: "Figure") -> Picture:

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -23,6 +24,8 @@ from miri_jax.types import PyTree
 FORMAT = 1
 # Bytes up to which a checkpoint of another state is read.
 MOST_OF_ANOTHER = 2**27
+# Where the storage layer tells the system's number of an error.
+_SYSTEM = re.compile(r"os_error_code='(\d+)'")
 
 
 class CheckpointStore:
@@ -67,12 +70,9 @@ class CheckpointStore:
         # A full disk comes as an OSError or as an error of the storage layer.
         except Exception as error:
             self._failed = True
-            reason = (str(error).strip().splitlines() or [repr(error)])[-1]
-            if isinstance(error, OSError) and error.errno:
-                reason = os.strerror(error.errno)
             raise WorkdirError(
                 f"checkpoint {step} cannot be saved in {self._directory}, the"
-                f" earlier ones stay: {reason[-120:]}"
+                f" earlier ones stay: {_reason(error)}"
             ) from error
 
     def load_latest(
@@ -156,6 +156,19 @@ class CheckpointStore:
             )
         tree = jax.tree.structure(like)
         return jax.tree.unflatten(tree, [arrays[name] for name in wanted])
+
+
+def _reason(error: Exception) -> str:
+    """Why nothing could be written: the system's words, where it has said so.
+
+    The storage layer tells the system's number among words of its own.
+    """
+    number = getattr(error, "errno", None)
+    if found := _SYSTEM.search(str(error)):
+        number = int(found[1])
+    if number:
+        return os.strerror(number)
+    return (str(error).strip().splitlines() or [repr(error)])[-1][-120:]
 
 
 def _flatten(state: PyTree) -> dict[str, jax.Array]:

@@ -131,8 +131,10 @@ def naming(path: pathlib.Path) -> Iterator[None]:
 
 def folder_of_programs() -> str:
     """Where compiled programs are kept, if nothing else is said."""
-    # Set but empty is not set, by the XDG specification.
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # What is empty or relative counts as not set, by the XDG specification.
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):
+        home = os.path.expanduser("~/.cache")
     return os.path.join(home, "miri_jax")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import tqdm
 
+from miri_jax.exceptions import printable
 from miri_jax.runtime import processes, silence
 from miri_jax.runtime.files import naming, write_atomically
 
@@ -156,5 +157,5 @@ def say(line: str) -> None:
     silence.broken()
     if not processes.writes():
         return
-    tqdm.tqdm.write(line, file=sys.stderr)
+    tqdm.tqdm.write(printable(line), file=sys.stderr)
     sys.stderr.flush()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import jax
 
+from miri_jax.exceptions import sized
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.progress import say
 from miri_jax.runtime.silence import PATIENCE, said_after
@@ -144,8 +145,8 @@ def memory_note() -> str | None:
         peak, limit = stats["peak_bytes_in_use"], stats.get("bytes_limit")
         if limit and peak > NEARLY_ALL * limit:
             return (
-                f"the device's memory was nearly full ({peak / 2**30:.1f} of"
-                f" {limit / 2**30:.1f} GiB); a smaller chunk or batch_size of"
+                f"the device's memory was nearly full ({sized(peak)} of"
+                f" {sized(limit)}); a smaller chunk or batch_size of"
                 " the imputer takes less"
             )
     return None

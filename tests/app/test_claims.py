@@ -285,10 +285,10 @@ def test_two_results_have_two_names(tmp_path):
 @pytest.mark.parametrize(
     ("words", "size"),
     [
-        (("out.csv",), "1.8e-08 GB"),
-        (("out.csv", "--draws", "3"), "5.4e-08 GB"),
-        (("out.csv", "--draws", "3", "--long"), "5.4e-08 GB"),
-        (("out.jsonl", "--set", "output=out.csv"), "1.8e-08 GB"),
+        (("out.csv",), "18 bytes"),
+        (("out.csv", "--draws", "3"), "54 bytes"),
+        (("out.csv", "--draws", "3", "--long"), "54 bytes"),
+        (("out.jsonl", "--set", "output=out.csv"), "18 bytes"),
     ],
 )
 def test_a_disk_without_room_is_said_before_work(

@@ -15,6 +15,7 @@ from miri_jax.app.command_line import RUN_FLAGS, call, command_given
 from miri_jax.app.config import image_config, table_config
 from miri_jax.data.columns import KINDS
 from miri_jax.exceptions import DataError, DivergedError
+from miri_jax.runtime import progress
 from tests.command import ROOT
 
 
@@ -79,7 +80,8 @@ def test_a_command_adds_its_flags(monkeypatch, capsys, flags_of, end):
     with pytest.raises(SystemExit) as stop:
         call(command, flags_of, "reading")
     assert stop.value.code == 1
-    assert capsys.readouterr().err == f"error: name it or call it{end}\n"
+    told = f"error: name it or\\ncall it{end}\n"
+    assert capsys.readouterr().err == told
 
 
 def test_what_a_remedy_is_about_outlives_a_copy():
@@ -144,7 +146,7 @@ def test_a_fault_of_ours_is_not_hidden():
         raise TypeError("a fault")
 
     with pytest.raises(TypeError):
-        command_line.call(command, {})
+        command_line.call(command, {}, "reading")
 
 
 def test_help_fits_two_screens_with_examples(monkeypatch):
@@ -153,3 +155,15 @@ def test_help_fits_two_screens_with_examples(monkeypatch):
     assert len(lines) <= 100 and max(map(len, lines)) <= 80
     first = lines.index("examples:")
     assert sum("miri-impute" in line for line in lines[first:]) >= 5
+
+
+def test_names_do_nothing_to_a_terminal(capsys):
+    """A file's name went out as it was: two lines of one, or colours."""
+    name = "a\nb\x1b[31m\u202e\u2028\udcff  c\u00e9\U0001f600.csv"
+    shown = "a\\nb\\x1b[31m\\u202e\\u2028\\udcff  c\u00e9\U0001f600.csv"
+    progress.say(f"result: {name}")
+    assert capsys.readouterr().err == f"result: {shown}\n"
+    with pytest.raises(SystemExit):
+        command_line.fail(f"no such file: {name}".replace("\n", "\r"))
+    told = f"error: no such file: {shown}\n".replace("a\\n", "a\\r")
+    assert capsys.readouterr().err == told

@@ -32,6 +32,10 @@ WORDS = {
     "itself": (["in.csv", "in.csv", "--force"], "is the table itself"),
     "no folder": (["in.csv", "x/o.csv"], "there is no folder"),
     "draws": (["in.csv", "o.csv", "--draws", "0"], "draws is 0"),
+    "seed below zero": (
+        ["in.csv", "o.csv", "--seed", "-1"],
+        "seed is -1; give a whole number from 0 to 4294967295 (--seed)",
+    ),
     "draws as text": (["in.csv", "o.csv", "--draws", "x"], "invalid int"),
     "method": (["in.csv", "o.csv", "--method", "mirri"], "did you mean miri?"),
     "flag": (

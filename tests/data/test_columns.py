@@ -1,6 +1,7 @@
 """Columns of any type: kinds, codes, bounds."""
 
 import decimal
+import tracemalloc
 
 import hypothesis.strategies as st
 import numpy as np
@@ -389,3 +390,19 @@ def test_what_cannot_be_used_is_named(values, settings, message):
 )
 def test_digits_are_those_that_were_written(numbers, decimals):
     assert digits(np.asarray(numbers).astype(np.float64)) == decimals
+
+
+def test_many_gaps_of_many_levels_take_little_memory():
+    """Each gap's distance to each level was held: 0.4 GB here, 4.8 in use."""
+    count, gaps = 13_000, 4_000
+    book = codes.code_book("categorical", count)
+    numbers = RNG.normal(0.5, 1, (gaps, book.shape[1]))
+    tracemalloc.start()
+    try:
+        found = codes.nearest_code(book, np.zeros(count), numbers)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * gaps * count / 3
+    few = numbers[:5, None] - book
+    np.testing.assert_array_equal(found[:5], (few**2).sum(2).argmin(1))

@@ -154,7 +154,7 @@ def test_what_grows_unforeseen_ends_in_a_line(tmp_path, name, most):
         text=True,
     )
     assert made.returncode == 0, made.stderr
-    assert "takes more memory than the 0.537 GB" in made.stdout
+    assert "takes more memory than the 537 MB" in made.stdout
 
 
 def test_a_limit_of_the_process_counts(monkeypatch):

@@ -169,3 +169,20 @@ def test_a_later_format_is_said(tmp_path, monkeypatch):
         store.load_latest(state)
     assert error.value.about == ("workdir", "restart")
     store.close()
+
+
+def test_what_the_storage_layer_says_of_a_full_disk_is_the_systems(
+    tmp_path, state, monkeypatch
+):
+    store = CheckpointStore(tmp_path)
+
+    def fail(*args, **kwargs):
+        raise ValueError(
+            'RESOURCE_EXHAUSTED: Error writing "x": Failed to write 879 bytes'
+            " to file 11: No space [source locations='a\\nb']\n"
+            "[os_error_code='28']"
+        )
+
+    monkeypatch.setattr(store._checkpointer, "save", fail)
+    with pytest.raises(WorkdirError, match="stay: No space left on device$"):
+        store.save(1, state)

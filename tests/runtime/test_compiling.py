@@ -1,11 +1,13 @@
 """Programs that are kept, and the line about waiting for them."""
 
+import os
 import time
 
 import jax
 import pytest
 
 from miri_jax.runtime import compiling
+from miri_jax.runtime.files import folder_of_programs
 
 LOWERED = compiling._LOWERED
 COMPILED = compiling._COMPILED
@@ -81,3 +83,12 @@ def test_nothing_is_kept_where_nothing_can_be_written(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     compiling.keep_programs()
     assert config.jax_compilation_cache_dir is None
+
+
+@pytest.mark.parametrize("home", ["", "here", "./here", "~/here"])
+def test_programs_are_kept_in_no_folder_that_depends_on_where_one_is(
+    monkeypatch, home
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    found = folder_of_programs()
+    assert found == os.path.expanduser("~/.cache/miri_jax")
