@@ -97,26 +97,6 @@ def warnings_of_column(named: Sequence[str]) -> list[str]:
     ]
 
 
-def repeats_a_warning(note: str) -> bool:
-    """Whether a warning repeats a note of the reader, with a remedy."""
-    return note.endswith(" is constant") or any(
-        part in note
-        for part in (
-            " is constant: its ",
-            " have nothing observed; ",
-            " is filled with ",
-        )
-    )
-
-
-def is_doubt(note: str) -> bool:
-    """Whether a note of the reader is of cells that may mean missing.
-
-    What is learnt from such cells is wrong if they do.
-    """
-    return "; if it means missing, " in note or "; if they mean missing" in note
-
-
 def _named(rule: Rule, view: View) -> str:
     if view.kind == "id":
         return ""

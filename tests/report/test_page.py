@@ -12,6 +12,7 @@ from miri_jax import report
 from miri_jax.data.dataset import AmputatedTable
 from miri_jax.data.images import load_images
 from miri_jax.data.transforms import fit_scaler
+from miri_jax.notes import Note
 from miri_jax.report import contents, facts
 from tests.report.making import (
     TRACE,
@@ -53,7 +54,7 @@ def mixed():
 def mixed_page(mixed, tmp_path_factory):
     _, dataset, draws = mixed
     folder = tmp_path_factory.mktemp("mixed")
-    notes = ["a <i>note</i>", "column 'x' is constant"]
+    notes = ["a <i>note</i>", Note("column 'x' is constant", "repeated")]
     names = ["a 'b' <c>.csv"]
     page = write_page(folder, dataset, draws, notes=notes, results=names)
     return folder, page
