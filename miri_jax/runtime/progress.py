@@ -17,6 +17,26 @@ import tqdm
 from miri_jax.runtime import processes, silence
 from miri_jax.runtime.files import naming, write_atomically
 
+# What metrics are called for who watches, see docs/speed.md.
+WORDS = {
+    "loss": "training error",
+    "held_out_loss": "error on held-out cells",
+    "reconstruction_loss": "error of the generator",
+    "discriminator_loss": "error of the discriminator",
+    "log_likelihood": "likelihood of a row, as logarithm",
+    "ridge": "share of models that begin with a regression",
+    "by_flow": "share of columns that the flow alone fills",
+    "mi": "what the table gives away of its gaps",
+    "conditional_mi": "what filled cells give away of themselves",
+    "mmd": "distance to the true distribution",
+    "rmse": "error of filled cells",
+    "mae": "mean absolute error of filled cells",
+    "psnr": "likeness to the true images in dB",
+    "ssim": "likeness of structure, at most 1",
+}
+# What a bar has room for: the first of these.
+_OF_A_BAR = ("held_out_loss", "loss", *WORDS)
+
 
 class MetricsWriter:
     """metrics.jsonl, TensorBoard events, and lines or a bar on the terminal.
@@ -101,19 +121,22 @@ class MetricsWriter:
             rest need not take again.
           may_stop: whether the fit may end before its last iteration.
         """
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         if self._bar is not None:
-            self._bar.set_postfix_str(shown, refresh=False)
+            shown = [
+                f"{WORDS[k]} {values[k]:.3g}" for k in _OF_A_BAR if k in values
+            ]
+            self._bar.set_postfix_str("".join(shown[:1]), refresh=False)
             self._bar.update(iteration - self._bar.n)
             return
         done = iteration - self._first
         seconds = time.monotonic() - self._start - compiling
-        line = f"iteration {iteration}/{self._total}  {shown}"
-        if done:
-            left = seconds / done * (self._total - iteration)
-            most = "at most " if may_stop and left >= 0.5 else ""
-            line += f"  eta {most}{max(left, 0):.0f} s"
-        say(line)
+        told = [in_words(values)] if values else []
+        if done and iteration < self._total:
+            left = max(seconds / done * (self._total - iteration), 0)
+            how = "at most" if may_stop and left >= 0.5 else "about"
+            told.append(f"{how} {left:.0f} s to go")
+        line = f"iteration {iteration}/{self._total}"
+        say(f"{line}: {', '.join(told)}" if told else line)
 
     def close(self) -> None:
         """Closes the files and the bar."""
@@ -121,6 +144,16 @@ class MetricsWriter:
             self._bar.close()
         self._file.close()
         self._events.close()
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Metrics for who watches, with their names in metrics.jsonl."""
+    return ", ".join(
+        f"{WORDS[name]} {value:.4g} ({name})"
+        if name in WORDS
+        else f"{name} {value:.4g}"
+        for name, value in values.items()
+    )
 
 
 class SilentWriter:
