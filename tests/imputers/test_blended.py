@@ -109,7 +109,7 @@ def test_the_flow_holds_no_table(fitted):
 
 
 def test_where_nobody_tried_nothing_was_measured(fitted, table):
-    """Draws of several fits are pooled, and all columns have the chains last."""
+    """Draws of several fits are pooled: all columns have the chains last."""
     imputer, states, _ = fitted
     assert all("gain_of_flow_alone" in x for x in imputer.chosen(states[-1]))
     pooled = imputer.several(2, True)

@@ -2,7 +2,9 @@
 
 import io
 import re
+import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -123,3 +125,17 @@ def test_an_estimator_speaks_where_it_takes_long(
     )
     err = capsys.readouterr().err
     assert said in err and bool(err) == bool(said)
+
+
+def test_a_bar_that_was_shown_is_shown_to_its_end(monkeypatch, capsys):
+    """What is said in between shows bars that wait; it was stuck there."""
+    monkeypatch.setitem(sys.modules, "ipykernel", None)
+    one = bar.Bar("miri", None)
+    now = lambda k: SimpleNamespace(state=SimpleNamespace(iteration=k))
+    one.begin(now(0), SimpleNamespace(num_iterations=2))
+    one.step(now(1), {}, last=False)
+    one._speak("miri: fit 1 of 1")
+    one.step(now(2), {}, last=True)
+    one.end()
+    shown = capsys.readouterr().err.split("\r")[-1]
+    assert "100%" in shown and "2/2" in shown
