@@ -293,7 +293,10 @@ def _pairs(
 def _crossed(
     view: View, other: View
 ) -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
-    """Shares of a column's levels in those of another, observed and imputed."""
+    """Shares of a column's levels in those of another, observed and imputed.
+
+    Observed ones alone where imputed cells are too few to have any.
+    """
     x, y = cells(other), cells(view)
     usable = ~np.isnan(x) & ~np.isnan(y) & ~other.missing
     x, y, imputed = x[usable], y[usable], view.missing[usable]
@@ -311,6 +314,10 @@ def _crossed(
             for k in across
         ]
         lines.append((shorten(other.levels[int(level)], 60), shares))
+    if all(share[1] == DASH for _, shares in lines for share in shares):
+        lines = [
+            (name, [share[:1] for share in shares]) for name, shares in lines
+        ]
     return [shorten(view.levels[int(k)], 60) for k in across], lines
 
 
