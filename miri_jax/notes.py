@@ -1,5 +1,6 @@
 """Sentences about a table that a reader should know."""
 
+import math
 from collections.abc import Hashable
 from typing import Literal, Self
 
@@ -7,6 +8,15 @@ from typing import Literal, Self
 # change by it, as it tells of a guess or of what is not as it was stated to be;
 # or the report says the same, with what to do, of what it sees itself.
 Weight = Literal["said", "beware", "repeated"]
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1 in percent; what is something is not told as nothing."""
+    told = f"{share:.{digits}%}"
+    if share > 0 and float(told[:-1]) == 0:
+        power = math.floor(math.log10(100 * share))
+        return f"{100 * share:.{-power}f}%"
+    return told
 
 
 class Note(str):

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.data.plans import Plan
+from miri_jax.notes import percent
 from miri_jax.report.drawing import Histogram, Scatter, histogram, scatter
 from miri_jax.report.facts import View
 from miri_jax.report.partners import ENOUGH, Partner, Partners, cells
 from miri_jax.report.text import (
     DASH,
     full_name,
-    percent,
     quoted,
     shorten,
     value_text,

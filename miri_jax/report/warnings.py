@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.notes import percent
 from miri_jax.report.facts import (
     View,
     difference,
@@ -19,7 +20,6 @@ from miri_jax.report.telling import Prediction, told_by_filling
 from miri_jax.report.text import (
     in_quotes,
     listed,
-    percent,
     quoted,
     value_text,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from miri_jax.notes import Note
+from miri_jax.notes import Note, percent
 from miri_jax.report.facts import (
     DAY,
     View,
@@ -22,7 +22,6 @@ from miri_jax.report.text import (
     counted,
     listed,
     number_text,
-    percent,
     quoted,
     shorten,
     value_text,
