@@ -103,6 +103,7 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
         several=lambda count, pooled: blended(
             flow, plan.several(count, pooled=pooled), layout
         ),
+        at_end="chained equations",
     )
 
 

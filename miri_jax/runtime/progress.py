@@ -23,7 +23,7 @@ WORDS = {
     "held_out_loss": "error on held-out cells",
     "reconstruction_loss": "error of the generator",
     "discriminator_loss": "error of the discriminator",
-    "log_likelihood": "likelihood of a row, as logarithm",
+    "log_likelihood": "log of a row's likelihood",
     "ridge": "share of models that begin with a regression",
     "by_flow": "share of columns that the flow alone fills",
     "mi": "what the table gives away of its gaps",
@@ -31,8 +31,8 @@ WORDS = {
     "mmd": "distance to the true distribution",
     "rmse": "error of filled cells",
     "mae": "mean absolute error of filled cells",
-    "psnr": "likeness to the true images in dB",
-    "ssim": "likeness of structure, at most 1",
+    "psnr": "likeness to the true images",
+    "ssim": "likeness of their structure",
 }
 # What a bar has room for: the first of these.
 _OF_A_BAR = ("held_out_loss", "loss", *WORDS)
@@ -67,7 +67,9 @@ class MetricsWriter:
             str(workdir / "tensorboard"), purge_step=first_step + 1
         )
         done = kept[-1]["iteration"] if kept else 0
-        self._start, self._first = time.monotonic(), done
+        # From where the pace of what is left is taken.
+        self._since, self._from = time.monotonic(), done
+        self._paced = False
         self._total = num_iterations
         self._bar = None
         if sys.stderr.isatty():
@@ -111,8 +113,12 @@ class MetricsWriter:
         *,
         compiling: float = 0.0,
         may_stop: bool = False,
+        at_end: str = "",
     ) -> None:
         """Shows how far the run is, with the time it has still to go.
+
+        Its pace is that since the first iteration, which loads and compiles;
+        until there is one, that of the first.
 
         Args:
           iteration: how many are done.
@@ -120,6 +126,7 @@ class MetricsWriter:
           compiling: seconds that compiling took since the start, which the
             rest need not take again.
           may_stop: whether the fit may end before its last iteration.
+          at_end: what the last iteration does besides.
         """
         if self._bar is not None:
             shown = [
@@ -128,13 +135,17 @@ class MetricsWriter:
             self._bar.set_postfix_str("".join(shown[:1]), refresh=False)
             self._bar.update(iteration - self._bar.n)
             return
-        done = iteration - self._first
-        seconds = time.monotonic() - self._start - compiling
+        done = iteration - self._from
+        now = time.monotonic() - compiling
         told = [in_words(values)] if values else []
         if done and iteration < self._total:
-            left = max(seconds / done * (self._total - iteration), 0)
+            left = (now - self._since) / done * (self._total - iteration)
+            left = max(left, 0)
             how = "at most" if may_stop and left >= 0.5 else "about"
-            told.append(f"{how} {left:.0f} s to go")
+            more = f", then {at_end}" if at_end else ""
+            told.append(f"{how} {left:.0f} s to go{more}")
+        if done and not self._paced:
+            self._since, self._from, self._paced = now, iteration, True
         line = f"iteration {iteration}/{self._total}"
         say(f"{line}: {', '.join(told)}" if told else line)
 

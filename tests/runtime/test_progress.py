@@ -73,6 +73,24 @@ def test_what_is_left_is_told_without_what_was_compiled(
     assert line == (f"iteration 1/5: training error 2 (loss), {left} s to go")
 
 
+def test_the_first_iteration_says_little_of_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    """It loads what was compiled; the last one may do more besides."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    writer = MetricsWriter(tmp_path, first_step=0, num_iterations=5)
+    for k, spent in enumerate([0, 30, 2, 2, 2, 20]):
+        now[0] += spent
+        writer.progress(k, {}, may_stop=True, at_end="trees")
+    writer.close()
+    told = [
+        line.partition(": ")[2] for line in capsys.readouterr().err.split("\n")
+    ]
+    left = [f"at most {k} s to go, then trees" for k in (120, 6, 4, 2)]
+    assert told[:6] == ["", *left, ""]
+
+
 def test_nobody_is_told_a_name_alone(tmp_path, capsys):
     """Names of what is logged have words, which the page on speed tells."""
     logged = set()
