@@ -10,11 +10,8 @@ the cells empty. Both files are deleted again.
 
 import os
 import pathlib
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 import pandas as pd
@@ -23,6 +20,7 @@ import pyarrow.parquet as pq
 from absl import app, flags
 
 from experiments import records
+from experiments.timing import IMPUTE, timed
 
 FLAGS = flags.FLAGS
 PART = 100_000
@@ -57,28 +55,21 @@ def main(argv: list[str]) -> None:
         write_file(path, FLAGS.rows)
         size = path.stat().st_size
         command = [
-            *(sys.executable, "-m", "miri_jax.app.impute"),
+            *(sys.executable, *IMPUTE),
             *(path.name, f"out.{ending}"),
             *(["--stream"] if FLAGS.stream else []),
         ]
         here = {**os.environ, "PYTHONPATH": os.getcwd()}
-        before = time.perf_counter()
-        subprocess.run(
-            [*command, "--method", FLAGS.method],
-            cwd=folder,
-            env=here,
-            check=True,
-        )
-        seconds = time.perf_counter() - before
-    # Kilobytes, of the one child.
-    peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        words = [*command, "--method", FLAGS.method]
+        took = timed(words, cwd=folder, env=here)
     found = dict(
         rows=FLAGS.rows,
         stream=FLAGS.stream,
         method=FLAGS.method,
         file_mb=size / 1e6,
     )
-    found |= dict(peak_mb=peak / 1e6, seconds=round(seconds, 1))
+    peak = took["peak_mb"] * 2**20 / 1e6
+    found |= dict(peak_mb=peak, seconds=round(took["wall"], 1))
     records.append(FLAGS.out, **found)
     print(found)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from experiments import coverage, fidelity, records
+from experiments import coverage, fidelity, records, speed
 from experiments.wait import summary as wait_summary
 
 
@@ -175,6 +175,58 @@ def waits(results: pathlib.Path) -> str:
     return table(["", "`chained`", "`miri`", "mice, cart"], rows)
 
 
+def speeds(results: pathlib.Path, axis: str) -> str:
+    """Seconds and gigabytes of commands, by "rows" or by "columns"."""
+    rows = records.read(results / "speed.jsonl")
+    fixed = {"rows": "columns", "columns": "rows"}[axis]
+    beside = {"rows": speed.WIDTH, "columns": speed.LENGTH}[axis]
+    rows = [row for row in rows if row[fixed] == beside]
+    names = list(dict.fromkeys(row["method"] for row in rows))
+    sizes = sorted({row[axis] for row in rows})
+    cell = {(row["method"], row[axis]): row for row in rows}
+    # Of those that compile, what the next of about this shape takes.
+    head = ["", *(f"{size} {axis}" for size in sizes)]
+    return table(
+        head,
+        (
+            [_named(name), *(_took(cell.get((name, size))) for size in sizes)]
+            for name in names
+        ),
+    )
+
+
+def _named(method: str) -> str:
+    """A method as tables of speed call it."""
+    door, _, name = method.partition("-")
+    doors = {"r": "mice, {}", "sk": "scikit-learn, {}", "py": "{}"}
+    return doors[door].format(name) if name else f"`{method}`"
+
+
+def _took(row: dict | None) -> str:
+    """Seconds, first and again, and the peak of memory in GB."""
+    if row is None:
+        return "-"
+    if "first" not in row:
+        late = "timed out" in row["error"]
+        return f"> {row['timeout']:.0f}" if late else "failed"
+    found = f"{row['first']['wall']:.3g}"
+    if "again" in row:
+        found += f", {row['again']['wall']:.3g}"
+    return f"{found} ({row['first']['peak_mb'] / 1024:.1f})"
+
+
+def powers(results: pathlib.Path) -> str:
+    """Exponents of how processor seconds grow."""
+    found = speed.powers(records.read(results / "speed.jsonl"))
+    shown = lambda power: "" if np.isnan(power) else f"{power:.2f}"
+    rows = [
+        [_named(method), *map(shown, line)]
+        for method, line in found.iterrows()
+        if not method.endswith("again") and line.notna().any()
+    ]
+    return table(["", "of rows", "of columns"], rows)
+
+
 def intervals(results: pathlib.Path) -> str:
     """Coverage of pooled intervals."""
     rows = [
@@ -289,5 +341,8 @@ BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     "mcar-ratios": functools.partial(real_ratios, mechanism="mcar"),
     "patterns": patterns,
     "waits": waits,
+    "speed-rows": functools.partial(speeds, axis="rows"),
+    "speed-columns": functools.partial(speeds, axis="columns"),
+    "powers": powers,
     "intervals": intervals,
 }

@@ -12,6 +12,7 @@ filled table that meet all the rules.
 
 import itertools
 import os
+import sys
 import tempfile
 
 import numpy as np
@@ -19,7 +20,7 @@ import pandas as pd
 from absl import app, flags
 
 from experiments import records
-from experiments.start import IMPUTE, process
+from experiments.timing import IMPUTE, timed
 
 FLAGS = flags.FLAGS
 
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> None:
         frame.to_csv(files[0], index=False)
         for name, words in ways:
             words = [*files, "--force", "--method", FLAGS.method, *words]
-            took = process(*IMPUTE, *words)
+            took = timed([sys.executable, *IMPUTE, *words])
             made = pd.read_csv(files[1])
             os.remove(files[1])
             kept = np.ones(len(made), bool)

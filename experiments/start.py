@@ -5,8 +5,9 @@
 B is what `import jax, pandas, sklearn.ensemble` takes, measured anew in each
 repeat; all else is given in seconds and as a multiple of it. Commands are
 processes, with an empty folder of compiled programs (`miri, first`), and then
-with what that left, on a table of the same shape (`miri, again`) and one with
-another number of rows (`miri, more rows`). What the estimator does is timed in
+with what that left, on a table of the same shape (`miri, again`), one with
+another number of rows (`miri, more rows`) and one with another number of
+columns too (`miri, fewer columns`). What the estimator does is timed in
 one process that begins with an empty folder too, and loading in another. CPU
 seconds, user and system, tell more than those of the clock on a machine that
 others use. A line of results/start.jsonl is one thing in one repeat; `--show`
@@ -16,7 +17,6 @@ prints medians.
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,10 +28,10 @@ import pandas as pd
 from absl import app, flags
 
 from experiments import records
+from experiments.timing import IMPUTE, MAIN, timed
 
 FLAGS = flags.FLAGS
 BASE = "import jax, pandas, sklearn.ensemble"
-IMPUTE, MAIN = ("-m", "miri_jax.app.impute"), ("-m", "miri_jax.main")
 
 
 def table(rows: int, columns: int = 9, seed: int = 0) -> pd.DataFrame:
@@ -48,13 +48,8 @@ def table(rows: int, columns: int = 9, seed: int = 0) -> pd.DataFrame:
 
 def process(*words: str) -> dict[str, float]:
     """Seconds that Python takes for some words, whatever it ends with."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
-    subprocess.run([sys.executable, *words], capture_output=True)
-    wall = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = sum(after[:2]) - sum(before[:2])
-    return {"cpu": cpu, "wall": wall}
+    took = timed([sys.executable, *words], check=False)
+    return {name: took[name] for name in ("cpu", "wall")}
 
 
 def commands(folder: pathlib.Path) -> Iterator[tuple[str, dict[str, float]]]:
@@ -66,14 +61,15 @@ def commands(folder: pathlib.Path) -> Iterator[tuple[str, dict[str, float]]]:
     yield "no such flag", process(*MAIN, "--nothing")
     yield "import miri_jax", process("-c", "import miri_jax")
     out = str(folder / "out.csv")
-    for what, method, rows in (
-        ("chained", "chained", 500),
-        ("miri, first", "miri", 500),
-        ("miri, again", "miri", 500),
-        ("miri, more rows", "miri", 501),
+    for what, method, rows, columns in (
+        ("chained", "chained", 500, 9),
+        ("miri, first", "miri", 500, 9),
+        ("miri, again", "miri", 500, 9),
+        ("miri, more rows", "miri", 501, 9),
+        ("miri, fewer columns", "miri", 502, 8),
     ):
         path = folder / f"{rows}.csv"
-        table(rows, seed=rows).to_csv(path, index=False)
+        table(rows, columns, seed=rows).to_csv(path, index=False)
         words = str(path), out, "--method", method, "--force"
         yield what, process(*IMPUTE, *words)
         if not os.path.exists(out):

@@ -29,6 +29,7 @@ PAGES = (
     "docs/papers.md",
     "docs/real_tables.md",
     "docs/results_tables.md",
+    "docs/speed.md",
 )
 OURS = "miri"
 # Not rivals: of the same hand, and the same method as its paper prints it.

@@ -18,7 +18,11 @@ from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[1]
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["miri_jax.app.run", "tests.command"])
+# What commands import late, and most of them do.
+LATE = ["orbax.checkpoint", "tensorboardX", "sklearn.tree", "pyarrow.parquet"]
+_context.set_forkserver_preload(
+    ["miri_jax.app.run", "miri_jax.report", *LATE, "tests.command"]
+)
 
 
 class Command:
@@ -112,6 +116,7 @@ def _run(
     # Read from the environment when JAX was imported, which is past.
     cache = environment["JAX_COMPILATION_CACHE_DIR"]
     jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     if before:
         before()
     sys.argv = [module, *words]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.core.flow import interpolate, merge
-from miri_jax.core.rows import GapRows, gap_rows
+from miri_jax.core.rows import GapRows, for_columns, gap_rows
 from miri_jax.exceptions import ConfigError
 from miri_jax.types import Array, Base, Cond, FlowBatch
 
@@ -143,7 +143,7 @@ def of_source(
     if thin:
         key_noise, key_shown = jax.random.split(key_noise)
         m0 = (w1 > 0) & (m0 | shown(key_shown, m0))
-    noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
+    noise = for_columns(jax.random.normal, key_noise, x1.shape)
     return Choice(None, x1, w1, m0, noise)
 
 
@@ -165,7 +165,7 @@ def shown(key: Array, m: Array) -> Array:
     together = m.ndim == 4 and jnp.all(
         m == m[..., :1], axis=(1, 2, 3), keepdims=True
     )
-    own = jax.random.uniform(key_place, m.shape, jnp.float32)
+    own = for_columns(jax.random.uniform, key_place, m.shape)
     return jnp.where(together, own[..., :1], own) < share
 
 

@@ -73,7 +73,7 @@ def _fit(
     The factor is 1 - p / LR of p coefficients and the likelihood ratio that
     they reach (van Houwelingen and Le Cessie, 1990): under MCAR about 0.
     """
-    reach = extent(len(x)) if reach is None else reach
+    reach = extent(x.shape) if reach is None else reach
     x, y = x[reach.some], m[reach.some].astype(jnp.float32)
     real = reach.real.astype(jnp.float32)[:, None]
     n, d = real.sum(), x.shape[1]
@@ -85,6 +85,7 @@ def _fit(
     if owners is None:
         owners = np.arange(d) if layout is None else layout.owners(d)
     others = owners[:, None] != owners[None, :]
+    others = others & (jnp.arange(d) < reach.columns)[:, None]
     free = jnp.tile(others, (a.shape[1] // d, 1)).astype(jnp.float32)
     rate = mean(y)
     # A column that is always observed, or never, has nothing to tell.

@@ -41,16 +41,18 @@ SOME = 4096
 
 
 class Extent(NamedTuple):
-    """How far a table reaches that has rows behind it, see `padded`.
+    """How far a table reaches that has others behind it, see `padded`.
 
     Attributes:
       count: int32 scalar, its rows.
       some: `[k]` int32, evenly spaced ones, `SOME` at most; of a table with
         less than k, all of them and then rows behind.
+      columns: int32 scalar, its columns.
     """
 
     count: Array
     some: Array
+    columns: Array
 
     @property
     def real(self) -> Array:
@@ -58,12 +60,18 @@ class Extent(NamedTuple):
         return jnp.arange(len(self.some)) < self.count
 
 
-def extent(n: int, rows: int | None = None) -> Extent:
-    """That of n rows with others behind them, `rows` together."""
+def extent(shape: tuple[int, ...], rows: int | None = None) -> Extent:
+    """That of a table of `shape` (n, *dims) with others behind its rows.
+
+    Args:
+      shape: without what is behind it.
+      rows: all together; None where none are behind.
+    """
+    n, columns = shape[:2]
     size = min(n if rows is None else rows, SOME)
     behind = np.arange(n, size, dtype=np.int32)
     some = np.concatenate([spaced(n, size), behind])
-    return Extent(np.int32(n), some)
+    return Extent(np.int32(n), some, np.int32(columns))
 
 
 # (noise, x, x_obs, m), all [*dims], to the row's new values.
@@ -72,6 +80,8 @@ Move = Callable[[Array, Array, Array, Array], Array]
 MoveChunk = Callable[[Array, Array, Array, Array], Array]
 # Rows are drawn in these numbers at least, so that few shapes are compiled.
 LEAST_ROWS, MOST_PADDING = 128, 8192
+# Columns likewise, and the numbers up to which they are in fours and eights.
+LEAST_COLUMNS, FOURS, EIGHTS = 8, 16, 64
 _EDGE = 1e-6  # keeps quantiles within 4.8 deviations, where float32 ends
 # The bits of a NaN, which no observed value has, and where places start.
 _MISSING, _SALT = np.uint32(0x7FC00001), np.uint32(0x9E3779B9)
@@ -97,13 +107,27 @@ def normal_noise(
     if draw is None or not draw.spread:
         return jax.random.normal(key, shape, jnp.float32)
     key_order, key_place = jax.random.split(key)
-    order = jax.random.uniform(key_order, (draw.count, *shape), jnp.float32)
-    rank = jnp.sum(order < order[draw.index][None], axis=0)
+    order = jax.random.uniform(key_order, (*shape, draw.count), jnp.float32)
+    rank = jnp.sum(order < order[..., draw.index][..., None], axis=-1)
     place = jax.random.uniform(
         jax.random.fold_in(key_place, draw.index), shape, jnp.float32
     )
     quantile = (rank + place) / draw.count
     return jax.scipy.special.ndtri(jnp.clip(quantile, _EDGE, 1 - _EDGE))
+
+
+# Draws numbers, as `jax.random.normal` and `jax.random.uniform`.
+Random = Callable[[Array, tuple[int, ...], jnp.dtype], Array]
+
+
+def for_columns(random: Random, key: Array, shape: tuple[int, ...]) -> Array:
+    """Random numbers of `shape` [n, *dims], float32.
+
+    Those of a table `[n, d]` are the same with columns behind it and without.
+    """
+    if len(shape) != 2:
+        return random(key, shape, jnp.float32)
+    return random(key, shape[::-1], jnp.float32).T
 
 
 def row_names(data: Masked) -> Array:
@@ -113,7 +137,8 @@ def row_names(data: Masked) -> Array:
     observed values as float32 (-0.0 is taken for 0.0); the third counts the
     rows before it of the same hash. So a row has the same name wherever it
     stands, and alone, as long as no equal one stands before it, and no two
-    rows of a table share one.
+    rows of a table share one. Observed zeros count nothing, so that columns of
+    them behind a table leave the names as they are.
     """
     rows = lambda a: a.reshape(len(a), -1)
     x, m = rows(data.x).astype(jnp.float32), rows(data.m)
@@ -121,10 +146,11 @@ def row_names(data: Masked) -> Array:
     x = jnp.where(jnp.abs(x) < jnp.finfo(jnp.float32).tiny, 0, x)
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
     bits = jnp.where(m, bits, _MISSING)
-    place = jnp.arange(2 * x.shape[1], dtype=jnp.uint32).reshape(2, 1, -1)
+    place = jnp.arange(2 * x.shape[1], dtype=jnp.uint32)
+    place = place.reshape(-1, 2).T[:, None]
     words = [
-        jnp.sum(_mixed(bits ^ _mixed(p + _SALT)), axis=1, dtype=jnp.uint32)
-        for p in place
+        jnp.sum(_mixed(bits ^ p) - _mixed(p), axis=1, dtype=jnp.uint32)
+        for p in _mixed(place + _SALT)
     ]
     return jnp.stack([*words, _count_before(*words)], axis=1)
 
@@ -259,22 +285,51 @@ def move_chunks(
     return jax.lax.fori_loop(0, -(-rows.count // chunk), one_chunk, x)
 
 
-def padded(data: Masked) -> Masked:
+def padded(data: Masked, columns: int | None = None) -> Masked:
     """Rows without gaps behind those of a table, up to one of few numbers.
 
     So tables of about the same length have the same programs. What is drawn for
     a row does not depend on how many there are. On several
     devices the rows stay as they are spread over them.
+
+    Args:
+      data: the rows.
+      columns: all together, with some of observed zeros behind those of the
+        table; None for its own.
     """
-    if isinstance(data.x, jax.core.Tracer) or not is_padded(data.x.shape):
-        return data
-    rest = padded_rows(len(data.x)) - len(data.x)
-    if not rest:
-        return data
-    behind = ((0, rest), (0, 0))
-    x, m = (np.asarray(part) for part in data)
-    m = np.pad(m, behind, constant_values=True)
-    return Masked(*jax.device_put((np.pad(x, behind), m)))
+    n, *dims = data.x.shape
+    traced = isinstance(data.x, jax.core.Tracer)
+    rows = n if traced or not is_padded(data.x.shape) else padded_rows(n)
+    shape = (rows, *dims) if columns is None else (rows, columns)
+    return Masked(grown(data.x, shape), grown(data.m, shape, True))
+
+
+def grown(a: Array, shape: tuple[int, ...], value: float | bool = 0) -> Array:
+    """An array with a value behind its rows and columns, up to a `shape`."""
+    if a.shape == shape:
+        return a
+    behind = [(0, all - own) for own, all in zip(a.shape, shape)]
+    if not _is_here(a):
+        return jnp.pad(a, behind, constant_values=value)
+    a = np.pad(np.asarray(a), behind, constant_values=value)
+    return jax.device_put(a)
+
+
+def shrunk(a: Array, shape: tuple[int, ...]) -> Array:
+    """The first rows and columns of an array, those of a `shape`."""
+    if a.shape == shape:
+        return a
+    first = tuple(map(slice, shape))
+    if not _is_here(a):
+        return a[first]
+    return jax.device_put(np.asarray(a)[first])
+
+
+def _is_here(a: Array) -> bool:
+    """Whether an array can be cut on the host, where nothing is compiled."""
+    if isinstance(a, jax.core.Tracer):
+        return False
+    return not isinstance(a, jax.Array) or len(a.devices()) == 1
 
 
 def is_padded(shape: tuple[int, ...]) -> bool:
@@ -292,6 +347,16 @@ def padded_rows(n: int) -> int:
     return max(-(-n // unit) * unit, LEAST_ROWS)
 
 
+def padded_columns(d: int) -> int:
+    """The least of few numbers of columns that d columns fit into.
+
+    A multiple of four, from `FOURS` on of eight, from `EIGHTS` on as
+    `padded_rows` has them.
+    """
+    unit = 4 if d <= FOURS else 8 if d <= EIGHTS else _eighth(d)
+    return max(-(-d // unit) * unit, LEAST_COLUMNS)
+
+
 def least_rows(n: int) -> int:
     """The least number that `padded_rows` takes to the same as n."""
     rows = padded_rows(n)
@@ -301,4 +366,9 @@ def least_rows(n: int) -> int:
 def _unit(n: int) -> int:
     if n > MOST_PADDING:
         return MOST_PADDING
-    return max(1 << max((n - 1).bit_length() - 3, 0), LEAST_ROWS // 4)
+    return max(_eighth(n), LEAST_ROWS // 4)
+
+
+def _eighth(n: int) -> int:
+    """An eighth of the least power of two that n fits into."""
+    return 1 << max((n - 1).bit_length() - 3, 0)

@@ -2,9 +2,10 @@
 
 A step calls a program for each of its parts. What starts a fit, draws from it
 and measures it is made of the same parts, so that each is compiled once; and
-tables have rows behind them up to one of few numbers, so that another table of
-about the same length finds them compiled. Random numbers, and what a row gets,
-are the same with such rows and without; sums over rows are but for rounding.
+tables have rows behind them, and columns of observed zeros, up to one of few
+numbers of each, so that another table of about the same shape finds them
+compiled. Random numbers, and what a row gets, are the same with such rows and
+columns and without; sums over them are but for rounding.
 """
 
 import functools
@@ -24,10 +25,13 @@ from miri_jax.core.rows import (
     all_noise,
     extent,
     gap_rows,
+    grown,
     is_padded,
     least_rows,
     padded,
+    padded_columns,
     padded_rows,
+    shrunk,
 )
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _early_stopping, _parts
@@ -74,15 +78,15 @@ def miri(recipe: Recipe, layout: Layout | None = None) -> Imputer:
 
 
 class _Wide(NamedTuple):
-    """A table with rows behind it, where it has any.
+    """A table with rows and columns behind it, where it has any.
 
     Attributes:
-      data: the rows.
+      data: all of them.
       reach: how far the table reaches in them.
       shape: by which settings go that follow the size of a table: that of one
         for which they are alike, and which many tables share.
-      owners: `[d]`, for each entry the first of its column; None where nothing
-        is known.
+      owners: for each entry, or column behind, the first of its column; None
+        where nothing is known.
     """
 
     data: Masked
@@ -92,57 +96,57 @@ class _Wide(NamedTuple):
 
 
 def _widened(recipe: Recipe, layout: Layout | None, data: Masked) -> _Wide:
-    n, *dims = data.x.shape
-    owners = None
+    own, owners = data.x.shape, None
+    rows, *dims = _wide_shape(recipe, own)
     if layout is not None and len(dims) == 1:
-        owners = _early_stopping.first_of(layout.owners(*dims))
-    rows = _rows_of(recipe, data.x.shape)
+        owners = _early_stopping.first_of(layout.owners(own[1]))
+        owners = np.append(owners, np.arange(own[1], *dims, dtype=np.int32))
     if isinstance(data.x, jax.core.Tracer):
-        return _Wide(data, extent(n), data.x.shape, owners)
-    shape = _shape_like(recipe, data.x.shape)
-    if rows > n:
-        data = padded(data)
-    return _Wide(data, extent(n, rows), shape, owners)
+        rows, like = own[0], (own[0], *dims)
+    else:
+        like = _shape_like(recipe, own)
+    wide = (rows, *dims)
+    data = Masked(grown(data.x, wide), grown(data.m, wide, True))
+    return _Wide(data, extent(own, rows), like, owners)
 
 
-def _rows_of(recipe: Recipe, shape: tuple[int, ...]) -> int:
-    """Rows of a table with those behind it; there are none where it is long."""
-    n, rows = shape[0], padded_rows(shape[0])
-    return rows if is_padded(shape) and rows <= recipe.max_rows else n
+def _wide_shape(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """That of a table with what is behind it.
+
+    There are no rows behind a long one, and no columns where a part of the
+    recipe would see them.
+    """
+    n, *dims = shape
+    rows = padded_rows(n)
+    if not is_padded(shape) or rows > recipe.max_rows:
+        rows = n
+    unseen = recipe.source.widened and recipe.weight is not pairs.everywhere
+    if len(dims) == 1 and unseen:
+        dims = [padded_columns(*dims)]
+    return rows, *dims
 
 
 def _shape_like(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The longest or shortest table that is fitted as one of a shape."""
-    if _rows_of(recipe, shape) != padded_rows(shape[0]):
+    n = shape[0]
+    rows, *dims = _wide_shape(recipe, shape)
+    shape = (n, *dims)
+    if rows != padded_rows(n):
         return shape
     settings = lambda shape: (
         recipe.sgd.num_steps(shape),
         recipe.network(shape, recipe.source.near),
     )
-    n, *dims = shape
     for rows in (padded_rows(n), least_rows(n)):
         if settings((rows, *dims)) == settings(shape):
             return rows, *dims
     return shape
 
 
-def _lengthened(x: Array, rows: int) -> Array:
-    """Zeros behind the rows `[n, *dims]`, `rows` together."""
-    if len(x) == rows:
-        return x
-    behind = ((0, rows - len(x)), *((0, 0),) * (x.ndim - 1))
-    return jax.device_put(np.pad(np.asarray(x), behind))
-
-
-def _shortened(x: Array, rows: int) -> Array:
-    """The first rows."""
-    return x if len(x) == rows else jax.device_put(np.asarray(x)[:rows])
-
-
 def _like(recipe: Recipe, data: Masked) -> MIRIState:
     """What the state of a fit looks like, without fitting a source."""
-    n, *dims = data.x.shape
-    rows, of = _rows_of(recipe, data.x.shape), jax.ShapeDtypeStruct
+    shape, of = data.x.shape, jax.ShapeDtypeStruct
+    n, everything = len(data.x), _wide_shape(recipe, shape)
     key = jax.eval_shape(jax.random.key, 0)
     source, start, order = recipe.source, recipe.source.like, ()
     if not (source.host or source.eager):
@@ -157,9 +161,9 @@ def _like(recipe: Recipe, data: Masked) -> MIRIState:
         if n > recipe.max_rows:
             order = of((n,), jnp.int32)
     wide = _Wide(
-        Masked(of((rows, *dims), jnp.float32), of((rows, *dims), bool)),
-        extent(n, rows),
-        _shape_like(recipe, data.x.shape),
+        Masked(of(everything, jnp.float32), of(everything, bool)),
+        extent(shape, everything[0]),
+        _shape_like(recipe, shape),
     )
     programs = _Programs(recipe._replace(source=source))
     inner = () if source is not recipe.source else start
@@ -169,7 +173,7 @@ def _like(recipe: Recipe, data: Masked) -> MIRIState:
         ),
         *(key, order, inner, wide.data),
     )
-    return state._replace(start=start, x=of(data.x.shape, jnp.float32))
+    return state._replace(start=start, x=of(shape, jnp.float32))
 
 
 def _check(recipe: Recipe) -> None:
@@ -299,9 +303,12 @@ def _init(
     key, key_first = split(key, 2)
     order, start, x = programs.first(key_first, data)
     wide = _widened(programs.recipe, layout, data)
-    x = _lengthened(x, len(wide.data.x))
+    if wide.data.x.ndim == 2 and programs.recipe.source.widened:
+        columns = wide.data.x.shape[1]
+        start = programs.recipe.source.widened(start, columns)
+    x = grown(x, wide.data.x.shape)
     state = _begun(programs, key, order, start, x, wide)
-    return state._replace(x=_shortened(state.x, len(data.x)))
+    return state._replace(x=shrunk(state.x, data.x.shape))
 
 
 def _begun(
@@ -327,10 +334,10 @@ def _step(
     data: Masked,
 ) -> tuple[MIRIState, Info]:
     """One outer iteration, or one of its slices."""
-    recipe, n = programs.recipe, len(data.x)
+    recipe = programs.recipe
     key_net, key_sgd, key_ode = split(key, 3)
     wide = _widened(recipe, layout, data)
-    state = state._replace(x=_lengthened(state.x, len(wide.data.x)))
+    state = state._replace(x=grown(state.x, wide.data.x.shape))
     if not recipe.memory.network:
         state = programs.begin(key_net, state, wide.data, wide.shape)
     state, losses = _descend(programs, key_sgd, state, wide)
@@ -343,7 +350,7 @@ def _step(
     info = {"loss": losses}
     if recipe.stop is not None:
         info["held_out_loss"] = state.held_out.loss
-    return state._replace(x=_shortened(state.x, n)), info
+    return state._replace(x=shrunk(state.x, data.x.shape)), info
 
 
 def _descend(
@@ -434,12 +441,14 @@ def _impute(
     """A fresh draw: by the last network, or by all kept ones in order."""
     recipe = programs.recipe
     if recipe.source.draw is not None:
-        params, wide = state.train.ema, padded(data)
+        params, shape = state.train.ema, data.x.shape
+        columns = _wide_shape(recipe, shape)[1] if len(shape) == 2 else None
+        wide = padded(data, columns)
         if recipe.stop is not None:
             params = state.held_out.best
         rows = programs.gap_rows(wide.m)
         x = programs.moved(key, state.start, params, wide.x, wide, rows, draw)
-        return _shortened(x, len(data.x))
+        return shrunk(x, shape)
     if not recipe.memory.velocities:
         raise ConfigError(
             "a fit whose source is the previous imputation can impute new rows"

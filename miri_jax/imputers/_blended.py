@@ -110,7 +110,7 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
 def _chosen(state: BlendedState) -> list[dict[str, Any]]:
     """Who draws each column last, and what the flow alone would gain there."""
     found = []
-    for flow, gain in zip(np.asarray(state.by_flow), np.asarray(state.gain)):
+    for flow, gain in zip(to_host(state.by_flow), to_host(state.gain)):
         found.append({"by": "flow" if flow else "flow, chained"})
         if np.isfinite(gain):  # else nobody tried
             found[-1]["gain_of_flow_alone"] = round(float(gain), 3)
@@ -120,15 +120,16 @@ def _chosen(state: BlendedState) -> list[dict[str, Any]]:
 def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
     flow = blend.flow.init(key, data)
     width = _width(blend, data)
-    return BlendedState(
-        jnp.int32(0),
+    begun = BlendedState(
+        np.int32(0),
         flow.x,
-        jnp.bool_(False),
+        np.bool_(False),
         _without_table(flow),
-        jnp.zeros(1, jnp.uint8),  # what is empty cannot be saved
-        jnp.zeros(width, jnp.float32),
-        jnp.ones(width, bool),
+        np.zeros(1, np.uint8),  # what is empty cannot be saved
+        np.zeros(width, np.float32),
+        np.ones(width, bool),
     )
+    return jax.device_put(begun)
 
 
 def _without_table(flow: Any) -> Any:
@@ -182,7 +183,8 @@ def _ended(
     key_trial, key_chains, key_draw = split(key, 3)
     rows = spaced(len(data.x), ROWS)
     some = Masked(*(to_host(part)[rows] for part in data))
-    targets = to_host(state.flow.held_out.targets)[rows]
+    targets = to_host(state.flow.held_out.targets)
+    targets = targets[rows][:, : data.x.shape[1]]
     if blend.plan.bootstrap:  # draws of one flow alone may not be pooled
         trial = no_trial(len(state.gain))
     else:

@@ -9,6 +9,7 @@ import numpy as np
 from miri_jax.core import flow
 from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
 from miri_jax.core.propensity import Propensity, inverse_weights
+from miri_jax.core.rows import for_columns
 from miri_jax.types import Array, Layout, PyTree
 
 NUM_PAIRS = 4096
@@ -61,6 +62,7 @@ def hold_out(
     params: PyTree,
     count: Array | int | None = None,
     owners: Array | None = None,
+    columns: Array | int | None = None,
 ) -> HeldOut:
     """Chooses the held-out entries.
 
@@ -74,16 +76,23 @@ def hold_out(
         end; None for all.
       owners: `[d]`, for each entry the first of its column; None for those of
         the layout of `stop`.
+      columns: of a table that others are behind; None for all.
     """
     rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
-    u = jax.random.uniform(key_entries, m[rows].shape, jnp.float32)
+    u = jax.vmap(
+        lambda i: jax.random.uniform(
+            jax.random.fold_in(key_entries, i), m.shape[1:], jnp.float32
+        )
+    )(jnp.arange(len(rows)))
     if owners is None and stop.layout is not None:
         owners = first_of(stop.layout.owners(m.shape[1]))
     if owners is not None:
         u = u[:, owners]
     real = jnp.arange(len(rows)) < (len(m) if count is None else count)
     real = real.reshape(-1, *(1,) * (m.ndim - 1))
+    if columns is not None and m.ndim == 2:
+        real = real & (jnp.arange(m.shape[1]) < columns)[None]
     u = jnp.where(m[rows] & real, u, 2)
     entries = real & ((u < stop.share) | (u == jnp.min(u)))
     return HeldOut(
@@ -131,7 +140,7 @@ def choose(
     rows = held_out.rows[turns]
     x1, entries = x[rows], m[rows] & ~held_out.targets[rows]
     masks = jax.random.randint(key_rows, (NUM_PAIRS,), 0, count, jnp.int32)
-    noise = jax.random.normal(key_noise, x1.shape, x1.dtype)
+    noise = for_columns(jax.random.normal, key_noise, x1.shape)
     tau = jax.random.uniform(key_tau, (NUM_PAIRS,), x.dtype)
     w1 = entries.astype(jnp.float32)
     if propensity:

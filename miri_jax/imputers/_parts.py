@@ -81,6 +81,7 @@ def begun(
             network.params,
             reach.count,
             owners,
+            reach.columns,
         )
     return MIRIState(
         iteration=jnp.int32(0),

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from scipy.special import ndtri
 
+from miri_jax.core.rows import spaced
 from miri_jax.metrics.evidence import Estimate, Question, estimate
 from miri_jax.metrics.mutual_information import (
     CELLS,
@@ -43,7 +44,8 @@ class _Cells(NamedTuple):
       atoms: `[n, c]`, whether a value fills many gaps of its column.
       expected: `[n, e]`, what observed cells of other columns let expect, by a
         regression, and
-      left: `[n, e]`, the logarithm of the share of the variance left by it.
+      left: `[n, e]`, the logarithm of the share of the variance left by it;
+        both 0 of entries that nobody asks for.
       m: `[n, c]` bool, True = observed.
       owner: `[e]`, the column of each entry.
     """
@@ -93,7 +95,7 @@ def estimate_conditional_mi(
     x, m = x[rows], m[rows]
     mixed = np.flatnonzero(m.any(0) & ~m.all(0))
     columns = np.sort(rng.permutation(mixed)[:max_columns])
-    ask = lambda learn: _question(_cells(x, m, levels, learn))
+    ask = lambda learn: _question(_cells(x, m, levels, learn, columns))
     return estimate(ask, len(rows), columns, len(mixed), num_folds)
 
 
@@ -120,9 +122,22 @@ def _question(seen: _Cells) -> Question:
 
 
 def _cells(
-    x: np.ndarray, m: np.ndarray, levels: Sequence[int], learn: np.ndarray
+    x: np.ndarray,
+    m: np.ndarray,
+    levels: Sequence[int],
+    learn: np.ndarray,
+    columns: np.ndarray,
 ) -> _Cells:
-    """What the classifiers see of all rows, scaled by those to learn from."""
+    """What the classifiers see of all rows, scaled by those to learn from.
+
+    Args:
+      x: `[n, c]`, filled.
+      m: `[n, c]` bool.
+      levels: of each column.
+      learn: rows to learn from.
+      columns: those that are asked for. They are regressed on others, of more
+        than `MAX_REGRESSED` entries in parts.
+    """
     blocks, owner, atoms = [], [], np.zeros(x.shape)
     for j, size in enumerate(levels):
         seen = x[learn[m[learn, j]], j]
@@ -134,14 +149,27 @@ def _cells(
         atoms[:, j] = 0 if size else np.isin(x[:, j], often)
     values, owner = np.hstack(blocks), np.array(owner)
     shown = np.where(m[:, owner], values, 0)
-    groups = -(-len(owner) // MAX_REGRESSED)
-    parts = [
-        _expected(shown[:, some], m, owner[some], learn)
-        for some in np.array_split(np.arange(len(owner)), groups)
-    ]
-    expected, left = (np.hstack(part) for part in zip(*parts))
+    expected, left = np.zeros((2, *shown.shape))
+    for some in _parts(np.isin(owner, columns)):
+        found = _expected(shown[:, some], m, owner[some], learn)
+        expected[:, some], left[:, some] = found
     found = values, shown, atoms, expected, left
     return _Cells(*(part.astype(np.float32) for part in found), m, owner)
+
+
+def _parts(asked: np.ndarray) -> list[np.ndarray]:
+    """Parts of the entries, with all that are asked for `[e]` among them.
+
+    Each has `MAX_REGRESSED` entries at most, filled up with others.
+    """
+    entries = np.flatnonzero(asked)
+    groups = -(-len(entries) // MAX_REGRESSED)
+    room = groups * MAX_REGRESSED - len(entries)
+    others = np.flatnonzero(~asked)
+    if len(others) > room:
+        others = others[spaced(len(others), room)] if room else others[:0]
+    parts = np.array_split(np.append(entries, others), groups) if groups else []
+    return [np.sort(part) for part in parts]
 
 
 def _entries(x: np.ndarray, seen: np.ndarray, levels: int) -> np.ndarray:

@@ -1,11 +1,13 @@
 """The velocity network for tables."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from miri_jax.core.rows import padded_columns
 from miri_jax.types import Array, Cond
 
 # A function of `jax.nn`.
@@ -44,6 +46,41 @@ def moved_parts(x_tau: Array, cond: Cond) -> tuple[Array, Array]:
 def last_layer(zero: bool) -> dict[str, Any]:
     """Settings of a network's last layer, which may start at zero."""
     return {"kernel_init": nn.initializers.zeros} if zero else {}
+
+
+def weights_by_column(
+    sizes: Sequence[int],
+) -> Callable[[Array, tuple[int, ...], Any], Array]:
+    """First weights of a layer whose inputs are parts, joined.
+
+    As `lecun_normal` has them, but for entries behind a part (`rows.padded`):
+    the weights of the others are the same with them and without.
+
+    Args:
+      sizes: entries of each part.
+    """
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = float) -> Array:
+        fan_in = sum(map(padded_columns, sizes))
+        deviation = fan_in**-0.5 / 0.87962566103423978  # after truncation
+        draw = nn.initializers.truncated_normal(deviation)
+        parts = [
+            draw(jax.random.fold_in(key, i), (size, shape[1]), dtype)
+            for i, size in enumerate(sizes)
+        ]
+        return jnp.concatenate(parts)
+
+    return init
+
+
+def weights_to_columns(
+    key: Array, shape: tuple[int, ...], dtype: Any = float
+) -> Array:
+    """`lecun_normal` of a layer to a table's columns, see above."""
+    init = nn.initializers.variance_scaling(
+        1, "fan_in", "truncated_normal", in_axis=-1, out_axis=-2
+    )
+    return init(key, shape[::-1], dtype).T
 
 
 class MLP(nn.Module):
@@ -86,27 +123,42 @@ class MLP(nn.Module):
         flat = [part.ravel().astype(like.dtype) for part in parts]
         if tau is not None:
             flat.append(time_features(tau, self.num_frequencies))
+        first, last = self.ends(tuple(map(len, flat)))
         h = jnp.concatenate(flat)
         if self.residual:
-            h = dense(self.width)(h)
+            h = dense(self.width, **first)(h)
             for _ in range(self.depth):
                 h = h + dense(self.width)(act(dense(self.width)(act(h))))
             h = act(h)
         else:
-            for _ in range(self.depth):
-                h = act(dense(self.width)(h))
-        out = dense(like.size, **last_layer(self.zero_output))(h)
+            for layer in range(self.depth):
+                h = act(dense(self.width, **({} if layer else first))(h))
+        out = dense(like.size, **last)(h)
         return out.reshape(like.shape).astype(like.dtype)
+
+    def ends(self, sizes: tuple[int, ...]) -> tuple[dict, dict]:
+        """Settings of the first and last layer, by the sizes of the parts."""
+        del sizes
+        return {}, last_layer(self.zero_output)
 
 
 class VelocityMLP(MLP):
     """v(x_tau * (1 - m0), m0 * x0, m0 * x1, m0, tau) of eq. 6, one example.
 
-    `zero_output` starts with a flow that leaves its start where it is.
+    It is told 1 - m0, which says the same: so a column of observed zeros gives
+    it nothing but zeros, and with some behind a table (`rows.padded`) it is the
+    network without. `zero_output` starts with a flow that leaves its start
+    where it is.
     """
 
     @nn.compact
     def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
         """Velocity `[*dims]` at `x_tau` `[*dims]` and scalar `tau`."""
         x_tau, first = moved_parts(x_tau, cond)
-        return self.trunk(first, cond.x1_m, cond.m0, x_tau, tau=tau)
+        return self.trunk(first, cond.x1_m, ~cond.m0, x_tau, tau=tau)
+
+    def ends(self, sizes: tuple[int, ...]) -> tuple[dict, dict]:
+        """See `MLP.ends`."""
+        last = {"kernel_init": weights_to_columns}
+        last |= last_layer(self.zero_output)
+        return {"kernel_init": weights_by_column(sizes)}, last

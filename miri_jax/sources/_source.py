@@ -74,6 +74,10 @@ class Source(NamedTuple):
         cannot be traced.
       like: of a source with a fit on the host, which must have it, what its
         start looks like: a pytree of dtypes, whose arrays may have any shape.
+      widened: `(start, columns)` to the start of a table of so many columns,
+        those behind the ones of the fit being observed zeros; the draws of the
+        others stay as they are. So tables of about the same width have the same
+        programs. None where the source must see a table's own columns.
     """
 
     fit: FitSource
@@ -82,6 +86,7 @@ class Source(NamedTuple):
     host: bool = False
     eager: bool = False
     like: PyTree = None
+    widened: Callable[[PyTree, int], PyTree] | None = None
 
     def first(
         self, key: Array, data: Masked, rows: Array | None

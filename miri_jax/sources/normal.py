@@ -13,7 +13,12 @@ from jax.scipy.sparse.linalg import cg
 
 from miri_jax.core.parallel import to_host
 from miri_jax.core.programs import compiled
-from miri_jax.core.rows import draw_starts, padded
+from miri_jax.core.rows import (
+    draw_starts,
+    padded,
+    padded_columns,
+    shrunk,
+)
 from miri_jax.sources._source import Source, by_mask
 from miri_jax.sources.likely import SHRINKAGE, Normal, most_likely
 from miri_jax.types import Array, Base, Draw, Masked
@@ -145,12 +150,23 @@ _draw_rows = compiled(draw_rows, static_argnums=3)
 
 
 def filled(key: Array, data: Masked, gaussian: Gaussian, chunk: int) -> Array:
-    """`draw_rows` as a program, which tables of about this length share."""
-    wide = padded(data)
-    x = _draw_rows(key, wide, gaussian, chunk)
-    if wide is data:
-        return x
-    return jax.device_put(np.asarray(x)[: len(data.x)])
+    """`draw_rows` as a program, which tables of about this shape share."""
+    wide = data
+    if data.x.ndim == 2:
+        columns = padded_columns(data.x.shape[1])
+        wide, gaussian = padded(data, columns), widened(gaussian, columns)
+    return shrunk(_draw_rows(key, wide, gaussian, chunk), data.x.shape)
+
+
+def widened(gaussian: Gaussian, columns: int) -> Gaussian:
+    """With entries behind that are 0 and tell nothing, `columns` together."""
+    d = len(gaussian.mean)
+    mean, cov, root = (
+        np.pad(to_host(part), (0, columns - d)) for part in gaussian
+    )
+    behind = np.arange(d, columns)
+    cov[behind, behind] = 1  # a variance that can be divided by
+    return Gaussian(mean, cov, root)
 
 
 def gaussian(
@@ -182,4 +198,4 @@ def gaussian(
         return conditional_base(start)(noise, x, m)
 
     like = Gaussian(*(np.dtype(np.float32) for _ in Gaussian._fields))
-    return Source(fit, draw, near=True, eager=True, like=like)
+    return Source(fit, draw, near=True, eager=True, like=like, widened=widened)

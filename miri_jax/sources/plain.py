@@ -69,4 +69,4 @@ def noise(initial: Initial = "normal") -> Source:
         del start
         return merge(x, noise, m), None
 
-    return Source(fit, draw)
+    return Source(fit, draw, widened=lambda start, columns: start)

@@ -1,4 +1,4 @@
-"""What is compiled: once for tables of about the same length."""
+"""What is compiled: once for tables of about the same shape."""
 
 import jax
 import numpy as np
@@ -9,6 +9,7 @@ from miri_jax import MIRIImputer, make_imputer
 from miri_jax.core import rows
 from miri_jax.imputers import _algorithm
 from miri_jax.runtime.provenance import Compilations
+from miri_jax.sources import normal
 from miri_jax.types import Masked
 
 SETTINGS = {
@@ -20,12 +21,12 @@ SETTINGS = {
 }
 
 
-def frame(n, seed):
+def frame(n, seed, numbers="abc"):
     """Numbers and levels that share a factor, a quarter of them missing."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal((n, 1))
-    x = z + 0.5 * rng.standard_normal((n, 3))
-    found = pd.DataFrame(x, columns=["a", "b", "c"])
+    x = z + 0.5 * rng.standard_normal((n, len(numbers)))
+    found = pd.DataFrame(x, columns=list(numbers))
     found["level"] = np.where(z[:, 0] > 0, "x", np.where(x[:, 0] > 0, "y", "z"))
     return found.mask(rng.random(found.shape) < 0.25)
 
@@ -54,10 +55,30 @@ def test_another_fold_compiles_nothing(first, method):
         assert compiled.programs == 0
 
 
+@pytest.mark.parametrize("numbers", ["ab", "abcde"])
+def test_other_columns_compile_nothing(first, numbers):
+    """A fit of five to eight encoded columns; rows as above."""
+    del first
+    make = lambda: MIRIImputer(settings=SETTINGS, random_state=0)
+    with Compilations() as compiled:
+        other = make().fit(frame(141, 1, numbers))
+    assert compiled.programs == 0
+    other.transform(frame(141, 1, numbers))
+
+
+def test_few_numbers_of_columns():
+    found = [rows.padded_columns(d) for d in range(1, 130)]
+    assert sorted(set(found)) == [
+        *(8, 12, 16, 24, 32, 40, 48, 56, 64),
+        *(80, 96, 112, 128, 160),
+    ]
+    assert all(d <= columns for d, columns in enumerate(found, 1))
+
+
 @pytest.mark.parametrize(
     "source", ["gaussian", pytest.param("noise", marks=pytest.mark.slow)]
 )
-def test_rows_behind_a_table_change_nothing_but_rounding(source, monkeypatch):
+def test_what_is_behind_a_table_changes_only_rounding(source, monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((150, 3)).astype(np.float32)
     x[:, 1] = 0.8 * x[:, 0] + 0.6 * x[:, 1]
@@ -68,7 +89,9 @@ def test_rows_behind_a_table_change_nothing_but_rounding(source, monkeypatch):
 
     def fit():
         state = imputer.init(jax.random.key(0), data)
-        held = np.asarray(state.held_out.targets)[:150]
+        held = np.asarray(state.held_out.targets)
+        assert held[150:].all() and held[:, 3:].all()
+        held = held[:150, :3]
         for k in range(2):
             state, info = imputer.step(jax.random.key(1 + k), state, data)
         draw = imputer.impute(jax.random.key(5), state, data)
@@ -77,11 +100,13 @@ def test_rows_behind_a_table_change_nothing_but_rounding(source, monkeypatch):
         return held, loss, np.asarray(state.x), np.asarray(draw)
 
     with_rows = fit()
-    for module in (rows, _algorithm):
-        monkeypatch.setattr(module, "is_padded", lambda shape: False)
+    monkeypatch.setattr(rows, "is_padded", lambda shape: False)
+    monkeypatch.setattr(_algorithm, "_wide_shape", lambda recipe, shape: shape)
+    monkeypatch.setattr(normal, "padded_columns", lambda d: d)
     with Compilations() as compiled:
         without = fit()
         assert compiled.programs > 4  # other shapes
+    assert without[0].any() and not without[0].all()
     for one, other in zip(with_rows, without):
         np.testing.assert_allclose(one, other, atol=2e-4)
 
