@@ -249,6 +249,8 @@ class Imputer(NamedTuple):
       several: the same imputer for as many draws from one fit as it is told,
         and no more; told True, so that they may be pooled, see
         `engine.several`. None where each of those takes a fit of its own.
+      at_end: what the last step does besides, in words, where that takes longer
+        than a step; "" for nothing.
     """
 
     init: InitFn
@@ -262,3 +264,4 @@ class Imputer(NamedTuple):
     like: Callable[[Masked], Any] | None = None
     chosen: Callable[[Any], list[dict[str, Any]]] | None = None
     several: Callable[[int, bool], "Imputer"] | None = None
+    at_end: str = ""

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "miri_jax"
 # From the ground up: a wing imports wings of lower storeys.
 STOREYS = (
-    ("types", "exceptions"),
+    ("types", "exceptions", "notes"),
     ("settings", "pooling", "endings"),
     ("core", "models", "metrics", "relations", "belonging"),
     ("data", "sources", "runtime"),

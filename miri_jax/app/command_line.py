@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from miri_jax import __version__
 from miri_jax.app.named import path_of
 from miri_jax.exceptions import ConfigError, MiriError, first_line, printable
+from miri_jax.notes import Note
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import folder_of_programs
 from miri_jax.runtime.silence import FIRST, said_after
@@ -239,15 +240,15 @@ def fail(error: object, status: int = 1) -> None:
     sys.exit(status)
 
 
-def with_flags(note: str, flags_of: Mapping[str, str]) -> str:
+def with_flags(note: str, flags_of: Mapping[str, str]) -> Note:
     """A note, and how its reader settles it on a command line."""
-    about = getattr(note, "about", {})
+    note = Note.of(note)
     known = [
         f"{flags_of[name]} {_in_quotes(value)}" if value else flags_of[name]
-        for name, value in about.items()
+        for name, value in note.about.items()
         if name in flags_of
     ]
-    return f"{note} ({', '.join(known)})" if known else str(note)
+    return note.reworded(f"{note} ({', '.join(known)})") if known else note
 
 
 def _in_quotes(value: str) -> str:

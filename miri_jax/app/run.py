@@ -26,7 +26,7 @@ from miri_jax.imputers import from_settings
 from miri_jax.runtime import processes, provenance
 from miri_jax.runtime.compiling import Told
 from miri_jax.runtime.files import write_json
-from miri_jax.runtime.progress import say
+from miri_jax.runtime.progress import in_words, say
 from miri_jax.runtime.provenance import Clock, Compilations
 from miri_jax.runtime.workdir import WorkdirLock, flatten
 from miri_jax.settings import check_seed
@@ -407,7 +407,7 @@ def _leave(
     }
     summary["peak_bytes"] = provenance.peak_memory()
     write_json(folder / "summary.json", summary)
-    shown = "  ".join(f"{k} {v:.4g}" for k, v in final.items())
+    shown = in_words(final)
     # Who fills a file reads in the report what the numbers mean.
     say(f"done: {shown}" if shown and not config.get("output") else "done")
     if config.get("piped", False):

@@ -92,7 +92,7 @@ class RunWatch(Watch):
             self._metrics.progress(0, values)
         self._saved, self._saved_at = now.step, time.monotonic()
         self._before = int(now.state.iteration)
-        self._total = imputer.num_iterations
+        self._total, self._at_end = imputer.num_iterations, imputer.at_end
         self._compiled_before = self._compiled.seconds
 
     @contextlib.contextmanager
@@ -122,6 +122,7 @@ class RunWatch(Watch):
                 values,
                 compiling=self._compiled.seconds - self._compiled_before,
                 may_stop=hasattr(now.state, "done"),
+                at_end=self._at_end,
             )
         self._before = iteration
         if last and iteration < self._total:

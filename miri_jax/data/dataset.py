@@ -32,6 +32,7 @@ from miri_jax.metrics import (
 )
 from miri_jax.metrics.errors import column_scale
 from miri_jax.metrics.evidence import Estimate
+from miri_jax.notes import percent
 from miri_jax.types import Layout, Masked, Region
 
 # (path, fill): lets `fill` write a file, whose name it is given, that becomes
@@ -161,7 +162,7 @@ class _AnyTable:
     def extent(self) -> str:
         """See `Dataset`."""
         (n, columns), share = self.gaps().shape, self.gaps().mean()
-        return f"{n} rows, {columns} columns, {share:.1%} of the cells"
+        return f"{n} rows, {columns} columns, {percent(share)} of the cells"
 
     def trace(self, key: jax.Array, x: np.ndarray) -> dict[str, float]:
         """Information on the mask; errors and MMD given the truth."""

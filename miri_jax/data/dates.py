@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from miri_jax.data.notes import Note
+from miri_jax.notes import Note
 
 # What a first cell looks like, and the formats that may read it; {} is what is
 # between its parts.
@@ -190,6 +190,8 @@ def settle_dates(
                     f"column {name!r}: the first number of its dates is taken"
                     f" for the {first}, as nothing in the file tells; name the"
                     " order if it is another",
+                    "beware",
+                    name,
                     dates=other,
                 )
             )

@@ -9,7 +9,7 @@ from miri_jax.data.cells import is_number
 from miri_jax.data.dates import time_styles
 from miri_jax.data.markers import SIGNS, WORDS
 from miri_jax.data.notations import number_styles
-from miri_jax.data.notes import Note
+from miri_jax.notes import Note
 
 # Rows that tell what the header is.
 HEAD = 30

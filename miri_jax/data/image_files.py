@@ -343,7 +343,9 @@ def _absent(builder) -> DataError:
         f"no ArrayRecord files of {builder.name} in {builder.data_dir}; where"
         f" tensorflow is installed, `tfds build {builder.name}"
         " --file_format=array_record --data_dir=FOLDER` makes them in a new"
-        " FOLDER; set TFDS_DATA_DIR to it"
+        " FOLDER: set TFDS_DATA_DIR to it; or take other images, as npz:FILE,"
+        " folder:PATH or, drawn by this package, shapes",
+        about=("images",),
     )
 
 

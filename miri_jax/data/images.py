@@ -16,6 +16,7 @@ from miri_jax.data.extras import needed
 from miri_jax.data.image_files import Images, read_images
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.exceptions import DataError
+from miri_jax.notes import percent
 from miri_jax.types import Masked, Region
 
 # Images that PSNR and SSIM are a mean over, at most.
@@ -78,7 +79,8 @@ class ImageSet:
     def extent(self) -> str:
         """How many images there are, their size, and the share of gaps."""
         n, height, width, _ = self.m.shape
-        return f"{n} images of {height} x {width}, {self.gaps().mean():.1%}"
+        share = percent(self.gaps().mean())
+        return f"{n} images of {height} x {width}, {share}"
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Filled, standardised images as pixels `[n, h, w, 3]` uint8."""

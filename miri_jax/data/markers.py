@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data.cells import is_number
-from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 from miri_jax.settings import no_column
 
 # What programs write where a value is missing; in a text column, too.
@@ -157,6 +157,8 @@ def sentinel_notes(name: Hashable, numbers: np.ndarray) -> list[Note]:
             f"column {name!r} holds {value:.15g} in {count} cells, far from all"
             " others: it is kept as a number; if it means missing, name it"
             " among the values that do",
+            "beware",
+            name,
             na_values=f"{name}={value:.15g}",
         )
         for value, count in sentinels(numbers)
@@ -187,6 +189,8 @@ def kept_note(
     return Note(
         f"column {name!r} holds {', '.join(shown)}: kept as {kept}; if {they}"
         " missing, name that among the values that do",
+        "beware",
+        name,
         na_values=f"{name}={','.join(cells)}",
     )
 

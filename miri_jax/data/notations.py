@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from miri_jax.data.notes import Note
+from miri_jax.notes import Note
 
 _MONEY = (
     r"[$€£¥₹₽₩₺₴₪฿₫₦]|[A-Z]{1,2}\$|kr\.?|zł|Kč|Ft|lei|Fr\.|Rs\.?|"
@@ -212,6 +212,8 @@ def settle_decimals(
             Note(
                 f"column {name!r}: {shown} is taken for {value}, as nothing in"
                 f" the file tells; name the decimal mark for {instead}",
+                "beware",
+                name,
                 decimal=other.decimal,
             )
         )

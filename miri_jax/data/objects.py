@@ -23,10 +23,10 @@ from miri_jax.data.markers import (
     split_marks,
 )
 from miri_jax.data.notations import NumberStyle, plain_style
-from miri_jax.data.notes import Note
 from miri_jax.data.plain import to_plain
 from miri_jax.data.text_cells import Read, read_cells
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 
 
 class Objects(NamedTuple):

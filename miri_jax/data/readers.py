@@ -14,7 +14,6 @@ from miri_jax.data.columns import by_column
 from miri_jax.data.json_lines import read_lines
 from miri_jax.data.limits import refuse_too_large, within_memory
 from miri_jax.data.markers import NA_VALUES
-from miri_jax.data.notes import Note
 from miri_jax.data.objects import read_objects
 from miri_jax.data.packing import arrow_file
 from miri_jax.data.plain import pandas_type, to_plain
@@ -32,6 +31,7 @@ from miri_jax.endings import (
     refuse_missing,
 )
 from miri_jax.exceptions import DataError, first_line
+from miri_jax.notes import Note
 from miri_jax.relations import state
 
 # Rows of a text file that are read and written at a time.

@@ -15,6 +15,7 @@ from miri_jax.data.columns import Column, block_of, starts_of, values_of
 from miri_jax.data.looking_up import looked_up
 from miri_jax.data.mending import Values
 from miri_jax.data.numbers import on_grid
+from miri_jax.notes import Note
 from miri_jax.relations import (
     DAY,
     Expression,
@@ -283,11 +284,12 @@ def _contradictions(
     for text, holds in held(by_name, relations, env, observed=values):
         rows = np.flatnonzero(holds == 0)
         if len(rows):
-            notes.append(
+            said = (
                 f"{text} does not hold of what is observed in {len(rows)}"
                 f" row(s), as in row {rows[0] + 1}; these cells stay as they"
                 " are"
             )
+            notes.append(Note(said, "beware"))
     return tuple(notes)
 
 

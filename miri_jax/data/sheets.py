@@ -13,9 +13,9 @@ from miri_jax.data.extras import needed
 from miri_jax.data.heads import HEAD, find_names
 from miri_jax.data.limits import refuse_too_many
 from miri_jax.data.lines import table_start
-from miri_jax.data.notes import Note
 from miri_jax.data.objects import Objects, text_of
 from miri_jax.exceptions import DataError, first_line
+from miri_jax.notes import Note
 
 # In the place of the time at which a workbook is written.
 LONG_AGO = datetime.datetime(1980, 1, 1)

@@ -9,8 +9,8 @@ import pandas as pd
 from miri_jax.data.detecting import MIN_ROWS, NEW
 from miri_jax.data.extras import needed
 from miri_jax.data.markers import is_no_answer, kept_note
-from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError, first_line
+from miri_jax.notes import Note
 
 # When a .sav or .dta file was made, as its head tells.
 TIME = rb"[ \d]\d [A-Z][a-z]{2} \d\d(\d\d )?\d\d:\d\d(:\d\d)?"

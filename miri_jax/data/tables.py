@@ -38,6 +38,7 @@ from miri_jax.data.related_draws import finished
 from miri_jax.data.statistics_files import Labels
 from miri_jax.data.taking import take_columns
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 from miri_jax.relations import Relations
 
 Style = NumberStyle | TimeStyle
@@ -149,10 +150,11 @@ def make_table(
         _check_fits(names[j], frame.iloc[:, j], styles.get(names[j]), value)
     empty_rows = int(missing.all(axis=1).sum())
     if empty_rows:
-        notes.append(
+        text = (
             f"{empty_rows} row(s) have nothing observed; they are filled with"
             " draws that depend on no cell of theirs"
         )
+        notes.append(Note(text, "repeated"))
     numbers = np.zeros(missing.shape)
     for j, (name, column) in enumerate(zip(names, found)):
         # Parsed columns are dropped as they go: a file's may be gigabytes.

@@ -14,8 +14,8 @@ from miri_jax.data.columns import Column
 from miri_jax.data.dates import TimeStyle
 from miri_jax.data.detecting import detect
 from miri_jax.data.notations import NumberStyle
-from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 from miri_jax.relations import Relations
 
 Style = NumberStyle | TimeStyle
@@ -71,7 +71,8 @@ def take_columns(
             found.append(Column(name, "id", why="as was said"))
         elif gaps.all() and len(gaps):
             column, filled[j] = _empty_column(name, empty_value)
-            notes.append(f"column {name!r} is filled with {empty_value}")
+            text = f"column {name!r} is filled with {empty_value}"
+            notes.append(Note(text, "repeated", name))
             found.append(column)
             continue
         else:
@@ -146,15 +147,17 @@ def _doubts(column: Column, gaps: int) -> list[str]:
         if column.other:
             text += f" ({column.why}); call it {column.other} to have it filled"
             about = {column.other: str(name)}
-        return [Note(text, **about)]
+        return [Note(text, column=name, **about)]
     if constant and not gaps:
-        return [f"column {name!r} is constant"]
+        return [Note(f"column {name!r} is constant", "repeated", name)]
     if constant:
         # Often a mark, such as a cross, whose gaps mean that it was not made.
         return [
             Note(
                 f"column {name!r} is constant: its {gaps} gap(s) get its one"
                 " value; if an empty cell means something else, keep the gaps",
+                "repeated",
+                name,
                 keep=str(name),
             )
         ]
@@ -164,6 +167,7 @@ def _doubts(column: Column, gaps: int) -> list[str]:
                 f"column {name!r} is taken for codes: its {gaps} gap(s) get"
                 f" values that occur; call it {column.other} if their order"
                 " means nothing",
+                column=name,
                 **{column.other: str(name)},
             )
         ]

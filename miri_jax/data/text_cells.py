@@ -22,8 +22,8 @@ from miri_jax.data.notations import (
     plain_numbers,
     settle_decimals,
 )
-from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 
 # Of a column's cells, the share that are numbers, or times, from which on the
 # others are told of.
@@ -183,6 +183,8 @@ def _sign_note(name: Hashable, signs: Sequence[str], count: int) -> Note:
     return Note(
         f"column {name!r}: {shown} is taken for missing, in {count} cells; name"
         " no value that means missing if it is a level",
+        "beware",
+        name,
         na_values=f"{name}=",
     )
 
@@ -194,6 +196,8 @@ def _odd_time(name: Hashable, observed: pd.Series, style: TimeStyle) -> Note:
         f"column {name!r} is taken for text, as {cell_text(odd)} is not a time"
         " as most others are; correct it, or name it among the values that mean"
         " missing",
+        "beware",
+        name,
         na_values=f"{name}={odd}",
     )
 

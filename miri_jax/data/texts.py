@@ -25,10 +25,10 @@ from miri_jax.data.lines import (
     mask_quotes,
     table_start,
 )
-from miri_jax.data.notes import Note
 from miri_jax.data.packing import read_bytes
 from miri_jax.endings import SEPARATORS, ending_of
 from miri_jax.exceptions import DataError, first_line
+from miri_jax.notes import Note
 
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 

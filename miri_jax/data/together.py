@@ -21,8 +21,8 @@ from miri_jax.data.belonging import (
 )
 from miri_jax.data.columns import Column, read
 from miri_jax.data.detecting import detect
-from miri_jax.data.notes import Note
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 from miri_jax.relations import Relations
 
 # Different times, as a share of the rows, from which on models do not see them.

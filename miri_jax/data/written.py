@@ -21,6 +21,7 @@ from miri_jax.data.notations import (
 )
 from miri_jax.data.plain import put
 from miri_jax.exceptions import DataError
+from miri_jax.notes import Note
 
 Style = NumberStyle | TimeStyle
 # Cells that are looked at before all are.
@@ -69,9 +70,15 @@ def find_styles(
     days, more = settle_dates(times, None, None)
     days = {name: _thinned(style) for name, style in days.items()}
     # What to do about a file is not to be done about a frame.
-    doubts = [note.partition("; ")[0] for note in (*notes, *more)]
     remedy = "; give the column as numbers or times if it is another"
-    told = [x.replace("the file", "the table") + remedy for x in doubts]
+    told = [
+        Note(
+            note.partition("; ")[0].replace("the file", "the table") + remedy,
+            note.weight,
+            note.column,
+        )
+        for note in (*notes, *more)
+    ]
     return {**chosen, **days}, told
 
 

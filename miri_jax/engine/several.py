@@ -17,15 +17,18 @@ import numpy as np
 from miri_jax.engine.drawing import draw, draws
 from miri_jax.engine.fitting import Keys, Watch, fit_many
 from miri_jax.exceptions import ConfigError
+from miri_jax.notes import Note
 from miri_jax.types import Array, Imputer, Masked, Region, State
 
-ONE_FIT = (
+ONE_FIT = Note(
     "all draws are of one fit: what that does not know is missing from their"
-    " spread, and intervals pooled from them are too short"
+    " spread, and intervals pooled from them are too short",
+    "beware",
 )
-SAME_ROWS = (
+SAME_ROWS = Note(
     "this method has one draw a fit, and its fits differ by chance alone:"
-    " intervals pooled from them are too short"
+    " intervals pooled from them are too short",
+    "beware",
 )
 
 

@@ -20,6 +20,7 @@ class Bar(Watch):
         # A bar in a file is no bar; a notebook shows it as a terminal does.
         seen = sys.stderr.isatty() or "ipykernel" in sys.modules
         self._disable = not (seen if verbose is None else verbose)
+        self._delay = LONG if verbose is None else 0.0
         self._waiting: contextlib.ExitStack | None = None
         self._bar: tqdm.tqdm | None = None
         self._told: Told | None = None
@@ -30,7 +31,7 @@ class Bar(Watch):
         if self._verbose is None and self._waiting is None:
             self._waiting = contextlib.ExitStack()
             line = f"{self._name}; verbose=False shows nothing"
-            self._waiting.enter_context(said_after(LONG, line, _say))
+            self._waiting.enter_context(said_after(LONG, line, self._speak))
         if self._verbose and self._told is None:
             self._told = Told(_say).__enter__()
         return super().resume(imputer, data)
@@ -43,7 +44,7 @@ class Bar(Watch):
             disable=self._disable,
             unit="iteration",
             desc=self._name,
-            delay=LONG if self._verbose is None else 0,
+            delay=self._delay,
         )
 
     def step(self, now: Snapshot, info: Info, *, last: bool) -> None:
@@ -61,6 +62,13 @@ class Bar(Watch):
         self._close()
         if self._told is not None:
             self._told.__exit__()
+
+    def _speak(self, line: str) -> None:
+        """Says a line, from which on the bar is shown, its end as well."""
+        self._delay = 0.0
+        if self._bar is not None:
+            self._bar.delay = self._delay
+        _say(line)
 
     def _close(self) -> None:
         if self._bar is not None:

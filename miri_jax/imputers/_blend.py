@@ -28,12 +28,18 @@ class Trial(NamedTuple):
 
     Attributes:
       gain: `[c]`, the share of the chains' score that the flow takes off, as
-        far as it is to be believed; 0 where nothing was held out.
+        far as it is to be believed; 0 where nothing was held out of a column,
+        NaN where there was no trial.
       by_flow: `[c]` bool, the columns that the flow keeps.
     """
 
     gain: np.ndarray
     by_flow: np.ndarray
+
+
+def no_trial(count: int) -> Trial:
+    """Of a number of columns, none of which the flow keeps untried."""
+    return Trial(np.full(count, np.nan), np.zeros(count, bool))
 
 
 def compare(

@@ -18,7 +18,7 @@ import numpy as np
 from miri_jax.core.parallel import to_host
 from miri_jax.core.programs import split
 from miri_jax.core.rows import padded, spaced
-from miri_jax.imputers._blend import Trial, compare
+from miri_jax.imputers._blend import Trial, compare, no_trial
 from miri_jax.sources.chained import (
     Chains,
     Plan,
@@ -103,18 +103,18 @@ def blended(flow: Imputer, plan: Plan, layout: Layout | None = None) -> Imputer:
         several=lambda count, pooled: blended(
             flow, plan.several(count, pooled=pooled), layout
         ),
+        at_end="chained equations",
     )
 
 
 def _chosen(state: BlendedState) -> list[dict[str, Any]]:
     """Who draws each column last, and what the flow alone would gain there."""
-    return [
-        {
-            "by": "flow" if flow else "flow, chained",
-            "gain_of_flow_alone": round(float(gain), 3),
-        }
-        for flow, gain in zip(to_host(state.by_flow), to_host(state.gain))
-    ]
+    found = []
+    for flow, gain in zip(to_host(state.by_flow), to_host(state.gain)):
+        found.append({"by": "flow" if flow else "flow, chained"})
+        if np.isfinite(gain):  # else nobody tried
+            found[-1]["gain_of_flow_alone"] = round(float(gain), 3)
+    return found
 
 
 def _init(blend: Blend, key: Array, data: Masked) -> BlendedState:
@@ -170,6 +170,8 @@ def _step(
     if not (flow.done or flow.iteration >= blend.flow.num_iterations):
         return state, info
     state = _ended(blend, key_end, state, data)
+    if np.isnan(to_host(state.gain)).all():
+        return state, info  # nobody tried, so that nothing was measured
     share = np.mean(to_host(state.by_flow), dtype=np.float32)
     return state, {**info, "by_flow": share}
 
@@ -184,8 +186,7 @@ def _ended(
     targets = to_host(state.flow.held_out.targets)
     targets = targets[rows][:, : data.x.shape[1]]
     if blend.plan.bootstrap:  # draws of one flow alone may not be pooled
-        width = len(state.gain)
-        trial = Trial(np.zeros(width), np.zeros(width, bool))
+        trial = no_trial(len(state.gain))
     else:
         trial = _trial(blend, key_trial, state.flow, some, targets)
     state = state._replace(
@@ -241,7 +242,7 @@ def _trial(
     table = table_of(rest, blend.layout)
     held = whole.observed & ~table.observed
     if not held.any():
-        return Trial(np.zeros(held.shape[1]), np.zeros(held.shape[1], bool))
+        return no_trial(held.shape[1])
     keys = split(key, TRIES)
     by_flow = [
         _columns(table, _of_flow(blend, one, flow, rest)) for one in keys

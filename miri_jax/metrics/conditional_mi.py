@@ -20,7 +20,6 @@ import jax
 import numpy as np
 from scipy.special import ndtri
 
-from miri_jax.core.rows import spaced
 from miri_jax.metrics.evidence import Estimate, Question, estimate
 from miri_jax.metrics.mutual_information import (
     CELLS,
@@ -167,7 +166,8 @@ def _parts(asked: np.ndarray) -> list[np.ndarray]:
     room = groups * MAX_REGRESSED - len(entries)
     others = np.flatnonzero(~asked)
     if len(others) > room:
-        others = others[spaced(len(others), room)] if room else others[:0]
+        spaced = np.linspace(0, len(others) - 1, room).astype(int)
+        others = others[spaced]
     parts = np.array_split(np.append(entries, others), groups) if groups else []
     return [np.sort(part) for part in parts]
 

@@ -6,7 +6,12 @@ Sentences are said of what is beyond two and a half standard errors only.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from miri_jax.report.text import in_quotes, listed, number_text, percent
+from miri_jax.notes import percent
+from miri_jax.report.text import (
+    in_quotes,
+    listed,
+    number_text,
+)
 
 # Errors that a finding is beyond, and how far off does not matter.
 SURE, SLIGHT, SLIGHT_BIAS = 2.5, 0.05, 0.1

@@ -11,6 +11,7 @@ import numpy as np
 
 from miri_jax.data import AmputatedTable, Dataset, FileTable, ImageSet
 from miri_jax.data.plans import plans_of
+from miri_jax.notes import Note
 from miri_jax.report import wording
 from miri_jax.report.checked import (
     check_rows,
@@ -33,12 +34,7 @@ from miri_jax.report.partners import partners_of
 from miri_jax.report.sections import sections_of
 from miri_jax.report.telling import Prediction, predict_gaps, too_few
 from miri_jax.report.text import full_name, quoted, shorten
-from miri_jax.report.warnings import (
-    is_doubt,
-    named_by_rules,
-    repeats_a_warning,
-    warnings_of,
-)
+from miri_jax.report.warnings import named_by_rules, warnings_of
 
 # Only pictures of a run that comes from no file need Matplotlib, which takes
 # most of a second to load.
@@ -155,14 +151,13 @@ def _contents_of_file(
         return Contents("complete.html", {}, facts)
     check = summary.get("check", NO_CHECK)
     found = predict_gaps(part, views, draws[0])
-    notes = [n for n in summary["notes"] if not repeats_a_warning(n)]
-    notes = wording.note_lines(notes, views)
-    doubts = [_sentence(note) for note in notes if is_doubt(note)]
-    notes = [note for note in notes if not is_doubt(note)]
+    notes = wording.note_lines(summary["notes"], views)
+    grave = [note for note in notes if note.weight == "beware"]
+    notes = [note for note in notes if note.weight == "said"]
     named = named_by_rules(views)
     warnings = [
         *map(_sentence, summary.get("changes", ())),
-        *doubts,
+        *map(_sentence, grave),
         *summary.get("filling", ()),
         *check_warnings(check),
         *warnings_of(views, found, named),
@@ -178,7 +173,7 @@ def _contents_of_file(
     sections = [
         one._replace(
             beware=[
-                *filter(_about(one.view), doubts),
+                *map(_sentence, filter(_about(one.view), grave)),
                 *one.beware,
                 *(
                     warnings_of_cells(name, checked[name])
@@ -221,9 +216,11 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _about(view: View) -> Callable[[str], bool]:
-    """Whether a note of the reader is of a column."""
-    return lambda text: text.startswith(f"Column {quoted(view)} ")
+def _about(view: View) -> Callable[[Note], bool]:
+    """Whether a note is of a column."""
+    return lambda note: (
+        note.column is not None and str(note.column) == str(view.name)
+    )
 
 
 def _part_of(

@@ -18,9 +18,15 @@ from miri_jax.data import Dataset, FileTable
 from miri_jax.data.related_draws import broken_in, values_in
 from miri_jax.data.tables import split
 from miri_jax.data.transforms import scaled
+from miri_jax.notes import percent
 from miri_jax.report.facts import View, sample_rows, views_of_file
 from miri_jax.report.telling import classifier, features_that_tell
-from miri_jax.report.text import in_quotes, listed, percent, quoted, value_text
+from miri_jax.report.text import (
+    in_quotes,
+    listed,
+    quoted,
+    value_text,
+)
 
 # Heaps are told of from that share of a column on, where the imputed cells
 # have less than that part of it, by more standard errors.

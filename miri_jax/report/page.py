@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 
+from miri_jax import notes
 from miri_jax.report import facts, sections, telling, text, wording
 from miri_jax.runtime.files import write_atomically
 
@@ -83,7 +84,7 @@ def _environment() -> jinja2.Environment:
         "partner": sections.partner_text,
         "quoted": text.quoted,
         "number": text.number_text,
-        "percent": text.percent,
+        "percent": notes.percent,
         "range": wording.range_text,
         "short": text.shorten,
         "spread": wording.spread_text,

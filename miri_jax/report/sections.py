@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.data.plans import Plan
+from miri_jax.notes import percent
 from miri_jax.report.drawing import Histogram, Scatter, histogram, scatter
 from miri_jax.report.facts import View
 from miri_jax.report.partners import ENOUGH, Partner, Partners, cells
 from miri_jax.report.text import (
     DASH,
     full_name,
-    percent,
     quoted,
     shorten,
     value_text,
@@ -293,7 +293,10 @@ def _pairs(
 def _crossed(
     view: View, other: View
 ) -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
-    """Shares of a column's levels in those of another, observed and imputed."""
+    """Shares of a column's levels in those of another, observed and imputed.
+
+    Observed ones alone where imputed cells are too few to have any.
+    """
     x, y = cells(other), cells(view)
     usable = ~np.isnan(x) & ~np.isnan(y) & ~other.missing
     x, y, imputed = x[usable], y[usable], view.missing[usable]
@@ -311,6 +314,10 @@ def _crossed(
             for k in across
         ]
         lines.append((shorten(other.levels[int(level)], 60), shares))
+    if all(share[1] == DASH for _, shares in lines for share in shares):
+        lines = [
+            (name, [share[:1] for share in shares]) for name, shares in lines
+        ]
     return [shorten(view.levels[int(k)], 60) for k in across], lines
 
 

@@ -79,8 +79,3 @@ def value_text(view: View, value: float) -> str:
 def counted(number: int, name: str) -> str:
     """A number and what is counted: "1 row", "2 rows"."""
     return f"{number} {name}{'' if number == 1 else 's'}"
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 in percent."""
-    return f"{share:.{digits}%}"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.notes import percent
 from miri_jax.report.facts import (
     View,
     difference,
@@ -19,7 +20,6 @@ from miri_jax.report.telling import Prediction, told_by_filling
 from miri_jax.report.text import (
     in_quotes,
     listed,
-    percent,
     quoted,
     value_text,
 )
@@ -95,26 +95,6 @@ def warnings_of_column(named: Sequence[str]) -> list[str]:
     return [
         f"{name}: {rule.advice}" for name, rule in zip(named, RULES) if name
     ]
-
-
-def repeats_a_warning(note: str) -> bool:
-    """Whether a warning repeats a note of the reader, with a remedy."""
-    return note.endswith(" is constant") or any(
-        part in note
-        for part in (
-            " is constant: its ",
-            " have nothing observed; ",
-            " is filled with ",
-        )
-    )
-
-
-def is_doubt(note: str) -> bool:
-    """Whether a note of the reader is of cells that may mean missing.
-
-    What is learnt from such cells is wrong if they do.
-    """
-    return "; if it means missing, " in note or "; if they mean missing" in note
 
 
 def _named(rule: Rule, view: View) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from miri_jax.notes import Note, percent
 from miri_jax.report.facts import (
     DAY,
     View,
@@ -21,7 +22,6 @@ from miri_jax.report.text import (
     counted,
     listed,
     number_text,
-    percent,
     quoted,
     shorten,
     value_text,
@@ -84,13 +84,14 @@ def complete_rows(missing: np.ndarray) -> str:
     return f"There are gaps in {counted(gaps, 'column')}; {rows}"
 
 
-def note_lines(notes: Sequence[str], views: Sequence[View]) -> list[str]:
+def note_lines(notes: Sequence[str], views: Sequence[View]) -> list[Note]:
     """All notes, each once and on one line, columns in the page's quotes."""
     lines = []
-    for note in dict.fromkeys(notes):
+    for note in map(Note.of, dict.fromkeys(notes)):
+        line = str(note)
         for view in views:
-            note = note.replace(repr(view.name), quoted(view))
-        lines.append(shorten(note, 1000))
+            line = line.replace(repr(view.name), quoted(view))
+        lines.append(note.reworded(shorten(line, 1000)))
     return lines
 
 

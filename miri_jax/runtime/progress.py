@@ -18,6 +18,26 @@ from miri_jax.exceptions import printable
 from miri_jax.runtime import processes, silence
 from miri_jax.runtime.files import naming, write_atomically
 
+# What metrics are called for who watches, see docs/speed.md.
+WORDS = {
+    "loss": "training error",
+    "held_out_loss": "error on held-out cells",
+    "reconstruction_loss": "error of the generator",
+    "discriminator_loss": "error of the discriminator",
+    "log_likelihood": "log of a row's likelihood",
+    "ridge": "share of models that begin with a regression",
+    "by_flow": "share of columns that the flow alone fills",
+    "mi": "what the table gives away of its gaps",
+    "conditional_mi": "what filled cells give away of themselves",
+    "mmd": "distance to the true distribution",
+    "rmse": "error of filled cells",
+    "mae": "mean absolute error of filled cells",
+    "psnr": "likeness to the true images",
+    "ssim": "likeness of their structure",
+}
+# What a bar has room for: the first of these.
+_OF_A_BAR = ("held_out_loss", "loss", *WORDS)
+
 
 class MetricsWriter:
     """metrics.jsonl, TensorBoard events, and lines or a bar on the terminal.
@@ -48,7 +68,9 @@ class MetricsWriter:
             str(workdir / "tensorboard"), purge_step=first_step + 1
         )
         done = kept[-1]["iteration"] if kept else 0
-        self._start, self._first = time.monotonic(), done
+        # From where the pace of what is left is taken.
+        self._since, self._from = time.monotonic(), done
+        self._paced = False
         self._total = num_iterations
         self._bar = None
         if sys.stderr.isatty():
@@ -92,8 +114,12 @@ class MetricsWriter:
         *,
         compiling: float = 0.0,
         may_stop: bool = False,
+        at_end: str = "",
     ) -> None:
         """Shows how far the run is, with the time it has still to go.
+
+        Its pace is that since the first iteration, which loads and compiles;
+        until there is one, that of the first.
 
         Args:
           iteration: how many are done.
@@ -101,20 +127,28 @@ class MetricsWriter:
           compiling: seconds that compiling took since the start, which the
             rest need not take again.
           may_stop: whether the fit may end before its last iteration.
+          at_end: what the last iteration does besides.
         """
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         if self._bar is not None:
-            self._bar.set_postfix_str(shown, refresh=False)
+            shown = [
+                f"{WORDS[k]} {values[k]:.3g}" for k in _OF_A_BAR if k in values
+            ]
+            self._bar.set_postfix_str("".join(shown[:1]), refresh=False)
             self._bar.update(iteration - self._bar.n)
             return
-        done = iteration - self._first
-        seconds = time.monotonic() - self._start - compiling
-        line = f"iteration {iteration}/{self._total}  {shown}"
-        if done:
-            left = seconds / done * (self._total - iteration)
-            most = "at most " if may_stop and left >= 0.5 else ""
-            line += f"  eta {most}{max(left, 0):.0f} s"
-        say(line)
+        done = iteration - self._from
+        now = time.monotonic() - compiling
+        told = [in_words(values)] if values else []
+        if done and iteration < self._total:
+            left = (now - self._since) / done * (self._total - iteration)
+            left = max(left, 0)
+            how = "at most" if may_stop and left >= 0.5 else "about"
+            more = f", then {at_end}" if at_end else ""
+            told.append(f"{how} {left:.0f} s to go{more}")
+        if done and not self._paced:
+            self._since, self._from, self._paced = now, iteration, True
+        line = f"iteration {iteration}/{self._total}"
+        say(f"{line}: {', '.join(told)}" if told else line)
 
     def close(self) -> None:
         """Closes the files and the bar."""
@@ -122,6 +156,16 @@ class MetricsWriter:
             self._bar.close()
         self._file.close()
         self._events.close()
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Metrics for who watches, with their names in metrics.jsonl."""
+    return ", ".join(
+        f"{WORDS[name]} {value:.4g} ({name})"
+        if name in WORDS
+        else f"{name} {value:.4g}"
+        for name, value in values.items()
+    )
 
 
 class SilentWriter:

@@ -341,6 +341,7 @@ def test_absent_tfds_data_tells_how_to_get_it(tfds_folder):
     assert f"no ArrayRecord files of cifar10 in {tfds_folder}" in found
     assert "`tfds build cifar10 --file_format=array_record" in found
     assert "tensorflow is installed" in found
+    assert "or take other images, as npz:FILE, folder:PATH" in found
     found = _line("tfds:tiny/validation")
     assert found == "tiny has no split 'validation'; known: train, test"
     assert "tfds cannot load 'tiniest'" in _line("tfds:tiniest")

@@ -108,6 +108,17 @@ def test_the_flow_holds_no_table(fitted):
     assert fitted[1][-1].flow.x == ()
 
 
+def test_where_nobody_tried_nothing_was_measured(fitted, table):
+    """Draws of several fits are pooled: all columns have the chains last."""
+    imputer, states, _ = fitted
+    assert all("gain_of_flow_alone" in x for x in imputer.chosen(states[-1]))
+    pooled = imputer.several(2, True)
+    before = jax.tree.map(jnp.array, states[-2])
+    end, info = pooled.step(jax.random.key(1), before, table[0])
+    assert bool(end.done) and "by_flow" not in info and "loss" in info
+    assert pooled.chosen(end) == [{"by": "flow, chained"}] * len(end.gain)
+
+
 def test_the_blend_is_for_tables_and_early_stopping_alone(table):
     make = lambda **words: make_imputer(
         "miri", **(small_settings("miri") | words)

@@ -12,6 +12,7 @@ from miri_jax import report
 from miri_jax.data.dataset import AmputatedTable
 from miri_jax.data.images import load_images
 from miri_jax.data.transforms import fit_scaler
+from miri_jax.notes import Note, percent
 from miri_jax.report import contents, facts
 from tests.report.making import (
     TRACE,
@@ -53,7 +54,7 @@ def mixed():
 def mixed_page(mixed, tmp_path_factory):
     _, dataset, draws = mixed
     folder = tmp_path_factory.mktemp("mixed")
-    notes = ["a <i>note</i>", "column 'x' is constant"]
+    notes = ["a <i>note</i>", Note("column 'x' is constant", "repeated")]
     names = ["a 'b' <c>.csv"]
     page = write_page(folder, dataset, draws, notes=notes, results=names)
     return folder, page
@@ -242,3 +243,9 @@ def test_images_have_a_page(known, tmp_path):
 def test_of_other_things_no_report_is_known(tmp_path):
     with pytest.raises(TypeError, match="ndarray"):
         report.write_report(tmp_path, np.zeros((2, 2)), [], [], {})
+
+
+def test_a_share_of_few_cells_is_not_told_as_none():
+    told = [percent(x) for x in (0, 0.0004, 0.0005, 0.5, 3e-6, 1)]
+    assert told == ["0.0%", "0.04%", "0.1%", "50.0%", "0.0003%", "100.0%"]
+    assert [percent(x, 0) for x in (0.0, 0.004, 0.99)] == ["0%", "0.4%", "99%"]

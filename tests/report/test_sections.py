@@ -297,3 +297,20 @@ def test_bars_of_a_complete_column_are_of_observed_cells_only(tmp_path):
     # The largest share fills the place of a bar.
     assert part.count('class="observed" style="width:100.0%"') == 1
     assert 'class="imputed"' not in part
+
+
+@pytest.mark.parametrize(("gaps", "told"), [(80, 2), (4, 1)])
+def test_shares_of_too_few_imputed_cells_are_left_out(gaps, told):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, 300)
+    y = np.where(rng.random(300) < 0.9, x, 1 - x)
+    frame = pd.DataFrame(
+        {"x": np.array(["a", "b"])[x], "y": np.array(["no", "yes"])[y]}
+    )
+    missing = np.zeros(frame.shape, bool)
+    missing[:gaps, 1] = True
+    dataset = make_dataset(frame, missing)
+    views = facts.views_of_file(dataset, make_draws(dataset, 2))
+    names, lines = sections._crossed(views[1], views[0])
+    assert len(names) == len(lines) == 2
+    assert {len(share) for _, shares in lines for share in shares} == {told}

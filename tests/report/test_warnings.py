@@ -6,6 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from miri_jax.app.command_line import IMPUTE_FLAGS, with_flags
+from miri_jax.data.readers import read_table
+from miri_jax.engine.several import ONE_FIT, SAME_ROWS
+from miri_jax.notes import Note
 from miri_jax.report import facts
 from miri_jax.report.warnings import warnings_of
 from tests.report.making import (
@@ -140,3 +144,41 @@ def test_cells_that_may_mean_missing_come_first(tmp_path):
     assert words.count("Column \u201cx\u201d holds 999") == 2
     row = re.search(r'href="#column-1">x</a></td>\s*(.*?)</tr>', page, re.S)
     assert re.findall("<td>(.*?)</td>", row[1])[1] == "1"
+
+
+def test_what_a_note_weighs_is_not_in_its_words(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(90, 2)), columns=["x", "y"])
+    missing = np.zeros(frame.shape, bool)
+    missing[10::7, 0] = True
+    dataset = make_dataset(frame, missing)
+    notes = [
+        Note("'y', in other words", "beware", "y"),
+        "these cells; if they mean missing, are mere words",
+        Note("told elsewhere", "repeated"),
+    ]
+    page = write_page(tmp_path, dataset, make_draws(dataset, 2), notes=notes)
+    words = words_of(page)
+    assert "read the 1 point below" in words and "See also 1 note" in words
+    assert words.count("\u201cy\u201d, in other words.") == 2
+    assert words.count("are mere words") == 1 and "elsewhere" not in words
+    row = re.search(r'href="#column-2">y</a></td>\s*(.*?)</tr>', page, re.S)
+    assert re.findall("<td>(.*?)</td>", row[1])[1] == "1"
+
+
+def test_guesses_at_a_file_weigh_and_keep_their_weight_with_flags(tmp_path):
+    """What is filled in is wrong where one of them is."""
+    cells = ["a", "b", "-", "d"] * 20
+    number = [f"{k},{k + 100}" for k in range(1, 81)]
+    days = [f"0{k % 9 + 1}/0{k % 7 + 1}/2021" for k in range(80)]
+    text = [*days[:79], "soon"]
+    frame = pd.DataFrame(
+        {"sign": cells, "number": number, "day": days, "text": text}
+    )
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    table = read_table(str(tmp_path / "in.csv"), rules=("number > 40000",))
+    told = [with_flags(note, IMPUTE_FLAGS) for note in table.notes]
+    grave = {note.column for note in told if note.weight == "beware"}
+    assert grave == {"sign", "number", "day", "text", None}
+    assert all("--" in note for note in told if note.column)
+    assert {ONE_FIT.weight, SAME_ROWS.weight} == {"beware"}

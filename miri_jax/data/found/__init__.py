@@ -17,8 +17,8 @@ from miri_jax.data.found._formulas import Arithmetic, formulas_of
 from miri_jax.data.found._levels import lookups_of
 from miri_jax.data.found._orders import Order, orders_of
 from miri_jax.data.found._pool import pool_of
-from miri_jax.data.notes import Note
 from miri_jax.data.related import Related, relate
+from miri_jax.notes import Note
 from miri_jax.relations import Lookup, Relations, with_found
 
 # Relations of one kind that are told of one by one.
@@ -148,14 +148,19 @@ def _gaps_told(
             f"column {b.name!r} is empty in all {b.rows} rows where {b.where},"
             f" and in {b.others} of the {b.seen} others: if these cells are to"
             " stay empty, say so; they are filled",
+            "beware",
+            b.name,
             only_if=f"{b.name}: {b.unless}",
         )
         for b in blanks_of(columns, numbers, known, stays)
     ]
     apart = [
-        f"columns {a!r} and {b!r} are {_seldom(rows)}: how one goes with the"
-        " other is not in the table, and what is filled in rests on the other"
-        " columns alone"
+        Note(
+            f"columns {a!r} and {b!r} are {_seldom(rows)}: how one goes with"
+            " the other is not in the table, and what is filled in rests on the"
+            " other columns alone",
+            "beware",
+        )
         for a, b, rows in never_together(columns, known)
     ]
     return [*_some(lines, "columns"), *_some(apart, "pairs of columns")]
