@@ -83,7 +83,8 @@ def network(**model: Any) -> MakeNetwork:
             if params is not None:
                 width = params["Dense_0"]["kernel"].shape[-1]
             fields |= dict(depth=1, residual=True, width=width)
-        return velocity_network(shape, {**fields, **model})
+        made = velocity_network(shape, {**fields, **model})
+        return made.clone(columns=shape[1]) if len(shape) == 2 else made
 
     return make
 

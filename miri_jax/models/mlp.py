@@ -7,7 +7,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from miri_jax.core.rows import padded_columns
 from miri_jax.types import Array, Cond
 
 # A function of `jax.nn`.
@@ -49,19 +48,19 @@ def last_layer(zero: bool) -> dict[str, Any]:
 
 
 def weights_by_column(
-    sizes: Sequence[int],
+    sizes: Sequence[int], fan_in: int
 ) -> Callable[[Array, tuple[int, ...], Any], Array]:
     """First weights of a layer whose inputs are parts, joined.
 
-    As `lecun_normal` has them, but for entries behind a part (`rows.padded`):
-    the weights of the others are the same with them and without.
+    As `lecun_normal` has them, but that weights of a part's first entries are
+    the same with others behind them (`rows.padded`) and without.
 
     Args:
       sizes: entries of each part.
+      fan_in: how many inputs the weights are scaled for.
     """
 
     def init(key: Array, shape: tuple[int, ...], dtype: Any = float) -> Array:
-        fan_in = sum(map(padded_columns, sizes))
         deviation = fan_in**-0.5 / 0.87962566103423978  # after truncation
         draw = nn.initializers.truncated_normal(deviation)
         parts = [
@@ -149,7 +148,13 @@ class VelocityMLP(MLP):
     it nothing but zeros, and with some behind a table (`rows.padded`) it is the
     network without. `zero_output` starts with a flow that leaves its start
     where it is.
+
+    Attributes:
+      columns: entries of a row that its first weights are scaled for; None for
+        those that it sees.
     """
+
+    columns: int | None = None
 
     @nn.compact
     def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
@@ -161,4 +166,7 @@ class VelocityMLP(MLP):
         """See `MLP.ends`."""
         last = {"kernel_init": weights_to_columns}
         last |= last_layer(self.zero_output)
-        return {"kernel_init": weights_by_column(sizes)}, last
+        fan_in = sum(sizes)
+        if self.columns is not None:
+            fan_in += 4 * (self.columns - sizes[0])
+        return {"kernel_init": weights_by_column(sizes, fan_in)}, last
