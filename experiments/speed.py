@@ -3,12 +3,14 @@
     PYTHONPATH=. python experiments/speed.py
 
 Made tables of numbers (a mixture of two Gaussians in four directions and noise,
-30 % of the cells missing) are filled once by commands, one after the other:
-ours, `python -m miri_jax.main --config configs/table.py` with an empty folder
-of compiled programs (`first`) and, of `miri`, with what that left (`again`); R's mice with its default of five iterations ("r-" and a
+30 % of the cells missing) are filled once by commands, from CSV to CSV, one
+after the other: ours, `python -m miri_jax.main --config configs/table.py` with
+an empty folder of compiled programs (`first`) and, of `miri`, with what that
+left (`again`); R's mice with its default of five iterations ("r-" and a
 method); scikit-learn's peers of experiments/peers.py ("sk-") and miceforest
-("py-", in its own environment, see experiments/csv_worker.py), each from CSV to
-CSV. Started with `taskset -c 1` and OMP_NUM_THREADS=1 all have one core. Sizes are `--rows` with 20 columns, then `--columns` with 2000 rows.
+("py-", in its own environment, see experiments/csv_worker.py). With `taskset -c
+1` and OMP_NUM_THREADS=1 all have one core. Sizes are `--rows` with 20 columns,
+then `--columns` with 2000 rows.
 
 A line of results/speed.jsonl is a size and a method: seconds of the clock and
 of the processors, the peak of memory, and of our methods the seconds of each
@@ -107,6 +109,10 @@ def measure(rows: int, columns: int, method: str, seed: int) -> dict[str, Any]:
         return found
 
 
+def _door(method: str) -> dict[str, str]:
+    return {} if "-" in method else {"door": "miri_jax.main"}
+
+
 def sizes() -> list[tuple[int, int]]:
     """Rows and columns, of each axis the smallest first."""
     long = [(int(rows), WIDTH) for rows in FLAGS.rows]
@@ -149,7 +155,7 @@ def main(argv: list[str]) -> None:
                 records.append(
                     FLAGS.out,
                     **dict(zip(KEYS, cell)),
-                    settings=settings(method, 1, 1),
+                    settings=settings(method, 1, 1) | _door(method),
                     timeout=FLAGS.timeout,
                     **found,
                 )
