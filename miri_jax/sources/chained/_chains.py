@@ -38,7 +38,7 @@ SINGLE = Growth(trees=1, leaf=5)
 TREES, WIDE = 8, 20
 # Rows that the choice of a model looks at, at most: where a column is observed,
 # and where it is not.
-CHOICE_ROWS = 4096
+CHOICE_ROWS = 2048
 # Rows, and their share, that tell whether a column is a line.
 KNOWN_ROWS, KNOWN_SHARE = 60, 0.1
 
