@@ -175,21 +175,34 @@ def waits(results: pathlib.Path) -> str:
     return table(["", "`chained`", "`miri`", "mice, cart"], rows)
 
 
-def speeds(results: pathlib.Path, axis: str) -> str:
-    """Seconds and gigabytes of commands, by "rows" or by "columns"."""
+# Rows and columns of the sizes that the README shows.
+SIZES = ((1000, 20), (10_000, 20), (100_000, 20), (2000, 32), (2000, 128))
+
+
+def speeds(results: pathlib.Path, axis: str | None = None) -> str:
+    """Seconds and gigabytes of commands.
+
+    Args:
+      results: the folder.
+      axis: "rows" or "columns", the others being as `speed.py` has them; None
+        for `SIZES`.
+    """
     rows = records.read(results / "speed.jsonl")
-    fixed = {"rows": "columns", "columns": "rows"}[axis]
-    beside = {"rows": speed.WIDTH, "columns": speed.LENGTH}[axis]
-    rows = [row for row in rows if row[fixed] == beside]
-    names = list(dict.fromkeys(row["method"] for row in rows))
-    sizes = sorted({row[axis] for row in rows})
-    cell = {(row["method"], row[axis]): row for row in rows}
-    # Of those that compile, what the next of about this shape takes.
-    head = ["", *(f"{size} {axis}" for size in sizes)]
+    cell = {(row["method"], row["rows"], row["columns"]): row for row in rows}
+    there = {(n, c) for _, n, c in cell}
+    if axis is None:
+        sizes = [size for size in SIZES if size in there]
+    else:
+        fixed, beside = {
+            "rows": (1, speed.WIDTH),
+            "columns": (0, speed.LENGTH),
+        }[axis]
+        sizes = sorted(size for size in there if size[fixed] == beside)
+    names = dict.fromkeys(row["method"] for row in rows)
     return table(
-        head,
+        ["", *(f"{n} x {c}" for n, c in sizes)],
         (
-            [_named(name), *(_took(cell.get((name, size))) for size in sizes)]
+            [_named(name), *(_took(cell.get((name, *size))) for size in sizes)]
             for name in names
         ),
     )
@@ -341,6 +354,7 @@ BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     "mcar-ratios": functools.partial(real_ratios, mechanism="mcar"),
     "patterns": patterns,
     "waits": waits,
+    "speed": speeds,
     "speed-rows": functools.partial(speeds, axis="rows"),
     "speed-columns": functools.partial(speeds, axis="columns"),
     "powers": powers,

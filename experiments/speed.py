@@ -50,7 +50,7 @@ KEYS = ("rows", "columns", "method", "repeat")
 WIDTH, LENGTH, RATE = 20, 2000, 0.3  # beside other lengths and widths
 COMPILES = "miri"  # is run a second time
 # Of the fitted power laws: sizes that take less are mostly start-up.
-LEAST = 10.0
+LEAST = 2.0
 
 
 def table(rows: int, columns: int, seed: int) -> pd.DataFrame:
