@@ -123,16 +123,20 @@ def hopeless(
     size: tuple[int, int], method: str, rows: Iterable[dict]
 ) -> float | None:
     """Seconds that a size would take at least, where they are too many."""
-    for row in rows:
-        smaller = row["rows"], row["columns"]
-        alike = smaller[0] == size[0] or smaller[1] == size[1]
-        if row["method"] != method or not alike or smaller >= size:
-            continue
-        took = row["first"]["wall"] if "first" in row else row["timeout"]
-        took *= math.prod(size) / math.prod(smaller)
-        if took > 2 * FLAGS.timeout:
-            return took
-    return None
+    smaller = {
+        (row["rows"], row["columns"]): row
+        for row in rows
+        if row["method"] == method
+        and (row["rows"] == size[0] or row["columns"] == size[1])
+        and (row["rows"], row["columns"]) < size
+    }
+    if not smaller:
+        return None
+    nearest = max(smaller, key=math.prod)
+    row = smaller[nearest]
+    took = row["first"]["wall"] if "first" in row else row["timeout"]
+    took *= math.prod(size) / math.prod(nearest)
+    return took if took > 2 * FLAGS.timeout else None
 
 
 def main(argv: list[str]) -> None:

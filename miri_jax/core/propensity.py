@@ -7,6 +7,7 @@ chance to be observed they stand for all rows (Robins, Rotnitzky and Zhao,
 all columns at once, in matrix products only.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -139,7 +140,7 @@ def _largest_eigenvalue(a: Array) -> Array:
         v = a.T @ (a @ v)
         return v / jnp.maximum(jnp.linalg.norm(v), 1e-30)
 
-    v = jnp.ones(a.shape[1], a.dtype) / np.sqrt(a.shape[1])
+    v = jnp.ones(a.shape[1], a.dtype) / math.sqrt(a.shape[1])
     v = jax.lax.fori_loop(0, 30, one, v)
     return 1.1 * jnp.vdot(a @ v, a @ v)
 

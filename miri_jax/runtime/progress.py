@@ -64,9 +64,11 @@ class MetricsWriter:
         # Not above: another 0.1 s that no other command need wait for.
         import tensorboardX
 
-        self._events = tensorboardX.SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=first_step + 1
-        )
+        self._board = workdir / "tensorboard"
+        with naming(self._board):
+            self._events = tensorboardX.SummaryWriter(
+                str(self._board), purge_step=first_step + 1
+            )
         done = kept[-1]["iteration"] if kept else 0
         # From where the pace of what is left is taken.
         self._since, self._from = time.monotonic(), done
@@ -104,8 +106,9 @@ class MetricsWriter:
         with naming(self._path):
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+        with naming(self._board):
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
 
     def progress(
         self,

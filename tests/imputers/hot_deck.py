@@ -33,7 +33,7 @@ def impute(
         key = jax.random.fold_in(key, draw.index)
     key_row, key_noise = jax.random.split(key)
     n, d = data.x.shape
-    odds = jnp.where(state.m, 0.0, -jnp.inf).T
+    odds = jnp.where(state.m, jnp.float32(0), -jnp.inf).T
     row = jax.random.categorical(key_row, odds[None], shape=(n, d))
     given = state.x[row, jnp.arange(d)[None]]
     given += noise * jax.random.normal(key_noise, (n, d), data.x.dtype)

@@ -60,7 +60,7 @@ def _largest_file(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 10])
 
 
 def _flip(path):

@@ -40,6 +40,7 @@ from miri_jax.sources.chained._levels import (
     fit_chances,
 )
 from miri_jax.sources.chained._linear import (
+    LARGE,
     Linear,
     fit_linear,
     just,
@@ -180,7 +181,7 @@ def _fit(
         return _as_told(features, x, y, layout, aim, rng)
     if aim.ridge:
         linear, left = fit_linear(x, y)
-        exact = _is_rounding(left, layout.units[aim.column], y.std())
+        exact = _is_rounding(left, layout.units[aim.column], y)
         if exact:  # it goes on however far
             ends = np.full(x.shape[1], np.inf)
             linear = linear._replace(
@@ -237,8 +238,10 @@ def _as_told(
     return Conditional(features, just(k, x.shape[1]), forest, False, wide)
 
 
-def _is_rounding(left: np.ndarray, unit: float, deviation: float) -> bool:
-    """Whether residuals `[r]` of a column come from rounding alone."""
+def _is_rounding(left: np.ndarray, unit: float, y: np.ndarray) -> bool:
+    """Whether residuals `[r]` of a column `[r]` come from rounding alone."""
+    size = np.abs(y).max(initial=0) or 1.0  # whose square may be too large
+    deviation = size * (y / size).std()
     unit = max(unit, ROUNDING * deviation)
     if unit <= FINE * deviation:
         return bool(np.mean(np.abs(left) <= 2 * unit) >= EXACT)
@@ -308,7 +311,7 @@ def is_line(
     _, x = fit_features(values, layout.levels, column, others, rows, rng)
     y = values[rows, column]
     left = fit_linear(x, y)[1]
-    return _is_rounding(left, layout.units[column], y.std())
+    return _is_rounding(left, layout.units[column], y)
 
 
 def choose_model(
@@ -340,6 +343,7 @@ def choose_model(
     if layout.told:
         fold = _by_stretches(rows)
     score, apart, off, out = np.zeros((4, 2, FOLDS))
+    size = np.abs(y).max() or 1.0  # whose square may be too large
     rate = fair_brier if levels else fair_crps
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
@@ -351,7 +355,7 @@ def choose_model(
             fitted = _fit(features, x[learn], y[learn], layout, one, by, rng)
             u, v = rng.random((2, TRIES, int(ask.sum())))
             draws = _draw(fitted, layout, column, x[ask], u, v)
-            score[model, k] = average(rate(draws, y[ask]))
+            score[model, k] = average(rate(draws, y[ask])) / size
             if levels:  # which have no distances
                 continue
             apart[model, k] = np.mean(
@@ -364,7 +368,7 @@ def choose_model(
             mean = draws.mean(axis=0)
             if one.ridge:
                 mean = predict(fitted.linear, x[ask])
-            off[model, k] = average(np.square(mean - y[ask]))
+            off[model, k] = average(np.square((mean - y[ask]) / size))
     gain, base = score[0] - score[1], score[0].mean()
     least = max(LEAST_GAIN * base, gain.std() / np.sqrt(FOLDS))
     # The line by itself tells as much as donors, and goes on where they end.
@@ -428,6 +432,8 @@ def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The odds `[n]` that a cell is missing given the rest of its row."""
     if observed.all():
         return np.ones(len(x))
+    size = np.abs(x).max(axis=0)
+    x = x / np.where(size > LARGE, size, 1).astype(x.dtype)
     scale = x.std(axis=0, dtype=np.float64)
     z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
     z = np.clip(z, -5, 5)

@@ -15,6 +15,10 @@ NO_PAIRS = np.zeros((0, 2), np.int64)
 CURVED, ROWS_EACH, LEAST_GAIN = 12, 5, 0.03
 
 
+# Of numbers above, squares are beyond what can be told.
+LARGE = 1e100
+
+
 class Linear(NamedTuple):
     """A prediction that is linear in features, or in their products, too.
 
@@ -48,6 +52,11 @@ def fit_linear(
 
     If `curved`, on squares and products, too, where those errors gain by it.
     """
+    size = np.abs(y).max(initial=0)
+    if size > LARGE:
+        linear, left = fit_linear(x, y / size, curved=curved)
+        weights, level = size * linear.weights, size * linear.level
+        return linear._replace(weights=weights, level=level), size * left
     x = x.astype(np.float64)
     least, most = x.min(axis=0), x.max(axis=0)
     half = (most - least) / 2
