@@ -175,6 +175,18 @@ def waits(results: pathlib.Path) -> str:
     return table(["", "`chained`", "`miri`", "mice, cart"], rows)
 
 
+def start(results: pathlib.Path) -> str:
+    """Seconds before anything happens, beside imports: medians of repeats."""
+    frame = pd.DataFrame(records.read(results / "start.jsonl"))
+    shown = ["cpu", "cpu / B", "wall", "wall / B", "programs"]
+    medians = frame.groupby("what", sort=False)[shown].median()
+    cell = lambda value: "" if np.isnan(value) else f"{value:.3g}"
+    return table(
+        ["", "CPU seconds", "of B", "seconds", "of B", "programs"],
+        ([what, *map(cell, line)] for what, line in medians.iterrows()),
+    )
+
+
 # Rows and columns of the sizes that the README shows.
 SIZES = ((1000, 20), (10_000, 20), (100_000, 20), (2000, 32), (2000, 128))
 
@@ -354,6 +366,7 @@ BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     "mcar-ratios": functools.partial(real_ratios, mechanism="mcar"),
     "patterns": patterns,
     "waits": waits,
+    "start": start,
     "speed": speeds,
     "speed-rows": functools.partial(speeds, axis="rows"),
     "speed-columns": functools.partial(speeds, axis="columns"),

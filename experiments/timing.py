@@ -53,7 +53,7 @@ def timed(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            raise
+            raise subprocess.TimeoutExpired(words[:1], timeout) from None
         if process.returncode and (check or not told.exists()):
             raise subprocess.CalledProcessError(
                 process.returncode, words, stderr=said

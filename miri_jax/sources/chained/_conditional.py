@@ -432,8 +432,8 @@ def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The odds `[n]` that a cell is missing given the rest of its row."""
     if observed.all():
         return np.ones(len(x))
-    size = np.abs(x).max(axis=0)
-    x = x / np.where(size > LARGE, size, 1).astype(x.dtype)
+    size = np.abs(x).max(axis=0).astype(np.float64)
+    x = x / np.where(size > LARGE, size, 1)
     scale = x.std(axis=0, dtype=np.float64)
     z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
     z = np.clip(z, -5, 5)
