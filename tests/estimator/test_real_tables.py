@@ -255,8 +255,20 @@ def test_codes_come_back_as_codes_that_occur(method):
 @pytest.mark.parametrize("bent", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 def test_what_dropout_hides_keeps_mean_and_correlations(method, bent):
-    """Large values left early; the flow learnt from those who stayed."""
-    rng, n = np.random.default_rng(5), 6000
+    """Large values left early; the flow learnt from those who stayed.
+
+    Over several tables, as how far those who stayed go differs by chance.
+    """
+    found = [_of_dropout(method, bent, seed) for seed in (5, 6, 7)]
+    mean, apart = (np.mean(part, axis=0) for part in zip(*found))
+    assert abs(mean) < 0.08
+    # Of those with large values, who alone tell of a bend, few have stayed.
+    np.testing.assert_allclose(apart, 0, atol=0.15 if bent else 0.07)
+
+
+def _of_dropout(method, bent, seed):
+    """How far mean, in deviations, and correlations of the last visit are."""
+    rng, n = np.random.default_rng(seed), 6000
     x = [rng.standard_normal(n)]
     stays, seen = np.ones(n, bool), [np.ones(n, bool)]
     for _ in range(3):
@@ -269,11 +281,11 @@ def test_what_dropout_hides_keeps_mean_and_correlations(method, bent):
     frame = truth.where(np.stack(seen, axis=1))
     draws, scale = _draws(method, frame, 5), truth["d"].std()
     mean = np.mean([one["d"].mean() for one in draws])
-    assert abs(mean - truth["d"].mean()) < 0.08 * scale
-    found = np.mean([one.corr()["d"] for one in draws], axis=0)
-    # Of those with large values, who alone tell of a bend, few have stayed.
-    apart = 0.15 if bent else 0.07
-    np.testing.assert_allclose(found, truth.corr()["d"], atol=apart)
+    correlated = np.mean([one.corr()["d"] for one in draws], axis=0)
+    return (
+        (mean - truth["d"].mean()) / scale,
+        correlated - truth.corr()["d"].to_numpy(),
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
