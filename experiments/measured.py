@@ -192,7 +192,7 @@ SIZES = ((1000, 20), (10_000, 20), (100_000, 20), (2000, 32), (2000, 128))
 
 
 def speeds(results: pathlib.Path, axis: str | None = None) -> str:
-    """Seconds and gigabytes of commands.
+    """Seconds and gigabytes of commands, of the last repeat.
 
     Args:
       results: the folder.
@@ -201,15 +201,17 @@ def speeds(results: pathlib.Path, axis: str | None = None) -> str:
     """
     rows = records.read(results / "speed.jsonl")
     cell = {(row["method"], row["rows"], row["columns"]): row for row in rows}
-    there = {(n, c) for _, n, c in cell}
-    if axis is None:
-        sizes = [size for size in SIZES if size in there]
-    else:
-        fixed, beside = {
-            "rows": (1, speed.WIDTH),
-            "columns": (0, speed.LENGTH),
-        }[axis]
-        sizes = sorted(size for size in there if size[fixed] == beside)
+    there = {(row["rows"], row["columns"]) for row in rows}
+    sizes = [size for size in SIZES if size in there]
+    for one, other, fixed in speed.AXES:
+        if one == axis:
+            sizes = sorted(
+                {
+                    (row["rows"], row["columns"])
+                    for row in rows
+                    if row[other] == fixed
+                }
+            )
     names = dict.fromkeys(row["method"] for row in rows)
     return table(
         ["", *(f"{n} x {c}" for n, c in sizes)],

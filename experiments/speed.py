@@ -48,6 +48,8 @@ from experiments.timing import MAIN, timed
 FLAGS = flags.FLAGS
 KEYS = ("rows", "columns", "method", "repeat")
 WIDTH, LENGTH, RATE = 20, 2000, 0.3  # beside other lengths and widths
+# Along what sizes are compared, beside what, and how much of that.
+AXES = (("rows", "columns", WIDTH), ("columns", "rows", LENGTH))
 COMPILES = "miri"  # is run a second time
 # Of the fitted power laws: sizes that take less are mostly start-up.
 LEAST = 2.0
@@ -119,10 +121,8 @@ def sizes() -> list[tuple[int, int]]:
     return long + [(LENGTH, int(columns)) for columns in FLAGS.columns]
 
 
-def hopeless(
-    size: tuple[int, int], method: str, rows: Iterable[dict]
-) -> float | None:
-    """Seconds that a size would take at least, where they are too many."""
+def hopeless(size: tuple[int, int], method: str, rows: Iterable[dict]) -> bool:
+    """Whether a size would take far too long, as the next smaller one did."""
     smaller = {
         (row["rows"], row["columns"]): row
         for row in rows
@@ -131,12 +131,12 @@ def hopeless(
         and (row["rows"], row["columns"]) < size
     }
     if not smaller:
-        return None
+        return False
     nearest = max(smaller, key=math.prod)
     row = smaller[nearest]
     took = row["first"]["wall"] if "first" in row else row["timeout"]
     took *= math.prod(size) / math.prod(nearest)
-    return took if took > 2 * FLAGS.timeout else None
+    return took > 2 * FLAGS.timeout
 
 
 def main(argv: list[str]) -> None:
@@ -201,10 +201,7 @@ def powers(rows: Sequence[dict]) -> pd.DataFrame:
     """
     found = shown(rows, "cpu")
     given = {}
-    for axis, other, fixed in (
-        ("rows", "columns", WIDTH),
-        ("columns", "rows", LENGTH),
-    ):
+    for axis, other, fixed in AXES:
         for method, line in _along(found, axis, other, fixed):
             more = line - line.min()
             more = more[more > LEAST]
@@ -234,10 +231,7 @@ def draw(rows: Sequence[dict], path: str) -> None:
 
     found = shown(rows, "wall")
     figure, places = pyplot.subplots(1, 2, figsize=(9, 3.8), sharey=True)
-    for place, axis, other, fixed in (
-        (places[0], "rows", "columns", WIDTH),
-        (places[1], "columns", "rows", LENGTH),
-    ):
+    for place, (axis, other, fixed) in zip(places, AXES, strict=True):
         for method, line in _along(found, axis, other, fixed):
             ours = "-" not in method
             place.plot(

@@ -301,6 +301,11 @@ def padded(data: Masked, columns: int | None = None) -> Masked:
     traced = isinstance(data.x, jax.core.Tracer)
     rows = n if traced or not is_padded(data.x.shape) else padded_rows(n)
     shape = (rows, *dims) if columns is None else (rows, columns)
+    return reaching(data, shape)
+
+
+def reaching(data: Masked, shape: tuple[int, ...]) -> Masked:
+    """A table with observed zeros behind it, up to a `shape`."""
     return Masked(grown(data.x, shape), grown(data.m, shape, True))
 
 

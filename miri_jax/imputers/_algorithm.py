@@ -31,6 +31,7 @@ from miri_jax.core.rows import (
     padded,
     padded_columns,
     padded_rows,
+    reaching,
     shrunk,
 )
 from miri_jax.exceptions import ConfigError
@@ -105,8 +106,7 @@ def _widened(recipe: Recipe, layout: Layout | None, data: Masked) -> _Wide:
         rows, like = own[0], (own[0], *dims)
     else:
         like = _shape_like(recipe, own)
-    wide = (rows, *dims)
-    data = Masked(grown(data.x, wide), grown(data.m, wide, True))
+    data = reaching(data, (rows, *dims))
     return _Wide(data, extent(own, rows), like, owners)
 
 

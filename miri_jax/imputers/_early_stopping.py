@@ -9,7 +9,7 @@ import numpy as np
 from miri_jax.core import flow
 from miri_jax.core.pairs import Choice, Pairs, make_batch, where_moved
 from miri_jax.core.propensity import Propensity, inverse_weights
-from miri_jax.core.rows import for_columns
+from miri_jax.core.rows import Extent, extent, for_columns
 from miri_jax.types import Array, Layout, PyTree
 
 NUM_PAIRS = 4096
@@ -60,9 +60,8 @@ def hold_out(
     rows: Array | np.ndarray,
     stop: Stop,
     params: PyTree,
-    count: Array | int | None = None,
+    reach: Extent | None = None,
     owners: Array | None = None,
-    columns: Array | int | None = None,
 ) -> HeldOut:
     """Chooses the held-out entries.
 
@@ -72,12 +71,12 @@ def hold_out(
       rows: row numbers, whose rows give entries.
       stop: how many of their observed entries; one at least is held out.
       params: of the shape of those that will be compared.
-      count: rows of the table, of which `rows` and `m` may have more at their
-        end; None for all.
+      reach: how far the table reaches, of which `rows` and `m` may have more
+        at their end; None for all.
       owners: `[d]`, for each entry the first of its column; None for those of
         the layout of `stop`.
-      columns: of a table that others are behind; None for all.
     """
+    reach = extent(m.shape) if reach is None else reach
     rows = jnp.asarray(rows, jnp.int32)
     key_entries, key_pairs = jax.random.split(key)
     u = jax.vmap(
@@ -89,10 +88,10 @@ def hold_out(
         owners = first_of(stop.layout.owners(m.shape[1]))
     if owners is not None:
         u = u[:, owners]
-    real = jnp.arange(len(rows)) < (len(m) if count is None else count)
+    real = jnp.arange(len(rows)) < reach.count
     real = real.reshape(-1, *(1,) * (m.ndim - 1))
-    if columns is not None and m.ndim == 2:
-        real = real & (jnp.arange(m.shape[1]) < columns)[None]
+    if m.ndim == 2:
+        real = real & (jnp.arange(m.shape[1]) < reach.columns)[None]
     u = jnp.where(m[rows] & real, u, 2)
     entries = real & ((u < stop.share) | (u == jnp.min(u)))
     return HeldOut(
@@ -128,7 +127,8 @@ def choose(
       x: `[n, *dims]`, the filled table.
       m: `[n, *dims]` bool, True = observed.
       propensity: what weighs the entries; () where they count alike.
-      count: see `hold_out`.
+      count: rows of the table, of which `x` and `m` may have more at their
+        end; None for all.
 
     Returns:
       `NUM_PAIRS` pairs whose source is still to be drawn, and times.

@@ -79,9 +79,8 @@ def begun(
             reach.some if isinstance(order, tuple) else order[:SOME],
             recipe.stop,
             network.params,
-            reach.count,
+            reach,
             owners,
-            reach.columns,
         )
     return MIRIState(
         iteration=jnp.int32(0),

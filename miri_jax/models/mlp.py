@@ -61,12 +61,13 @@ def weights_by_column(
     """
 
     def init(key: Array, shape: tuple[int, ...], dtype: Any = float) -> Array:
-        deviation = fan_in**-0.5 / 0.87962566103423978  # after truncation
-        draw = nn.initializers.truncated_normal(deviation)
-        parts = [
-            draw(jax.random.fold_in(key, i), (size, shape[1]), dtype)
-            for i, size in enumerate(sizes)
-        ]
+        parts = []
+        for i, size in enumerate(sizes):
+            part = nn.initializers.variance_scaling(
+                size / fan_in, "fan_in", "truncated_normal"
+            )
+            key_part = jax.random.fold_in(key, i)
+            parts.append(part(key_part, (size, shape[1]), dtype))
         return jnp.concatenate(parts)
 
     return init

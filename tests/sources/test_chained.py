@@ -15,6 +15,7 @@ from miri_jax.sources.chained._conditional import (
     TREES_ALONE,
     Aim,
     is_line,
+    odds_of,
 )
 from miri_jax.sources.chained._features import screened, strengths
 from miri_jax.sources.chained._forest import (
@@ -364,3 +365,16 @@ def test_a_line_is_seen_beside_forty_unrelated_columns():
     assert not is_line(filled, layout, aim, rng)
     noise = aim._replace(column=5, others=[*range(5), *range(6, 42)])
     assert not is_line(filled, layout, noise, rng)
+
+
+def test_numbers_whose_squares_are_too_large_are_learnt_as_others():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 3)).astype(np.float32)
+    y = x @ [1.0, 2.0, 0.0] + 0.1 * rng.standard_normal(200)
+    (one, left), (far, apart) = fit_linear(x, y), fit_linear(x, 1e300 * y)
+    np.testing.assert_allclose(apart / 1e300, left, rtol=1e-9)
+    found = predict(far, x) / 1e300
+    np.testing.assert_allclose(found, predict(one, x), rtol=1e-9)
+    seen, wide = rng.random(200) < 0.7, x.astype(float)
+    odds = odds_of(wide * [1e300, 1.0, 1e200], seen)
+    np.testing.assert_allclose(odds, odds_of(wide, seen), rtol=1e-5)

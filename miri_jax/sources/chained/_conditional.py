@@ -40,11 +40,11 @@ from miri_jax.sources.chained._levels import (
     fit_chances,
 )
 from miri_jax.sources.chained._linear import (
-    LARGE,
     Linear,
     fit_linear,
     just,
     predict,
+    size_of,
 )
 from miri_jax.types import Layout
 
@@ -240,7 +240,7 @@ def _as_told(
 
 def _is_rounding(left: np.ndarray, unit: float, y: np.ndarray) -> bool:
     """Whether residuals `[r]` of a column `[r]` come from rounding alone."""
-    size = np.abs(y).max(initial=0) or 1.0  # whose square may be too large
+    size = size_of(y)
     deviation = size * (y / size).std()
     unit = max(unit, ROUNDING * deviation)
     if unit <= FINE * deviation:
@@ -343,7 +343,7 @@ def choose_model(
     if layout.told:
         fold = _by_stretches(rows)
     score, apart, off, out = np.zeros((4, 2, FOLDS))
-    size = np.abs(y).max() or 1.0  # whose square may be too large
+    size = size_of(y)
     rate = fair_brier if levels else fair_crps
     for k in range(FOLDS):
         learn, ask = fold != k, fold == k
@@ -432,8 +432,7 @@ def odds_of(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The odds `[n]` that a cell is missing given the rest of its row."""
     if observed.all():
         return np.ones(len(x))
-    size = np.abs(x).max(axis=0).astype(np.float64)
-    x = x / np.where(size > LARGE, size, 1)
+    x = x / size_of(x)
     scale = x.std(axis=0, dtype=np.float64)
     z = (x - x.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1)
     z = np.clip(z, -5, 5)

@@ -15,8 +15,17 @@ NO_PAIRS = np.zeros((0, 2), np.int64)
 CURVED, ROWS_EACH, LEAST_GAIN = 12, 5, 0.03
 
 
-# Of numbers above, squares are beyond what can be told.
+# Of numbers above, squares may be beyond what can be told.
 LARGE = 1e100
+
+
+def size_of(values: np.ndarray) -> np.ndarray:
+    """What to divide numbers `[r, ...]` by before they are squared, `[...]`.
+
+    The largest of them where it is above `LARGE`, else 1.
+    """
+    size = np.abs(values).max(axis=0, initial=0).astype(np.float64)
+    return np.where(size > LARGE, size, 1.0)
 
 
 class Linear(NamedTuple):
@@ -52,8 +61,7 @@ def fit_linear(
 
     If `curved`, on squares and products, too, where those errors gain by it.
     """
-    size = np.abs(y).max(initial=0)
-    if size > LARGE:
+    if (size := size_of(y)) > 1:
         linear, left = fit_linear(x, y / size, curved=curved)
         weights, level = size * linear.weights, size * linear.level
         return linear._replace(weights=weights, level=level), size * left
