@@ -29,7 +29,7 @@ from miri_jax.data import load_dataset
 from miri_jax.models import velocity_network
 from miri_jax.runtime.provenance import peak_memory
 from miri_jax.sources import by_mask
-from miri_jax.sources.smooth import fit_errors, harmonic_draw
+from miri_jax.sources.smooth import biharmonic_draw, fit_errors
 from miri_jax.types import Cond, Masked
 
 FLAGS = flags.FLAGS
@@ -73,7 +73,7 @@ def first_step(
         rows=pairs.bank(*data),
         batch_size=size,
         choose=pairs.thinned(),
-        base=by_mask(lambda z, x, m: harmonic_draw(z, x, m, errors)),
+        base=by_mask(lambda z, x, m: biharmonic_draw(z, x, m, errors)),
         weight=pairs.where_moved,
     )
     apply_fn = lambda params, *args: network.apply(params, *args)

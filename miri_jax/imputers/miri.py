@@ -139,7 +139,7 @@ FAST = Recipe(
     chunk=4096,
 )
 IMAGES = FAST._replace(
-    source=sources.harmonic(),
+    source=sources.biharmonic(),
     pairs=pairs.thinned(),
     reuse=1,
     propensity=None,
@@ -157,7 +157,7 @@ def make_miri(
     learning_rate: Annotated[float, Range(1e-12)] = 4e-3,
     warm_start: bool = True,
     source: Literal[
-        "auto", "previous", "noise", "gaussian", "chained", "harmonic"
+        "auto", "previous", "noise", "gaussian", "chained", "biharmonic"
     ]
     | None = None,
     imputed_weight: Annotated[float, Range(0, 1)] | None = 0.0,
@@ -194,11 +194,11 @@ def make_miri(
         imputation (Algorithm 1); "noise": N(0, 1); "gaussian": a draw of the
         conditional Gaussian fitted to the incomplete table, so that the flow
         carries only what is not Gaussian; "chained": chained equations by
-        trees; "harmonic": of images, a smooth filling with noise as large as
+        trees; "biharmonic": of images, a smooth filling with noise as large as
         its errors, see `sources.smooth`. "auto": the flow starts from the
         conditional Gaussian, and draws the columns of which it fills held-out
         cells better than chained equations do; those draw the others. None:
-        "auto" for tables, "harmonic" for images.
+        "auto" for tables, "biharmonic" for images.
       imputed_weight: weight in [0, 1] in the loss of targets that are
         themselves imputed, the loss then being over the coordinates the ODE
         moves; None for the paper's loss over all coordinates. With 0 only
@@ -313,7 +313,7 @@ def _recipe_of(
 
     Args: see `make_miri`; `fields` are those of its `model`.
     """
-    name = source or ("harmonic" if images else "auto")
+    name = source or ("biharmonic" if images else "auto")
     share = held_out
     if share is None:
         share = 0.1 if name == "auto" else 0.05
@@ -429,8 +429,8 @@ def _source(
         return chained(PLAN, layout)
     if name in ("auto", "gaussian"):
         return sources.gaussian(rounds=rounds, shrinkage=shrinkage, chunk=chunk)
-    if name == "harmonic":
-        return sources.harmonic(chunk=chunk)
+    if name == "biharmonic":
+        return sources.biharmonic(chunk=chunk)
     return getattr(sources, name)(initial)
 
 

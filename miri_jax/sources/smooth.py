@@ -1,10 +1,9 @@
-"""Images filled so that each missing pixel is the mean of its neighbours.
+"""Images filled as smoothly as what is observed allows.
 
 A start for flows on images, where the covariance of all pixels is neither to be
-had nor of much use: the discrete harmonic function that the observed pixels are
-the boundary values of, as in diffusion inpainting (Bertalmio et al., 2000), and
-noise as large as its errors, which are large where the image is rough and alike
-in all channels.
+had nor of much use: the discrete biharmonic function through the observed
+pixels (Damelin and Hoang, 2018), and noise as large as its errors, which are
+large where the image is rough and alike in all channels.
 """
 
 from typing import NamedTuple
@@ -19,14 +18,18 @@ from miri_jax.sources._source import Source, by_mask
 from miri_jax.types import Array, Masked
 
 NUM_SWEEPS = 24
+# Of conjugate gradients. At 60 % missing pixels of CIFAR-10 10 steps are within
+# .03 dB of the limit, 20 within .001; at 80 % within .24 and .02.
+NUM_STEPS = 20
 # Images, and the share of their observed pixels, that errors are measured on.
 NUM_IMAGES, HIDDEN = 512, 0.25
 # Roughness is smoothed so often, and at least this share of its mean.
 NUM_SMOOTHINGS, FLOOR = 2, 0.02
+TINY = 1e-30  # of squares that are divided by
 
 
 class Errors(NamedTuple):
-    """What is known of the errors of `harmonic_fill`.
+    """What is known of the errors of `biharmonic_fill`.
 
     Attributes:
       floor: scalar, the least roughness.
@@ -38,12 +41,54 @@ class Errors(NamedTuple):
     root: Array
 
 
-def harmonic_fill(x: Array, m: Array, num_sweeps: int = NUM_SWEEPS) -> Array:
-    """Fills one image.
+def biharmonic_fill(x: Array, m: Array, num_steps: int = NUM_STEPS) -> Array:
+    """Fills one image with the least curvature.
 
     Gaps are first filled from means of ever larger squares (push and pull,
-    Gortler et al., 1996), which closes holes of any size; Jacobi's iterations
-    of the Laplace equation then smooth what is filled.
+    Gortler et al., 1996), which closes holes of any size. Conjugate gradients
+    then reduce the sum of squares of z - `_around(z)`, the Laplacian, whose
+    minimum solves the biharmonic equation in the gaps. It may overshoot: each
+    channel is kept within its observed values.
+
+    Args:
+      x: `[h, w, c]`, 0 where missing.
+      m: `[h, w, c]` bool, True = observed.
+      num_steps: of conjugate gradients.
+
+    Returns:
+      `[h, w, c]`; a channel without any observed pixel is 0.
+    """
+    curvature = lambda z: z - _around(z)
+    adjoint = jax.linear_transpose(curvature, x)
+    normal = lambda z: jnp.where(m, 0, adjoint(curvature(z))[0])
+    over = dict(axis=(0, 1), keepdims=True)  # channel by channel
+    dot = lambda a, b: jnp.sum(a * b, **over)
+
+    def step(_: Array, carry: tuple) -> tuple:
+        z, residual, direction, size = carry
+        ahead = normal(direction)
+        length = size / jnp.maximum(dot(direction, ahead), TINY)
+        residual = residual - length * ahead
+        now = dot(residual, residual)
+        turned = residual + now / jnp.maximum(size, TINY) * direction
+        return z + length * direction, residual, turned, now
+
+    z = merge(x, _push_pull(jnp.where(m, x, 0), m.astype(x.dtype)), m)
+    residual = -normal(z)
+    carry = z, residual, residual, dot(residual, residual)
+    z = jax.lax.fori_loop(0, num_steps, step, carry)[0]
+    seen = jnp.any(m, **over)
+    low = jnp.min(jnp.where(m, x, jnp.inf), **over)
+    high = jnp.max(jnp.where(m, x, -jnp.inf), **over)
+    inside = jnp.clip(z, jnp.where(seen, low, 0), jnp.where(seen, high, 0))
+    return merge(x, inside, m)
+
+
+def harmonic_fill(x: Array, m: Array, num_sweeps: int = NUM_SWEEPS) -> Array:
+    """Fills one image so that each missing pixel is the mean of its neighbours.
+
+    As `biharmonic_fill`, with Jacobi's iterations of the Laplace equation,
+    which never leave the range of what is observed.
 
     Args:
       x: `[h, w, c]`, 0 where missing.
@@ -62,7 +107,7 @@ def roughness(filled: Array, m: Array) -> Array:
     """How far observed pixels are from the mean of their neighbours.
 
     Args:
-      filled: `[h, w, c]`, from `harmonic_fill`.
+      filled: `[h, w, c]`, from `biharmonic_fill`.
       m: `[h, w, c]` bool, True = observed.
 
     Returns:
@@ -98,10 +143,10 @@ def _push_pull(total: Array, weight: Array) -> Array:
     return jnp.where(weight > 0, mean, coarse)
 
 
-def harmonic_draw(
+def biharmonic_draw(
     noise: Array, x: Array, m: Array, errors: Errors
 ) -> tuple[Array, Array]:
-    """A start of the flow, see `flow.Base`: `harmonic_fill` and noise.
+    """A start of the flow, see `flow.Base`: `biharmonic_fill` and noise.
 
     Args:
       noise: `[k, h, w, c]`, standard normal.
@@ -114,7 +159,7 @@ def harmonic_draw(
     """
 
     def one(noise: Array, x: Array) -> tuple[Array, Array]:
-        mean = harmonic_fill(x, m)
+        mean = biharmonic_fill(x, m)
         rough = jnp.maximum(roughness(mean, m), errors.floor)
         return merge(x, mean + rough * (noise @ errors.root.T), m), mean
 
@@ -122,7 +167,7 @@ def harmonic_draw(
 
 
 def fit_errors(key: Array, data: Masked) -> Errors:
-    """The errors of `harmonic_fill` on observed pixels that are hidden from it.
+    """The errors of `biharmonic_fill` on pixels observed and hidden from it.
 
     Args:
       key: PRNG key of which pixels are hidden.
@@ -133,7 +178,7 @@ def fit_errors(key: Array, data: Masked) -> Errors:
     hide = jax.random.uniform(key, x.shape[:3], x.dtype)[..., None] < HIDDEN
 
     def one(x: Array, m: Array, hide: Array) -> tuple[Array, Array]:
-        filled = harmonic_fill(x, m & ~hide)
+        filled = biharmonic_fill(x, m & ~hide)
         return filled - x, roughness(filled, m & ~hide)
 
     error, rough = jax.vmap(one)(x, m, hide)
@@ -150,7 +195,7 @@ def fit_errors(key: Array, data: Masked) -> Errors:
     return Errors(floor, jnp.linalg.cholesky(cov + jnp.diag(ridge)))
 
 
-def harmonic(*, chunk: int = 4096) -> Source:
+def biharmonic(*, chunk: int = 4096) -> Source:
     """A smooth filling of images with noise as large as its errors.
 
     Args:
@@ -163,7 +208,7 @@ def harmonic(*, chunk: int = 4096) -> Source:
         del rows  # `fit_errors` looks at few images anyhow.
         if data.x.ndim != 4:
             raise ConfigError(
-                "source='harmonic' is for images; use 'gaussian' or 'noise'"
+                "source='biharmonic' is for images; use 'gaussian' or 'noise'"
             )
         key_fill, key_errors = jax.random.split(key)
         start = fit_errors(key_errors, data)
@@ -173,7 +218,7 @@ def harmonic(*, chunk: int = 4096) -> Source:
     def draw(
         start: Errors, noise: Array, x: Array, m: Array
     ) -> tuple[Array, Array]:
-        return by_mask(lambda noise, x, m: harmonic_draw(noise, x, m, start))(
+        return by_mask(lambda noise, x, m: biharmonic_draw(noise, x, m, start))(
             noise, x, m
         )
 

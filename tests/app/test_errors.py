@@ -398,8 +398,8 @@ RUN = {
     ),
     "a source of images for a table": (
         "table.py",
-        ["--config.data.path=in.csv", "--config.imputer.source=harmonic"],
-        "source='harmonic' is for images",
+        ["--config.data.path=in.csv", "--config.imputer.source=biharmonic"],
+        "source='biharmonic' is for images",
     ),
     "slices that do not divide": (
         "table.py",

@@ -21,11 +21,16 @@ from miri_jax.engine import iterate
 from miri_jax.exceptions import DataError
 from miri_jax.imputers import make_imputer
 from miri_jax.models import VelocityUNet
-from miri_jax.sources.smooth import fit_errors, harmonic_draw, harmonic_fill
+from miri_jax.sources.smooth import (
+    biharmonic_draw,
+    biharmonic_fill,
+    fit_errors,
+    harmonic_fill,
+)
 from miri_jax.types import Cond, Masked
 
 MIRI = dict(
-    source="harmonic",
+    source="biharmonic",
     thin=True,
     num_iterations=2,
     num_steps=4,
@@ -74,11 +79,33 @@ def test_a_filled_image_is_harmonic_in_its_gaps():
     np.testing.assert_allclose(z[~m], around[~np.asarray(m)], atol=1e-4)
 
 
-def test_a_shade_is_filled_exactly_and_an_empty_channel_with_zero():
+def test_a_biharmonic_filling_has_the_least_curvature():
+    key_x, key_m = jax.random.split(jax.random.key(1))
+    x = jax.random.normal(key_x, (7, 8, 2))
+    m = jax.random.bernoulli(key_m, 0.6, x.shape)
+    z = np.asarray(biharmonic_fill(x, m, 200))
+    np.testing.assert_array_equal(z[m], x[m])
+    # Each pixel's Laplacian, as a matrix over the pixels of a channel.
+    laplacian = np.eye(56)
+    for i, j in np.ndindex(7, 8):
+        for a, b in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+            beside = 8 * min(max(a, 0), 6) + min(max(b, 0), 7)
+            laplacian[8 * i + j, beside] -= 0.25
+    for c in range(2):
+        flat, seen = x[..., c].ravel(), np.asarray(m[..., c]).ravel()
+        least = np.linalg.lstsq(
+            laplacian[:, ~seen], -laplacian[:, seen] @ flat[seen], rcond=None
+        )[0]
+        least = least.clip(flat[seen].min(), flat[seen].max())
+        np.testing.assert_allclose(z[..., c].ravel()[~seen], least, atol=1e-3)
+
+
+@pytest.mark.parametrize("fill", [biharmonic_fill, harmonic_fill])
+def test_a_shade_is_filled_exactly_and_an_empty_channel_with_zero(fill):
     x = jnp.broadcast_to(jnp.linspace(0, 1, 16)[:, None, None], (16, 16, 2))
     m = jnp.ones(x.shape, bool).at[4:9, 3:12, 0].set(False)
     m = m.at[..., 1].set(False)
-    z = harmonic_fill(jnp.where(m, x, 7.0), m, 400)
+    z = fill(jnp.where(m, x, 7.0), m, 400)
     np.testing.assert_allclose(z[..., 0], x[..., 0], atol=1e-3)
     np.testing.assert_array_equal(z[..., 1], 0)
 
@@ -97,7 +124,7 @@ def test_starts_are_as_far_off_as_the_filling():
     start, mean = jax.jit(
         jax.vmap(
             lambda e, x, m: jax.tree.map(
-                lambda a: a[0], harmonic_draw(e[None], x[None], m, errors)
+                lambda a: a[0], biharmonic_draw(e[None], x[None], m, errors)
             )
         )
     )(noise, data.x, m)
