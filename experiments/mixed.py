@@ -16,14 +16,18 @@ Methods of the registry run through `miri_jax.MIRIImputer`, all by their
 defaults: the mean of `--draws` draws, the most frequent level; diffputer, whose
 imputation is itself a mean of ten draws, has one. `mode` is the mean and the
 most frequent level. Peers of scikit-learn see standardised numbers and
-indicators of levels, of which the largest wins. A finished cell is a line of
+indicators of levels, of which the largest wins. A method may have settings
+behind colons, as `diffputer:num_samples=5`. A finished cell is a line of
 results/mixed.jsonl; started again, this goes on with what is not there yet.
+`--curves` runs the paper's Figures 3 to 6 instead (`CURVES`, `RATES`), on one
+mask of the tables of `--names`.
 """
 
+import itertools
 import json
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -39,6 +43,14 @@ from miri_jax.imputers import IMPUTERS
 FLAGS = flags.FLAGS
 Fill = Callable[[pd.DataFrame], pd.DataFrame]
 KEYS = ("dataset", "mechanism", "rate", "rows", "mask_seed", "method", "draws")
+# Figures 3 to 5 of the paper: settings of diffputer, one changed at a time.
+CURVES = {
+    "num_iterations": (1, 2, 3, 5, 8),
+    "num_samples": (1, 2, 5, 10, 20),
+    "sampling_steps": (5, 10, 20, 50),
+}
+RATES = (0.3, 0.5, 0.7, 0.9, 0.99)  # Figure 6
+OF_RATES = ("mode", "diffputer", "chained")
 
 
 def load(
@@ -72,10 +84,12 @@ def registered(
     method: str, seed: int, draws: int, categorical: Sequence[str]
 ) -> Callable[[pd.DataFrame], Fill]:
     """A method of the registry: fitted once, fills any rows."""
+    name, changed = parted(method)
 
     def fit(frame: pd.DataFrame) -> Fill:
         imputer = MIRIImputer(
-            method,
+            name,
+            settings=changed,
             n_imputations=draws,
             statistic="mean",
             kinds=dict.fromkeys(categorical, "categorical"),
@@ -85,6 +99,13 @@ def registered(
         return imputer.fit(frame).transform
 
     return fit
+
+
+def parted(method: str) -> tuple[str, dict[str, int]]:
+    """A method's name, and the settings that it is given behind colons."""
+    name, *given = method.split(":")
+    pairs = (each.split("=") for each in given)
+    return name, {setting: int(value) for setting, value in pairs}
 
 
 def mode(frame: pd.DataFrame) -> Fill:
@@ -177,7 +198,7 @@ def measure(
     cut = int(0.7 * len(truth))
     if method == "mode":
         fit = mode
-    elif method in IMPUTERS:
+    elif parted(method)[0] in IMPUTERS:
         fit = registered(method, seed, draws_of(method), levels)
     else:
         fit = scikit(method, seed, levels)
@@ -195,16 +216,18 @@ def measure(
 
 def draws_of(method: str) -> int:
     """Of how many draws a mean is taken."""
-    return FLAGS.draws if method in IMPUTERS and method != "diffputer" else 1
+    name = parted(method)[0]
+    return FLAGS.draws if name in IMPUTERS and name != "diffputer" else 1
 
 
 def settings(method: str, draws: int, seed: int) -> dict:
     """All settings of a method, its defaults among them."""
     found = {"seed": seed, "draws": draws, "statistic": "mean", "fitted": 0.7}
-    if method in IMPUTERS:
+    name, changed = parted(method)
+    if name in IMPUTERS:
         return found | {
             "door": "MIRIImputer",
-            "imputer": defaults(method),
+            "imputer": defaults(name) | changed,
         }
     if method in peers.ESTIMATORS:
         found |= {"door": "scikit-learn", **peers.method_settings(method)}
@@ -215,22 +238,45 @@ def main(argv: list[str]) -> None:
     """Runs what is not in the file yet."""
     del argv
     done = {tuple(row[k] for k in KEYS) for row in records.read(FLAGS.out)}
-    for seed in map(int, FLAGS.mask_seeds):
-        for mechanism in FLAGS.mechanisms:
-            for name in FLAGS.names:
-                for method in FLAGS.methods:
-                    cell = (name, mechanism, FLAGS.rate, FLAGS.rows, seed)
-                    draws = draws_of(method)
-                    if (*cell, method, draws) in done:
-                        continue
-                    found = attempt(lambda: measure(*cell, method))
-                    records.append(
-                        FLAGS.out,
-                        **dict(zip(KEYS, (*cell, method, draws))),
-                        settings=settings(method, draws, seed),
-                        **found,
-                    )
-                    print(name, mechanism, seed, method, found, flush=True)
+    for cell in dict.fromkeys(curves() if FLAGS.curves else tables()):
+        if cell in done:
+            continue
+        *of, draws = cell
+        found = attempt(lambda: measure(*of))
+        records.append(
+            FLAGS.out,
+            **dict(zip(KEYS, cell)),
+            settings=settings(of[-1], draws, of[-2]),
+            **found,
+        )
+        print(*cell, found, flush=True)
+
+
+def tables() -> Iterator[tuple]:
+    """Cells of the paper's tables, by `KEYS`."""
+    for seed, mechanism, name, method in itertools.product(
+        map(int, FLAGS.mask_seeds),
+        FLAGS.mechanisms,
+        FLAGS.names,
+        FLAGS.methods,
+    ):
+        draws = draws_of(method)
+        yield name, mechanism, FLAGS.rate, FLAGS.rows, seed, method, draws
+
+
+def curves() -> Iterator[tuple]:
+    """Cells of the paper's Figures 3 to 6, by `KEYS`."""
+    usual = defaults("diffputer")
+    seed = int(FLAGS.mask_seeds[0])
+    for name in FLAGS.names:
+        for setting, values in CURVES.items():
+            for value in values:
+                same = value == usual[setting]
+                method = "diffputer" if same else f"diffputer:{setting}={value}"
+                yield name, "mcar", RATES[0], FLAGS.rows, seed, method, 1
+        for rate, method in itertools.product(RATES, OF_RATES):
+            draws = draws_of(method)
+            yield name, "mcar", rate, FLAGS.rows, seed, method, draws
 
 
 def define_flags() -> None:
@@ -247,6 +293,7 @@ def define_flags() -> None:
     flags.DEFINE_float("rate", 0.3, "Share of the cells that is hidden.")
     flags.DEFINE_integer("draws", 10, "Draws that the mean is taken of.")
     flags.DEFINE_integer("rows", 2000, "Rows at most.")
+    flags.DEFINE_bool("curves", False, "The paper's figures, not its tables.")
     flags.DEFINE_string("out", "results/mixed.jsonl", "Where lines are added.")
 
 

@@ -59,6 +59,9 @@ def test_a_regression_fills_numbers_and_levels():
             (filled.where(seen) == gaps[150:]).where(seen, True).all(axis=None)
         )
         assert set(filled["D2"]) <= {"l0", "l1", "l2"}
+    assert mixed.parted("gaussian:rounds=3") == ("gaussian", {"rounds": 3})
+    settings = mixed.settings("diffputer:num_samples=3", 1, 1)
+    assert settings["imputer"]["num_samples"] == 3
     settings = mixed.settings("iterative", 1, 1)
     assert json.loads(json.dumps(settings)) == settings
 
