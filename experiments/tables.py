@@ -12,6 +12,7 @@ A line without settings is no part of the record, nor is one that failed; of
 several lines of one cell the one with the most draws counts, the last of these.
 """
 
+import inspect
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,8 +21,9 @@ import numpy as np
 from absl import app, flags
 from scipy.stats import rankdata
 
-from experiments import benchmark, measured, printed, records
+from experiments import benchmark, measured, mixed, printed, records
 from experiments.measured import table
+from miri_jax.imputers import IMPUTERS
 
 FLAGS = flags.FLAGS
 PAGES = (
@@ -340,6 +342,33 @@ def averages(results: pathlib.Path) -> str:
     return table([one.replace("%", " %") for one in header], rows)
 
 
+def images(results: pathlib.Path) -> str:
+    """MIRI's Table 1: CIFAR-10, all channels of a pixel missing together."""
+    found = {
+        (row["method"], row["rate"]): row
+        for row in lines(results, "images.jsonl")
+    }
+    rates = sorted({rate for _, rate in found})
+    rows = []
+    for method in dict.fromkeys(method for method, _ in found):
+        shown = [f"`{method}`"]
+        for rate in rates:
+            row = found.get((method, rate))
+            each = ("psnr", 2), ("ssim", 3), ("swd", 1)
+            shown += [f"{row[k]:.{n}f}" if row else "" for k, n in each]
+        rows.append(shown)
+    for method, numbers in printed.IMAGES.items():
+        shown = [f"*{method}, theirs*"]
+        for rate in rates:
+            _, psnr, ssim = numbers[(0.2, 0.4, 0.6).index(rate)]
+            shown += [f"*{psnr:.2f}*", f"*{ssim:.3f}*", ""]
+        rows.append(shown)
+    head = [""]
+    for rate in rates:
+        head += [f"PSNR, {rate:.0%}".replace("%", " %"), "SSIM", "SWD"]
+    return table(head, rows)
+
+
 def wine(results: pathlib.Path) -> str:
     """MissDiff's Table 1, of which there is one table here."""
     theirs = {method: (one,) for method, one in printed.WINE.items()}
@@ -352,6 +381,7 @@ def diffputer(results: pathlib.Path) -> str:
     cells = {
         (row["mechanism"], row["dataset"], row["method"]): row
         for row in lines(results, "mixed.jsonl")
+        if row["rate"] == mixed.RATES[0] and ":" not in row["method"]
     }
     parts = []
     for mechanism in dict.fromkeys(cell[0] for cell in cells):
@@ -381,6 +411,42 @@ def diffputer(results: pathlib.Path) -> str:
                 parts.append(f"**{mechanism.upper()}, {where}: {what}**")
                 parts.append(table(["", *some], rows))
     return "\n\n".join(parts)
+
+
+def curves(results: pathlib.Path) -> str:
+    """DiffPuter's Figures 3 to 6: a setting, or the share of gaps, changed."""
+    found = {
+        (row["dataset"], row["rate"], row["method"]): row
+        for row in lines(results, "mixed.jsonl")
+        if row["mechanism"] == "mcar"
+    }
+    usual, rows = inspect.signature(IMPUTERS["diffputer"]).parameters, []
+    changes = [
+        (f"`{setting}={value}`", mixed.RATES[0], f"diffputer:{setting}={value}")
+        if value != usual[setting].default
+        else (f"`{setting}={value}`", mixed.RATES[0], "diffputer")
+        for setting, values in mixed.CURVES.items()
+        for value in values
+    ]
+    changes += [
+        (f"{_gaps('mcar', rate)}, `{method}`", rate, method)
+        for rate in mixed.RATES
+        for method in mixed.OF_RATES
+    ]
+    changed = {name for name, _, method in found if ":" in method}
+    for name in sorted(changed):
+        for what, rate, method in changes:
+            row = found.get((name, rate, method))
+            if row is not None:
+                each = [
+                    f"{row[part][key]:.3f}"
+                    for part in ("in_sample", "out_of_sample")
+                    for key in ("mae", "rmse")
+                ]
+                seconds = row["seconds_fit"] + row["seconds_in_sample"]
+                rows.append([name, what, *each, f"{seconds:.0f}"])
+    header = ["", "", "MAE in-sample", "RMSE in-sample", "MAE out-of-sample"]
+    return table([*header, "RMSE out-of-sample", "seconds"], rows)
 
 
 def generation(results: pathlib.Path) -> str:
@@ -436,8 +502,10 @@ BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     ),
     "firsts": firsts,
     "averages": averages,
+    "images": images,
     "wine": wine,
     "diffputer": diffputer,
+    "diffputer-curves": curves,
     "generation": generation,
     "failures": failures,
     **measured.BLOCKS,

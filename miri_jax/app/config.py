@@ -24,9 +24,9 @@ _IMAGE_FITS = {
     },
     "cpu": {
         "num_iterations": 8,
-        "num_steps": 120,
+        "num_steps": 480,
         "num_slices": 10,
-        "batch_size": 32,
+        "batch_size": 16,
         "learning_rate": 2e-3,
         "ode_steps": 2,
         "max_rows": 640,

@@ -1,6 +1,7 @@
 """The velocity network for images."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -25,27 +26,34 @@ class Size(NamedTuple):
       widths: channels at each resolution, the first that of the image, each
         later one half of the one before.
       blocks: residual blocks at each resolution, on the way down and up.
-      heads: of the attention at the lowest resolution.
+      heads: of the attention at the lowest resolution; 0 for none.
+      norm: whether activations are normalised.
     """
 
     widths: tuple[int, ...]
     blocks: int
     heads: int
+    norm: bool
 
 
+# Small ones stay at the image's resolution and scale. With 60 % of the pixels
+# missing and 50 CPU seconds of fitting what a smooth filling lacks, that took
+# PSNR from 26.93 to 27.32 dB; three resolutions took it to 26.99 in 35 and to
+# 27.09 in 95, and with norms to 26.94 in 47 seconds.
 SIZES = {
-    "nano": Size((16, 32), 1, 1),
-    "tiny": Size((32, 64, 96), 1, 2),
-    "base": Size((128, 256, 256), 2, 4),
+    "nano": Size((16,), 1, 0, False),
+    "tiny": Size((32,), 2, 0, False),
+    "base": Size((128, 256, 256), 2, 4, True),
 }
 
 
 class UNet(nn.Module):
     """One example's images and a time, to an image.
 
-    Residual blocks with GroupNorm, a sum of channels from the way down into the
-    way up, attention at the lowest resolution (Ronneberger et al., 2015; as in
-    Ho et al., 2020).
+    Residual blocks, a sum of channels from the way down into the way up,
+    attention at the lowest resolution, GroupNorm (Ronneberger et al., 2015; as
+    in Ho et al., 2020). Small ones have one resolution and neither of the last
+    two, see `SIZES`.
 
     Attributes:
       size: a name in `SIZES`.
@@ -77,9 +85,12 @@ class UNet(nn.Module):
         size, like = SIZES[self.size], parts[0]
         dtype = jnp.dtype(self.dtype)
         kind = nn.remat(_Block) if self.remat else _Block
+        norm = _norm if size.norm else lambda h, dtype: h
         numbers = itertools.count()
         # Named, as remat would name them otherwise.
-        block = lambda width: kind(width, dtype, name=f"block{next(numbers)}")
+        block = lambda width: kind(
+            width, dtype, norm, name=f"block{next(numbers)}"
+        )
         conv = lambda width, **kw: nn.Conv(width, (3, 3), dtype=dtype, **kw)
         time = None
         if tau is not None:
@@ -94,7 +105,8 @@ class UNet(nn.Module):
             for _ in range(size.blocks):
                 h = block(width)(h, time)
             kept.append(h)
-        h = _Attention(size.heads, dtype)(h)
+        if size.heads:
+            h = _Attention(size.heads, dtype)(h)
         h = block(size.widths[-1])(h, time)
         for level in reversed(range(len(size.widths) - 1)):
             width, before = size.widths[level], kept[level]
@@ -102,7 +114,7 @@ class UNet(nn.Module):
             h = conv(width)(h) + before
             for _ in range(size.blocks):
                 h = block(width)(h, time)
-        h = nn.silu(_norm(h, dtype))
+        h = nn.silu(norm(h, dtype))
         return conv(like.shape[-1], **last_layer(self.zero_output))(h).astype(
             like.dtype
         )
@@ -123,14 +135,15 @@ class _Block(nn.Module):
 
     width: int
     dtype: Any
+    norm: Callable[[Array, Any], Array]
 
     @nn.compact
     def __call__(self, x: Array, time: Array | None) -> Array:
         conv = lambda **kw: nn.Conv(self.width, (3, 3), dtype=self.dtype, **kw)
-        h = conv()(nn.silu(_norm(x, self.dtype)))
+        h = conv()(nn.silu(self.norm(x, self.dtype)))
         if time is not None:
             h = h + nn.Dense(self.width, dtype=self.dtype)(time)[None, None]
-        h = nn.silu(_norm(h, self.dtype))
+        h = nn.silu(self.norm(h, self.dtype))
         # Each block starts as the identity.
         return x + conv(kernel_init=nn.initializers.zeros)(h)
 

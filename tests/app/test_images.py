@@ -154,22 +154,25 @@ def test_thinned_masks_show_only_what_was_observed(bank):
     np.testing.assert_array_equal(found.cond.mean, found.cond.x1_m)
 
 
-def test_the_network_of_images():
+@pytest.mark.parametrize(
+    "size", ["nano", pytest.param("base", marks=pytest.mark.slow)]
+)
+def test_the_network_of_images(size):
     apply = jax.jit(lambda net, *a: net.apply(*a), static_argnums=0)
     x = jax.random.normal(jax.random.key(0), (12, 8, 3))
     cond = Cond(x, x, x > 0, 0.5 * x)
     args = x, cond, jnp.float32(0.3)
-    plain = VelocityUNet("nano")
+    plain = VelocityUNet(size)
     params = jax.jit(plain.init)(jax.random.key(1), *args)
     v = apply(plain, params, *args)
     assert v.shape == x.shape
-    remat = apply(VelocityUNet("nano", remat=True), params, *args)
+    remat = apply(VelocityUNet(size, remat=True), params, *args)
     np.testing.assert_allclose(remat, v, atol=1e-5)
-    half = apply(VelocityUNet("nano", dtype="bfloat16"), params, *args)
+    half = apply(VelocityUNet(size, dtype="bfloat16"), params, *args)
     assert half.dtype == jnp.float32
     np.testing.assert_allclose(half, v, atol=0.1)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
-    zero = VelocityUNet("nano", zero_output=True)
+    zero = VelocityUNet(size, zero_output=True)
     params = jax.jit(zero.init)(jax.random.key(1), *args)
     np.testing.assert_array_equal(apply(zero, params, *args), 0)
     # Of what it moves only the missing entries are seen.
