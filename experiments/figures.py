@@ -141,7 +141,7 @@ def densities(methods: Sequence[str], rows: Sequence[dict]) -> Figure:
     cell = benchmark.Cell("toy", "mcar", 0.3, 1, "", 1)
     dataset = benchmark.load(cell, "")
     count = len(methods) + 1
-    across = min(4, count + 1)
+    across = min(6, count + 1)
     down = -(-(count + 1) // across)
     figure = Figure(figsize=(3.0 * across, 3.1 * down))
     grid = figure.add_gridspec(

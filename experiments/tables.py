@@ -214,12 +214,49 @@ def firsts(results: pathlib.Path) -> str:
     rows = []
     for block in benchmark.BLOCKS:
         setting = (block.mechanism, block.rate)
-        text = [
-            first_or_level(found, *setting, key) for key in ("mmd", "rmse_mean")
-        ]
+        text = [standing(found, *setting, key) for key in ("mmd", "rmse_mean")]
         if block.names == benchmark.SMALL and all(text):
             rows.append([_gaps(*setting), *text])
     return table(["", "MMD of a draw", "RMSE of the mean"], rows)
+
+
+def standing(found: Found, mechanism: str, rate: float, key: str) -> str:
+    """On how many tables miri is first, and its rank and those next to it."""
+    text = first_or_level(found, mechanism, rate, key).partition(";")[0]
+    rank = ranks(found, mechanism, rate, key)
+    if not text or OURS not in rank:
+        return text
+    text += f"; mean rank {rank[OURS]:.1f} of {len(rank)}"
+    others = {method: rank[method] for method in rank if method not in SAME}
+    least = min(others.values(), default=None)
+    near = [f"`{method}`" for method in others if others[method] == least]
+    return text + f", next {' and '.join(near)} {least:.1f}" * bool(near)
+
+
+def ranks(
+    found: Found, mechanism: str, rate: float, key: str
+) -> dict[str, float]:
+    """Mean ranks over the tables, of methods that were run on all of them."""
+    names = [
+        name
+        for name in UCI
+        if any((mechanism, rate, name) == cell[:3] for cell in found)
+    ]
+    value = lambda name, method: [
+        row[key]
+        for row in found.get((mechanism, rate, name, method), {}).values()
+        if key in row
+    ]
+    everywhere = [
+        method
+        for method in _methods(found, mechanism, rate, names)
+        if all(value(name, method) for name in names)
+    ]
+    if len(everywhere) < 2:
+        return {}
+    means = [[np.mean(value(n, m)) for m in everywhere] for n in names]
+    mean = np.mean([rankdata(some) for some in means], axis=0)
+    return dict(zip(everywhere, map(float, mean)))
 
 
 UCI = (*benchmark.SMALL, *benchmark.LARGE)
@@ -251,12 +288,8 @@ def _grid(
         name: min(np.mean(value[name, m]) for m in methods if value[name, m])
         for name in names
     }
-    ranked, rank = key in ("mmd", "rmse_mean", "energy"), {}
-    everywhere = [m for m in methods if all(value[n, m] for n in names)]
-    if ranked and len(everywhere) > 1:
-        means = [[np.mean(value[n, m]) for m in everywhere] for n in names]
-        ranks = np.mean([rankdata(some) for some in means], axis=0)
-        rank = dict(zip(everywhere, ranks))
+    ranked = key in ("mmd", "rmse_mean", "energy")
+    rank = ranks(found, mechanism, rate, key) if ranked else {}
     rows = []
     for method in methods:
         line = [f"`{method}`"]

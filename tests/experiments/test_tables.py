@@ -77,6 +77,54 @@ def test_level_is_within_a_deviation(results):
     )
 
 
+def test_the_standing_has_ranks_of_what_was_run_everywhere(results):
+    rows = [
+        _row(method, 1, mmd, name)
+        for method, each in {
+            "miri": (0.1, 0.4),
+            "gaussian": (0.2, 0.1),
+            "mice": (0.3, 0.2),
+            "gain": (0.4, 0.3),
+        }.items()
+        for name, mmd in zip(("wine", "energy"), each)
+    ]
+    rows.append(_row("r-cart", 1, 0.05, "energy"))
+    found = tables.by_cell(rows)
+    assert tables.standing(found, "mcar", 0.6, "mmd") == (
+        "first on 1 of 2; mean rank 2.5 of 4, next `mice` 2.5"
+    )
+    assert tables.ranks(found, "mcar", 0.6, "mmd")["gaussian"] == 1.5
+    assert "first on 1 of 2; mean rank" in tables.firsts(results(rows))
+
+
+def test_images_and_curves_of_known_lines(results):
+    image = {"settings": {}, "psnr": 27.9, "ssim": 0.93, "swd": 5.0}
+    one = image | {"method": "miri, mean of 8", "rate": 0.6}
+    folder = results([image | one | {"psnr": 1.0}, one], "images.jsonl")
+    text = tables.images(folder)
+    assert "| `miri, mean of 8` | 27.90 | 0.930 | 5.0 |" in text
+    assert "| *MIRI, theirs* | *23.22* | *0.806* |  |" in text
+    errors = {"rmse": 0.5, "mae": 0.25}
+    line = {
+        "dataset": "magic",
+        "mechanism": "mcar",
+        "rate": 0.3,
+        "method": "diffputer",
+        "settings": {},
+        "in_sample": errors,
+        "out_of_sample": errors,
+        "seconds_fit": 3.0,
+        "seconds_in_sample": 4.0,
+    }
+    short = line | {"method": "diffputer:num_iterations=1", "seconds_fit": 1.0}
+    folder = results([line, short], "mixed.jsonl")
+    numbers = "0.250 | 0.500 | 0.250 | 0.500"
+    text = tables.curves(folder)
+    assert f"| magic | `num_iterations=1` | {numbers} | 5 |" in text
+    assert f"| magic | `num_iterations=5` | {numbers} | 7 |" in text
+    assert "num_iterations" not in tables.diffputer(folder)
+
+
 def test_the_plan_counts_what_was_run(results):
     folder = results([_row("miri", 1, 0.1), _row("miri", 2, 0.1, draws=20)])
     lines = tables.BLOCKS["plan"](folder).splitlines()
