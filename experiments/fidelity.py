@@ -343,7 +343,7 @@ def settings(method: str, draws: int, seed: int) -> dict[str, Any]:
 def defaults(method: str) -> dict[str, Any]:
     """All settings of a method of the registry, as JSON has them."""
     takes = inspect.signature(IMPUTERS[method]).parameters.values()
-    found = {one.name: one.default for one in takes}
+    found = {one.name: one.default for one in takes if one.name != "layout"}
     return json.loads(json.dumps(found, default=repr))
 
 

@@ -10,21 +10,40 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from miri_jax.core.flow import merge
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _ddpm
 from miri_jax.imputers._form import compiled
 from miri_jax.settings import Range
-from miri_jax.types import Array, Bounds, Imputer, Masked
+from miri_jax.types import Array, Bounds, Imputer, Layout, Masked
 
 
 def observed_batch(
-    key: Array, data: Masked, schedule: _ddpm.Schedule, batch_size: int
+    key: Array,
+    data: Masked,
+    schedule: _ddpm.Schedule,
+    batch_size: int,
+    levels: tuple[bool, ...] = (),
 ) -> _ddpm.Batch:
-    """Rows, times and noise; observed entries count (Algorithm 1)."""
+    """Rows, times and noise; observed entries count (Algorithm 1).
+
+    Args:
+      key: PRNG key.
+      data: rows `[n, *dims]`.
+      schedule: the noise schedule.
+      batch_size: rows drawn.
+      levels: which numbers of a row are of columns of levels; where there are
+        any, the network is told which of these are missing.
+    """
     _, m, t, noise, x_t = _ddpm.diffuse_rows(key, data, schedule, batch_size)
-    return _ddpm.Batch((x_t,), noise, m, t)
+    told = (
+        ((~m & np.array(levels)[None]).astype(x_t.dtype),)
+        if any(levels)
+        else ()
+    )
+    return _ddpm.Batch((x_t, *told), noise, m, t)
 
 
 def generate_row(
@@ -34,6 +53,7 @@ def generate_row(
     bounds: Bounds,
     constrain: Callable[[Array, Array, Array], Array] | None = None,
     resamplings: int = 1,
+    levels: tuple[bool, ...] = (),
 ) -> Array:
     """A complete row `[*dims]` (Algorithm 3).
 
@@ -44,8 +64,10 @@ def generate_row(
       bounds: and the others, see `_ddpm.ancestral`.
       constrain: None for a row without observed entries.
       resamplings: of each step.
+      levels: see `observed_batch`; a complete row has none missing.
     """
-    noise = lambda x, t: predict((x,), t)
+    told = (jnp.zeros_like(bounds.low),) if any(levels) else ()
+    noise = lambda x, t: predict((x, *told), t)
     return _ddpm.ancestral(key, noise, schedule, bounds, constrain, resamplings)
 
 
@@ -57,6 +79,7 @@ def inpaint(
     x_obs: Array,
     m: Array,
     resamplings: int = 1,
+    levels: tuple[bool, ...] = (),
 ) -> Array:
     """One row's imputation (Algorithm 2).
 
@@ -75,7 +98,9 @@ def inpaint(
         diffused = _ddpm.diffuse(schedule, jnp.where(m, x_obs, 0), noise, t)
         return merge(diffused, x, m)
 
-    return generate_row(key, predict, schedule, bounds, observe, resamplings)
+    return generate_row(
+        key, predict, schedule, bounds, observe, resamplings, levels
+    )
 
 
 def sample(
@@ -83,6 +108,7 @@ def sample(
     key: Array,
     state: _ddpm.DiffusionState,
     shape: tuple[int, ...],
+    levels: tuple[bool, ...] = (),
 ) -> Array:
     """Complete rows of a `shape` (k, *dims), `chunk` at a time.
 
@@ -100,6 +126,7 @@ def sample(
         predict=partial(_ddpm.predict, settings, state.train.ema),
         schedule=settings.schedule,
         bounds=state.bounds,
+        levels=levels,
     )
     keys = jax.random.split(key, n)
     return jax.lax.map(one, keys, batch_size=min(settings.chunk, n))
@@ -117,6 +144,7 @@ def make_missdiff(
     resamplings: int = 1,
     chunk: int = 4096,
     model: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> Imputer:
     """Learns the score from the observed entries, imputes by inpainting.
 
@@ -127,7 +155,9 @@ def make_missdiff(
     and small tables are trained longer, at a rate of 2e-3 that falls by 0.5
     each time and with an average of weights, where the paper has 5e-4 that
     falls by 0.1. X stays as it was, with 0 in the gaps, until the last
-    iteration.
+    iteration. Of columns of levels the network is told what is missing, as by
+    the category of its own that a gap is in the paper (appendix C.4), which
+    there is noised as the others are.
 
     Args:
       num_iterations: parts that the fit is cut into.
@@ -142,14 +172,19 @@ def make_missdiff(
         Algorithm 2, more make its bias smaller at as many times the cost.
       chunk: rows imputed or generated at a time.
       model: overrides of `MLP`'s fields.
+      layout: of the table; None for numbers alone.
 
     Returns:
       The imputer, with `sample` for complete rows (Algorithm 3); see
       `types.Imputer`.
     """
+    levels = ()
+    if layout is not None:
+        owners = layout.owners(0)
+        levels = tuple(layout.levels[column] > 0 for column in owners)
     settings = _ddpm.DiffusionSettings(
-        draw_batch=observed_batch,
-        draw_row=partial(inpaint, resamplings=resamplings),
+        draw_batch=partial(observed_batch, levels=levels),
+        draw_row=partial(inpaint, resamplings=resamplings, levels=levels),
         num_iterations=num_iterations,
         num_steps=num_steps,
         batch_size=batch_size,
@@ -166,5 +201,5 @@ def make_missdiff(
         init=_ddpm.init,
         step=_ddpm.step,
         impute=_ddpm.impute,
-        sample=sample,
+        sample=partial(sample, levels=levels),
     )

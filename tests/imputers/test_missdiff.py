@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
+from miri_jax import MIRIImputer
 from miri_jax.engine import fit
 from miri_jax.exceptions import ConfigError
 from miri_jax.imputers import _ddpm, make_imputer, missdiff
@@ -272,3 +274,37 @@ def test_rows_of_another_width_are_refused(normal):
     imputer, state = normal
     with pytest.raises(ConfigError, match="rows of shape \\(3,\\)"):
         imputer.sample(jax.random.key(0), state, (5, 3))
+
+
+def test_the_network_is_told_of_gaps_among_levels():
+    """A gap is a category of its own (appendix C.4), and no number is one."""
+    rng = np.random.default_rng(0)
+    data = Masked(
+        jnp.asarray(rng.standard_normal((40, 3)), jnp.float32),
+        jnp.asarray(rng.random((40, 3)) < 0.5),
+    )
+    schedule = _ddpm.quadratic_schedule(10)
+    levels = (False, True, True)
+    batch = missdiff.observed_batch(
+        jax.random.key(0), data, schedule, 64, levels=levels
+    )
+    x_t, missing = batch.inputs
+    assert x_t.shape == missing.shape == (64, 3)
+    np.testing.assert_array_equal(missing[:, 0], 0)
+    np.testing.assert_array_equal(missing[:, 1:], ~batch.counts[:, 1:])
+    plain = missdiff.observed_batch(jax.random.key(0), data, schedule, 64)
+    np.testing.assert_array_equal(plain.inputs[0], x_t)
+    assert len(plain.inputs) == 1
+
+
+def test_tables_with_levels_are_filled_and_generated():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.standard_normal(60), "b": rng.choice([*"xyz"], 60)}
+    )
+    frame = frame.mask(rng.random(frame.shape) < 0.3)
+    few = {"num_iterations": 1, "num_steps": 5, "diffusion_steps": 4}
+    imputer = MIRIImputer("missdiff", settings=few, random_state=0).fit(frame)
+    for made in (imputer.transform(frame), imputer.sample(7)):
+        assert made.notna().all(axis=None)
+        assert set(made["b"]) <= set("xyz")
