@@ -54,6 +54,10 @@ TEXT_FLAGS = {
     "decimal": "--decimal",
     "dates": "--dates",
 }
+GONE = (
+    "the working directory is gone; change into one that exists (`cd`), and"
+    " start again"
+)
 # Errors beyond what is foreseen: of too little memory, and of codecs.
 _BEYOND: dict[type[Exception], str] = {
     MemoryError: "there is not enough memory; give fewer rows or columns, or"
@@ -202,7 +206,7 @@ def call(
     except MiriError as error:
         fail(f"{error}{_hint(error.about, flags_of)}")
     except OSError as error:
-        fail(error)
+        fail(error if _has_a_place() else GONE)
     except interrupt.Stopped as stopped:
         print(f"\nstopped; {printable(stopped.remains)}", file=sys.stderr)
         sys.exit(stopped.status)
@@ -211,6 +215,15 @@ def call(
         if not line:
             raise
         fail(line)
+
+
+def _has_a_place() -> bool:
+    """Whether the working directory is there; else errors name no file."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _to_stderr(line: str) -> None:

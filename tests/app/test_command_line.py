@@ -52,6 +52,17 @@ def test_every_flag_of_a_remedy_exists():
         assert name != "--set" or _has(configs[0], setting)
 
 
+def test_a_working_directory_that_is_gone_is_said(tmp_path, monkeypatch, capfd):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(SystemExit, match="1"):
+        call(lambda: open("in.csv").read(), {}, "reading")  # noqa: SIM115
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "working directory is gone; change into one that exists" in line
+
+
 def _has(config, path):
     for name in path.split("."):
         if name not in config:
