@@ -164,13 +164,12 @@ HOLES = (
     ("cells above that are fewer than tables times masks", _TIME),
     (
         "HyperImpute, in all three papers",
-        "its own environment of 4.7 GB was not installed for these lines",
+        "run where the tables have it; it takes minutes a table",
     ),
     (
-        "MIRI, Table 1 and Figures 3 and 5 to 7 (images)",
-        "no GPU; what an earlier revision had at 60 % of CIFAR-10 is in"
-        " results.md; no Inception weights for FID; CelebA is not among the"
-        " data",
+        "MIRI, Table 1: FID, and the other methods; Figures 3 and 5 to 7 but for"
+        " one grid; CelebA; a GPU",
+        "no weights of Inception; no time; CelebA is not among the data; no GPU",
     ),
     (
         "DiffPuter, tables, mechanisms and methods that its part below lacks",

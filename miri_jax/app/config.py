@@ -243,7 +243,7 @@ def image_config(scale: str) -> ConfigDict:
     """A config for images, see `miri_jax.data.images.load_images`.
 
     Args:
-      scale: "" for a GPU or TPU, "cpu" for half an hour on two cores, "smoke"
+      scale: "" for a GPU or TPU, "cpu" for half an hour on one core, "smoke"
         for a minute.
     """
     config = base_config()

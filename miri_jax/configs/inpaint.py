@@ -6,7 +6,7 @@
 Missing is where a PNG's alpha is 0, and where NAME.mask.png beside NAME.png is
 black. Images are cut and resized to squares of `data.size`; the filled ones go
 to runs/mine/imputed. `:cpu` takes as long as configs/cifar10.py:cpu for as many
-pixels, on 2 cores 27 minutes for 5000 images of 32 x 32.
+pixels, on one core 27 minutes for 5000 images of 32 x 32.
 """
 
 from ml_collections import ConfigDict
