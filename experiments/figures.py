@@ -3,9 +3,10 @@
     PYTHONPATH=. python experiments/figures.py
 
 Writes to docs/: `figure1.png`, density of the toy as each method imputes it,
-and MMD and MI over miri's iterations (Figure 1); `uci_mcar.png`, `uci_mar.png`
-and `uci_mnar.png`, MMD on the UCI tables at each rate (Figures 2 and 4, and
-the MAR figure of the slides). `--nofits` leaves out the first, which fits.
+and `figure1d.png`, MMD and MI over iterations (Figure 1); `uci_mcar.png`,
+`uci_mar.png` and `uci_mnar.png`, MMD on the UCI tables at each rate (Figures 2
+and 4, and the MAR figure of the slides). `--nofits` leaves out the first, which
+fits.
 """
 
 import pathlib
@@ -41,8 +42,9 @@ def main(argv: list[str]) -> None:
         figure = bars(found, mechanism, FLAGS.bars)
         if figure is not None:
             _save(figure, docs / f"uci_{mechanism}.png")
+    _save(traces(rows), docs / "figure1d.png")
     if FLAGS.fits:
-        _save(densities(FLAGS.methods, rows), docs / "figure1.png")
+        _save(densities(FLAGS.methods), docs / "figure1.png")
 
 
 def bars(
@@ -131,18 +133,17 @@ def colour(method: str) -> str:
     return COLOURS[place % len(COLOURS)]
 
 
-def densities(methods: Sequence[str], rows: Sequence[dict]) -> Figure:
-    """The toy as each method imputes it, and the traces of miri.
+def densities(methods: Sequence[str]) -> Figure:
+    """The toy as each method imputes it.
 
     Args:
       methods: to fit, to the toy with mask 1.
-      rows: lines of results, for the traces.
     """
     cell = benchmark.Cell("toy", "mcar", 0.3, 1, "", 1)
     dataset = benchmark.load(cell, "")
     count = len(methods) + 1
-    across = min(6, count + 1)
-    down = -(-(count + 1) // across)
+    across = min(4, count)
+    down = -(-count // across)
     figure = Figure(figsize=(3.0 * across, 3.1 * down))
     grid = figure.add_gridspec(
         down,
@@ -168,7 +169,6 @@ def densities(methods: Sequence[str], rows: Sequence[dict]) -> Figure:
     for place, (method, filled, distance) in zip(places, pairs):
         title = method if distance is None else f"{method}, {distance:.3f}"
         _density(figure, grid[place], title, filled, truth)
-    _trace(figure, grid[places[count]], rows)
     return figure
 
 
@@ -214,11 +214,14 @@ def _mixture(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return near(grid[:, 0, 1], x[:, 1]) @ near(grid[0, :, 0], x[:, 0]).T
 
 
-def _trace(figure: Figure, place, rows: Sequence[dict]) -> None:
-    """MMD and MI over iterations, means over the masks of the last runs."""
-    # Room for the labels of both axes.
-    inner = place.subgridspec(1, 3, width_ratios=(1, 6, 1.3), wspace=0)
-    axes = figure.add_subplot(inner[0, 1])
+def traces(rows: Sequence[dict]) -> Figure:
+    """MMD and MI over iterations, means over the masks of the last runs.
+
+    Args:
+      rows: lines of `toy_numbers.py`.
+    """
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
     marks = {"miri": "-", "miri_paper": "--"}
     last = {
         (row["method"], row["mask_seed"]): row
@@ -241,13 +244,14 @@ def _trace(figure: Figure, place, rows: Sequence[dict]) -> None:
     axes.set_yscale("log")
     other.set_yscale("symlog", linthresh=0.01)  # around 0 it is noise
     other.axhline(0, color="#ff7f0e", linewidth=0.4)
-    axes.set_title("iterations")
+    axes.set_xlabel("iterations")
     other.set_ylim(bottom=-0.01)
     other.set_yticks((0, 0.01, 0.1), ("0", "0.01", "0.1"))
     other.minorticks_off()
-    axes.set_ylabel("MMD", color="#1f77b4", labelpad=0)
-    other.set_ylabel("MI, nats", color="#ff7f0e", labelpad=4)
+    axes.set_ylabel("MMD", color="#1f77b4")
+    other.set_ylabel("MI, nats", color="#ff7f0e")
     axes.legend(frameon=False, fontsize=9)
+    return figure
 
 
 def _save(figure: Figure, path: pathlib.Path) -> None:
