@@ -76,6 +76,7 @@ METHODS: dict[str, Way] = {
     "mice": Way("sk-mice"),
     "hyperimpute": Way("py-hyperimpute", 1),
 }
+ONE_FIT = ("miri:one-fit",)
 SMALL = ("wine", "energy", "housing", "stock", "solar", "forest")
 LARGE = ("parkinsons", "pumadyn32nm", "bike", "gas")
 SIMULATED = ("gaussian20", "uniform20", "mixed20")
@@ -111,6 +112,9 @@ BLOCKS = (
     Block("Table 3", ("toy",), "mcar", 0.3, tuple(range(1, 11)), 1),
     Block("Fig. 2, small", SMALL, "mcar", 0.6, (1, 2, 3)),
     Block("slides, small", SMALL, "mar", 0.4, (1, 2, 3)),
+    # miri as the rivals draw: these draws may not be pooled.
+    Block("of one fit", SMALL, "mar", 0.4, (1, 2, 3), methods=ONE_FIT),
+    Block("of one fit", SMALL, "mcar", 0.6, (1, 2, 3), methods=ONE_FIT),
     Block("Fig. 4, small", SMALL, "mcar", 0.2, (1, 2, 3)),
     Block("Fig. 4, small", SMALL, "mcar", 0.4, (1, 2, 3)),
     Block("MNAR, small", SMALL, "mnar", 0.3, (1, 2, 3)),

@@ -35,7 +35,7 @@ PAGES = (
 )
 OURS = "miri"
 # Not rivals: of the same hand, and the same method as its paper prints it.
-SAME = (OURS, "miri_paper", "chained", "gaussian")
+SAME = (OURS, *benchmark.ONE_FIT, "miri_paper", "chained", "gaussian")
 MARK = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 
 # (mechanism, rate, dataset, method) -> mask seed -> line.
@@ -215,7 +215,8 @@ def firsts(results: pathlib.Path) -> str:
     for block in benchmark.BLOCKS:
         setting = (block.mechanism, block.rate)
         text = [standing(found, *setting, key) for key in ("mmd", "rmse_mean")]
-        if block.names == benchmark.SMALL and all(text):
+        usual = block.methods == tuple(benchmark.METHODS)
+        if usual and block.names == benchmark.SMALL and all(text):
             rows.append([_gaps(*setting), *text])
     return table(["", "MMD of a draw", "RMSE of the mean"], rows)
 
