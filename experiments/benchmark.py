@@ -111,10 +111,10 @@ CHANGED = (
 BLOCKS = (
     Block("Table 3", ("toy",), "mcar", 0.3, tuple(range(1, 11)), 1),
     Block("Fig. 2, small", SMALL, "mcar", 0.6, (1, 2, 3)),
-    Block("slides, small", SMALL, "mar", 0.4, (1, 2, 3)),
     # miri as the rivals draw: these draws may not be pooled.
-    Block("of one fit", SMALL, "mar", 0.4, (1, 2, 3), methods=ONE_FIT),
     Block("of one fit", SMALL, "mcar", 0.6, (1, 2, 3), methods=ONE_FIT),
+    Block("slides, small", SMALL, "mar", 0.4, (1, 2, 3)),
+    Block("of one fit", SMALL, "mar", 0.4, (1, 2, 3), methods=ONE_FIT),
     Block("Fig. 4, small", SMALL, "mcar", 0.2, (1, 2, 3)),
     Block("Fig. 4, small", SMALL, "mcar", 0.4, (1, 2, 3)),
     Block("MNAR, small", SMALL, "mnar", 0.3, (1, 2, 3)),

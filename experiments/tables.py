@@ -209,25 +209,42 @@ def grids(*measures: tuple[str, str, int]) -> Callable[[pathlib.Path], str]:
 
 
 def firsts(results: pathlib.Path) -> str:
-    """Of each mechanism and rate how miri stands among what was run."""
+    """Of each mechanism and rate how miri stands among what was run.
+
+    Also by draws of one fit, as the rivals' are, where these were made.
+    """
     found = of_cells(results)
     rows = []
     for block in benchmark.BLOCKS:
+        if block.names != benchmark.SMALL:
+            continue
         setting = (block.mechanism, block.rate)
-        text = [standing(found, *setting, key) for key in ("mmd", "rmse_mean")]
-        usual = block.methods == tuple(benchmark.METHODS)
-        if usual and block.names == benchmark.SMALL and all(text):
-            rows.append([_gaps(*setting), *text])
+        ours, what = OURS, _gaps(*setting)
+        if block.methods == benchmark.ONE_FIT:
+            (ours,) = benchmark.ONE_FIT
+            what += ", `--one-fit`"
+        text = [
+            standing(found, *setting, key, ours) for key in ("mmd", "rmse_mean")
+        ]
+        if all(text):
+            rows.append([what, *text])
     return table(["", "MMD of a draw", "RMSE of the mean"], rows)
 
 
-def standing(found: Found, mechanism: str, rate: float, key: str) -> str:
-    """On how many tables miri is first, and its rank and those next to it."""
-    text = first_or_level(found, mechanism, rate, key).partition(";")[0]
-    rank = ranks(found, mechanism, rate, key)
-    if not text or OURS not in rank:
+def standing(
+    found: Found, mechanism: str, rate: float, key: str, ours: str = OURS
+) -> str:
+    """On how many tables miri is first, and its rank and those next to it.
+
+    Of miri and its draws of one fit, `ours` is ranked alone.
+    """
+    text = first_or_level(found, mechanism, rate, key, ours).partition(";")[0]
+    twins = {OURS, *benchmark.ONE_FIT} - {ours}
+    apart = {cell: found[cell] for cell in found if cell[3] not in twins}
+    rank = ranks(apart, mechanism, rate, key)
+    if not text or ours not in rank:
         return text
-    text += f"; mean rank {rank[OURS]:.1f} of {len(rank)}"
+    text += f"; mean rank {rank[ours]:.1f} of {len(rank)}"
     others = {method: rank[method] for method in rank if method not in SAME}
     least = min(others.values(), default=None)
     near = [f"`{method}`" for method in others if others[method] == least]
@@ -309,7 +326,9 @@ def _grid(
     return table(["", *names, *(["rank"] if rank else [])], rows)
 
 
-def first_or_level(found: Found, mechanism: str, rate: float, key: str) -> str:
+def first_or_level(
+    found: Found, mechanism: str, rate: float, key: str, of: str = OURS
+) -> str:
     """On how many tables miri is first, and who is ahead elsewhere.
 
     Against each rival, over the masks that both have. Level is where the
@@ -318,7 +337,7 @@ def first_or_level(found: Found, mechanism: str, rate: float, key: str) -> str:
     first = level = count = 0
     behind = []
     for name in UCI:
-        ours = found.get((mechanism, rate, name, OURS), {})
+        ours = found.get((mechanism, rate, name, of), {})
         against = {}
         for method in _methods(found, mechanism, rate, [name]):
             theirs = found[mechanism, rate, name, method]
