@@ -17,7 +17,7 @@ from absl import app, flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
 from experiments import benchmark, records, tables
@@ -245,6 +245,7 @@ def traces(rows: Sequence[dict]) -> Figure:
     other.set_yscale("symlog", linthresh=0.01)  # around 0 it is noise
     other.axhline(0, color="#ff7f0e", linewidth=0.4)
     axes.set_xlabel("iterations")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     other.set_ylim(bottom=-0.01)
     other.set_yticks((0, 0.01, 0.1), ("0", "0.01", "0.1"))
     other.minorticks_off()
