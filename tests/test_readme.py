@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from miri_jax.app import impute
-from miri_jax.app.config import table_config
+from miri_jax.app.config import image_config, table_config
 from miri_jax.imputers import IMPUTERS
 from miri_jax.imputers._recipe import Recipe
 from miri_jax.runtime.workdir import flatten
@@ -145,8 +145,9 @@ def _commands():
 
 def test_every_flag_of_a_command_is_there():
     config = table_config()
-    config.data.images = config.draws = config.output = None
+    config.draws = config.output = None
     known = set(flatten(config.to_dict()))
+    known |= set(flatten(image_config("cpu").to_dict()))
     parser = impute.make_parser()._option_string_actions
     seen = 0
     for line in _commands():
