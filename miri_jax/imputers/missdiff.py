@@ -38,12 +38,10 @@ def observed_batch(
         any, the network is told which of these are missing.
     """
     _, m, t, noise, x_t = _ddpm.diffuse_rows(key, data, schedule, batch_size)
-    told = (
-        ((~m & np.array(levels)[None]).astype(x_t.dtype),)
-        if any(levels)
-        else ()
-    )
-    return _ddpm.Batch((x_t, *told), noise, m, t)
+    if not any(levels):
+        return _ddpm.Batch((x_t,), noise, m, t)
+    missing = (~m & np.array(levels)[None]).astype(x_t.dtype)
+    return _ddpm.Batch((x_t, missing), noise, m, t)
 
 
 def generate_row(
