@@ -315,7 +315,7 @@ def said(results: pathlib.Path) -> dict[str, list[str]]:
         for row in records.read(results / "images.jsonl")
     }
     psnr = {method: images[0.6, method] for rate, method in images}
-    above = [
+    gain = [
         images[rate, "miri, mean of 8"] - images[rate, "biharmonic"]
         for rate in (0.2, 0.4)
     ]
@@ -338,8 +338,8 @@ def said(results: pathlib.Path) -> dict[str, list[str]]:
             f" {wait['first'][fidelity.CART]:.0f} by mice's trees",
             f"the mean of 8 draws has {psnr['miri, mean of 8']:.1f} dB,"
             f" biharmonic inpainting {psnr['biharmonic']:.1f}, linear"
-            f" {psnr['linear']:.1f}; with 20 and 40 % it is {above[0]:.1f} and"
-            f" {above[1]:.1f} dB above biharmonic inpainting.",
+            f" {psnr['linear']:.1f}; with 20 and 40 % it is {gain[0]:.1f} and"
+            f" {gain[1]:.1f} dB above biharmonic inpainting.",
         ],
         "docs/papers.md": [
             f"`gaussian` has an MMD of {toy['gaussian', 'mmd']:.3f} and an RMSE"
