@@ -190,10 +190,9 @@ HOLES = (
         "not among the data",
     ),
     (
-        "MissDiff, Census (Tables 2, 4, 5, 7, 9, 10, 12) and other rates and"
-        " mechanisms of Figure 1",
-        "no time; experiments/generation.py has `--names adult`, `--rates` and"
-        " `--mechanisms`",
+        "MissDiff, Census at other rates and not at random (Tables 4, 5, 9, 10,"
+        " 12), other rates and mechanisms of Figure 1",
+        "no time; experiments/generation.py has `--rates` and `--mechanisms`",
     ),
     (
         "MissDiff, STaSy and MIWAE",
