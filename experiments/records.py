@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import sys
 from typing import Any
 
@@ -33,7 +34,7 @@ def append(path: str, **row: Any) -> None:
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     row |= {
-        "command": " ".join(["python", _script(), *sys.argv[1:]]),
+        "command": " ".join(["python", _script(), *map(_short, sys.argv[1:])]),
         "versions": versions(),
         "revision": revision(),
         "machine": machine(),
@@ -42,6 +43,11 @@ def append(path: str, **row: Any) -> None:
     }
     with open(file, "a") as out:
         out.write(json.dumps(row) + "\n")
+
+
+def _short(word: str) -> str:
+    """A word of a command, with absolute paths by their last part alone."""
+    return re.sub(r"(?<![\w.~-])/(?:[\w.+-]+/)*(?=[\w.+-])", "", word)
 
 
 def _script() -> str:

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from experiments import benchmark, measured, tables
+from experiments import benchmark, measured, records, tables
 
 ROOT = pathlib.Path(tables.__file__).parents[1]
 
@@ -160,6 +160,17 @@ def test_pages_have_the_numbers_of_results(name):
     assert tables.MARK.search(text)
     new = tables.filled(text, ROOT / "results")
     assert not tables.differing(text, new)
+
+
+def test_commands_of_results_have_no_path_of_a_machine():
+    word = "--config.data.images=npz:/home/me/x.npz"
+    assert records._short(word) == "--config.data.images=npz:x.npz"
+    assert records._short("/home/me/uci") == "uci"
+    assert records._short("runs/a.csv") == "runs/a.csv"
+    for path in sorted((ROOT / "results").glob("*.jsonl")):
+        for row in records.read(path):
+            for one in row["command"].split():
+                assert records._short(one) == one, (path.name, row["command"])
 
 
 def test_prose_has_the_numbers_of_results():
