@@ -73,7 +73,7 @@ def biharmonic_fill(x: Array, m: Array, num_steps: int = NUM_STEPS) -> Array:
         turned = residual + now / jnp.maximum(size, TINY) * direction
         return z + length * direction, residual, turned, now
 
-    z = merge(x, _push_pull(jnp.where(m, x, 0), m.astype(x.dtype)), m)
+    z = _closed(x, m)
     residual = -normal(z)
     carry = z, residual, residual, dot(residual, residual)
     z = jax.lax.fori_loop(0, num_steps, step, carry)[0]
@@ -98,9 +98,8 @@ def harmonic_fill(x: Array, m: Array, num_sweeps: int = NUM_SWEEPS) -> Array:
     Returns:
       `[h, w, c]`; a channel without any observed pixel is 0.
     """
-    filled = _push_pull(jnp.where(m, x, 0), m.astype(x.dtype))
     sweep = lambda _, z: merge(x, _around(z), m)
-    return jax.lax.fori_loop(0, num_sweeps, sweep, merge(x, filled, m))
+    return jax.lax.fori_loop(0, num_sweeps, sweep, _closed(x, m))
 
 
 def roughness(filled: Array, m: Array) -> Array:
@@ -126,6 +125,11 @@ def _around(z: Array) -> Array:
     padded = jnp.pad(z, ((1, 1), (1, 1), (0, 0)), "edge")
     total = padded[:-2, 1:-1] + padded[2:, 1:-1]
     return (total + padded[1:-1, :-2] + padded[1:-1, 2:]) / 4
+
+
+def _closed(x: Array, m: Array) -> Array:
+    """One image whose gaps hold means of ever larger squares around them."""
+    return merge(x, _push_pull(jnp.where(m, x, 0), m.astype(x.dtype)), m)
 
 
 def _push_pull(total: Array, weight: Array) -> Array:
