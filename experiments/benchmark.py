@@ -302,20 +302,11 @@ def unfinished(
     left = []
     for cell in dict.fromkeys(wanted):
         row = found.get(tuple(cell))
-        if row is None or _of_users(row["settings"]) != settings(cell):
+        if row is None or row["settings"] != settings(cell):
             left.append(cell)
         elif "error" in row and retry:
             left.append(cell)
     return left
-
-
-def _of_users(given: dict[str, Any]) -> dict[str, Any]:
-    """Settings without `layout`, which no user sets and old lines have."""
-    named = given.get("imputer")
-    if named is None:
-        return given
-    named = {name: named[name] for name in named if name != "layout"}
-    return given | {"imputer": named}
 
 
 def main(argv: list[str]) -> None:

@@ -49,7 +49,7 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from experiments import peers, records
-from miri_jax.imputers import IMPUTERS
+from miri_jax.imputers import IMPUTERS, settings_of
 from miri_jax.metrics import proper
 from miri_jax.metrics.proper import ks_distance
 
@@ -342,8 +342,12 @@ def settings(method: str, draws: int, seed: int) -> dict[str, Any]:
 
 def defaults(method: str) -> dict[str, Any]:
     """All settings of a method of the registry, as JSON has them."""
-    takes = inspect.signature(IMPUTERS[method]).parameters.values()
-    found = {one.name: one.default for one in takes if one.name != "layout"}
+    takes, known = inspect.signature(IMPUTERS[method]), settings_of(method)
+    found = {
+        name: one.default
+        for name, one in takes.parameters.items()
+        if name in known
+    }
     return json.loads(json.dumps(found, default=repr))
 
 

@@ -264,19 +264,28 @@ def tables() -> Iterator[tuple]:
         yield name, mechanism, FLAGS.rate, FLAGS.rows, seed, method, draws
 
 
+def changes() -> Iterator[tuple[str, float, str]]:
+    """What is changed in Figures 3 to 6, the share of gaps and the method.
+
+    The first as a table shows it.
+    """
+    usual = defaults("diffputer")
+    for setting, values in CURVES.items():
+        for value in values:
+            change = f"{setting}={value}"
+            same = value == usual[setting]
+            method = "diffputer" if same else f"diffputer:{change}"
+            yield f"`{change}`", RATES[0], method
+    for rate, method in itertools.product(RATES, OF_RATES):
+        yield f"{round(100 * rate)} % MCAR, `{method}`", rate, method
+
+
 def curves() -> Iterator[tuple]:
     """Cells of the paper's Figures 3 to 6, by `KEYS`."""
-    usual = defaults("diffputer")
     seed = int(FLAGS.mask_seeds[0])
-    for name in FLAGS.names:
-        for setting, values in CURVES.items():
-            for value in values:
-                same = value == usual[setting]
-                method = "diffputer" if same else f"diffputer:{setting}={value}"
-                yield name, "mcar", RATES[0], FLAGS.rows, seed, method, 1
-        for rate, method in itertools.product(RATES, OF_RATES):
-            draws = draws_of(method)
-            yield name, "mcar", rate, FLAGS.rows, seed, method, draws
+    for name, (_, rate, method) in itertools.product(FLAGS.names, changes()):
+        draws = draws_of(method)
+        yield name, "mcar", rate, FLAGS.rows, seed, method, draws
 
 
 def define_flags() -> None:

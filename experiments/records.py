@@ -34,7 +34,7 @@ def append(path: str, **row: Any) -> None:
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     row |= {
-        "command": " ".join(["python", _script(), *map(_short, sys.argv[1:])]),
+        "command": " ".join(["python", _script(), *map(short, sys.argv[1:])]),
         "versions": versions(),
         "revision": revision(),
         "machine": machine(),
@@ -45,7 +45,7 @@ def append(path: str, **row: Any) -> None:
         out.write(json.dumps(row) + "\n")
 
 
-def _short(word: str) -> str:
+def short(word: str) -> str:
     """A word of a command, with absolute paths by their last part alone."""
     return re.sub(r"(?<![\w.~-])/(?:[\w.+-]+/)*(?=[\w.+-])", "", word)
 

@@ -12,7 +12,6 @@ A line without settings is no part of the record, nor is one that failed; of
 several lines of one cell the one with the most draws counts, the last of these.
 """
 
-import inspect
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +22,6 @@ from scipy.stats import rankdata
 
 from experiments import benchmark, measured, mixed, printed, records
 from experiments.measured import table
-from miri_jax.imputers import IMPUTERS
 
 FLAGS = flags.FLAGS
 PAGES = (
@@ -238,7 +236,7 @@ def standing(
 
     Of miri and its draws of one fit, `ours` is ranked alone.
     """
-    text = first_or_level(found, mechanism, rate, key, ours).partition(";")[0]
+    text, _ = _tally(found, mechanism, rate, key, ours)
     twins = {OURS, *benchmark.ONE_FIT} - {ours}
     apart = {cell: found[cell] for cell in found if cell[3] not in twins}
     rank = ranks(apart, mechanism, rate, key)
@@ -255,26 +253,30 @@ def ranks(
     found: Found, mechanism: str, rate: float, key: str
 ) -> dict[str, float]:
     """Mean ranks over the tables, of methods that were run on all of them."""
-    names = [
-        name
-        for name in UCI
-        if any((mechanism, rate, name) == cell[:3] for cell in found)
-    ]
-    value = lambda name, method: [
-        row[key]
-        for row in found.get((mechanism, rate, name, method), {}).values()
-        if key in row
-    ]
+    value = _scores(found, mechanism, rate, key)
+    names = {name for name, _ in value}
     everywhere = [
         method
         for method in _methods(found, mechanism, rate, names)
-        if all(value(name, method) for name in names)
+        if all((name, method) in value for name in names)
     ]
     if len(everywhere) < 2:
         return {}
-    means = [[np.mean(value(n, m)) for m in everywhere] for n in names]
+    means = [[np.mean(value[n, m]) for m in everywhere] for n in names]
     mean = np.mean([rankdata(some) for some in means], axis=0)
     return dict(zip(everywhere, map(float, mean)))
+
+
+def _scores(
+    found: Found, mechanism: str, rate: float, key: str
+) -> dict[tuple[str, str], list[float]]:
+    """What was measured on each table by each method, mask by mask."""
+    value = {
+        cell[2:]: [row[key] for row in some.values() if key in row]
+        for cell, some in found.items()
+        if cell[:2] == (mechanism, rate) and cell[2] in UCI
+    }
+    return {cell: some for cell, some in value.items() if some}
 
 
 UCI = (*benchmark.SMALL, *benchmark.LARGE)
@@ -284,26 +286,20 @@ def _grid(
     found: Found, mechanism: str, rate: float, key: str, digits: int
 ) -> str:
     """Methods down, tables across, with the mean rank of what has them all."""
-    names = [
-        n for n in UCI if any((mechanism, rate, n) == c[:3] for c in found)
+    value = _scores(found, mechanism, rate, key)
+    names = [name for name in UCI if any(name == cell[0] for cell in value)]
+    methods = [
+        method
+        for method in _methods(found, mechanism, rate, names)
+        if any((name, method) in value for name in names)
     ]
-    methods = _methods(found, mechanism, rate, names)
-    value = {
-        (name, method): [
-            row[key]
-            for row in found.get((mechanism, rate, name, method), {}).values()
-            if key in row
-        ]
-        for name in names
-        for method in methods
-    }
-    methods = [m for m in methods if any(value[n, m] for n in names)]
-    names = [n for n in names if any(value[n, m] for m in methods)]
     if not names:
         return ""
     masks = max(map(len, value.values()))
     best = {
-        name: min(np.mean(value[name, m]) for m in methods if value[name, m])
+        name: min(
+            np.mean(some) for cell, some in value.items() if cell[0] == name
+        )
         for name in names
     }
     ranked = key in ("mmd", "rmse_mean", "energy")
@@ -312,9 +308,9 @@ def _grid(
     for method in methods:
         line = [f"`{method}`"]
         for name in names:
-            some = value[name, method]
+            some = value.get((name, method), [])
             shown = _spread(some, digits) if some else ""
-            others = sum(bool(value[name, m]) for m in methods) > 1
+            others = sum((name, m) in value for m in methods) > 1
             if ranked and others and some and np.mean(some) == best[name]:
                 shown = f"**{shown}**"
             if 0 < len(some) < masks:
@@ -326,28 +322,34 @@ def _grid(
     return table(["", *names, *(["rank"] if rank else [])], rows)
 
 
-def first_or_level(
-    found: Found, mechanism: str, rate: float, key: str, of: str = OURS
-) -> str:
+def first_or_level(found: Found, mechanism: str, rate: float, key: str) -> str:
     """On how many tables miri is first, and who is ahead elsewhere.
 
     Against each rival, over the masks that both have. Level is where the
     difference is at most one deviation of miri over all masks that it has.
     """
+    text, behind = _tally(found, mechanism, rate, key, OURS)
+    return text + (f"; behind on {', '.join(behind)}" if behind else "")
+
+
+def _tally(
+    found: Found, mechanism: str, rate: float, key: str, method: str
+) -> tuple[str, list[str]]:
+    """See `first_or_level`; the tables where others are ahead by themselves."""
     first = level = count = 0
     behind = []
     for name in UCI:
-        ours = found.get((mechanism, rate, name, of), {})
+        ours = found.get((mechanism, rate, name, method), {})
         against = {}
-        for method in _methods(found, mechanism, rate, [name]):
-            theirs = found[mechanism, rate, name, method]
+        for rival in _methods(found, mechanism, rate, [name]):
+            theirs = found[mechanism, rate, name, rival]
             both = sorted(set(ours) & set(theirs))
-            if method in SAME or not both:
+            if rival in SAME or not both:
                 continue
             a = np.array([ours[seed][key] for seed in both])
             b = np.array([theirs[seed][key] for seed in both])
             spread = np.std([row[key] for row in ours.values()])
-            against[method] = (a.mean() - b.mean(), spread)
+            against[rival] = (a.mean() - b.mean(), spread)
         if not against:
             continue
         count += 1
@@ -359,11 +361,11 @@ def first_or_level(
             ahead = [m for m, (gap, s) in against.items() if gap > s]
             behind.append(f"{name} ({', '.join(ahead)})")
     if not count:
-        return ""
+        return "", []
     text = f"first on {first} of {count}"
     if level:
         text += f", level within a deviation over its masks on {level}"
-    return text + (f"; behind on {', '.join(behind)}" if behind else "")
+    return text, behind
 
 
 def averages(results: pathlib.Path) -> str:
@@ -473,22 +475,10 @@ def curves(results: pathlib.Path) -> str:
         for row in lines(results, "mixed.jsonl")
         if row["mechanism"] == "mcar"
     }
-    usual, rows = inspect.signature(IMPUTERS["diffputer"]).parameters, []
-    changes = [
-        (f"`{setting}={value}`", mixed.RATES[0], f"diffputer:{setting}={value}")
-        if value != usual[setting].default
-        else (f"`{setting}={value}`", mixed.RATES[0], "diffputer")
-        for setting, values in mixed.CURVES.items()
-        for value in values
-    ]
-    changes += [
-        (f"{_gaps('mcar', rate)}, `{method}`", rate, method)
-        for rate in mixed.RATES
-        for method in mixed.OF_RATES
-    ]
+    rows = []
     changed = {name for name, _, method in found if ":" in method}
     for name in sorted(changed):
-        for what, rate, method in changes:
+        for what, rate, method in mixed.changes():
             row = found.get((name, rate, method))
             if row is not None:
                 each = [

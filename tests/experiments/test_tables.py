@@ -164,13 +164,13 @@ def test_pages_have_the_numbers_of_results(name):
 
 def test_commands_of_results_have_no_path_of_a_machine():
     word = "--config.data.images=npz:/home/me/x.npz"
-    assert records._short(word) == "--config.data.images=npz:x.npz"
-    assert records._short("/home/me/uci") == "uci"
-    assert records._short("runs/a.csv") == "runs/a.csv"
+    assert records.short(word) == "--config.data.images=npz:x.npz"
+    assert records.short("/home/me/uci") == "uci"
+    assert records.short("runs/a.csv") == "runs/a.csv"
     for path in sorted((ROOT / "results").glob("*.jsonl")):
         for row in records.read(path):
             for one in row["command"].split():
-                assert records._short(one) == one, (path.name, row["command"])
+                assert records.short(one) == one, (path.name, row["command"])
 
 
 def test_prose_has_the_numbers_of_results():
