@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.data.columns import Column, block_of, starts_of, values_of
+from miri_jax.data.formulas import by_name_of, env_of
 from miri_jax.data.mending import Values, mended
 from miri_jax.data.related import (
     Completed,
     Related,
-    by_name_of,
     completed,
-    env_of,
     held,
 )
 from miri_jax.data.transforms import Scaler, unscale

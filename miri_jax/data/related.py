@@ -12,23 +12,24 @@ from typing import NamedTuple
 import numpy as np
 
 from miri_jax.data.columns import Column, block_of, starts_of, values_of
+from miri_jax.data.formulas import (
+    by_name_of,
+    cells_of,
+    complete,
+    derived,
+    env_of,
+    formula_holds,
+    kind_of,
+)
 from miri_jax.data.looking_up import looked_up
 from miri_jax.data.mending import Values
-from miri_jax.data.numbers import on_grid
 from miri_jax.notes import Note
 from miri_jax.relations import (
-    DAY,
     Expression,
-    Formula,
-    Kind,
     Relations,
     evaluate,
-    solve,
     with_kinds,
 )
-
-# Of numbers with any decimals, what part of them is a rounding.
-ROUNDING = 1e-6
 
 
 class Related(NamedTuple):
@@ -89,8 +90,7 @@ def relate(
     seen = {name: ~np.isnan(x) for name, x in values.items()}
     while True:
         before = sum(np.isnan(x).sum() for x in values.values())
-        fixed = {name: ~np.isnan(x) for name, x in values.items()}
-        values = _complete(by_name, relations.formulas, values, fixed)
+        values = complete(by_name, relations.formulas, values)
         known_now = {name: ~np.isnan(x) for name, x in values.items()}
         values = looked_up(relations.lookups, values, known_now)
         if sum(np.isnan(x).sum() for x in values.values()) == before:
@@ -162,118 +162,6 @@ def _limits(
         rows = gaps[name]
         ends[name][rows] = nearer(ends[name][rows], beyond)
     return low, high
-
-
-def by_name_of(columns: Sequence[Column]) -> dict[str, Column]:
-    """Columns by their names as text, which expressions have."""
-    return {str(column.name): column for column in columns}
-
-
-def kind_of(column: Column) -> Kind:
-    """What an expression may do with a column."""
-    if column.kind == "id":
-        return Kind("")
-    if column.levels is None:
-        day = None if column.day is None else column.day / DAY
-        return Kind("time" if column.kind == "datetime" else "number", (), day)
-    if all(isinstance(level, bool | np.bool_) for level in column.levels):
-        return Kind("truth", column.levels)
-    if any(isinstance(level, str) for level in column.levels):
-        return Kind("text", column.levels)
-    return Kind("number", column.levels)
-
-
-def _cells(column: Column, values: np.ndarray) -> np.ndarray:
-    """Values as expressions take them: times in days, levels as themselves."""
-    if column.levels is None:
-        return values / DAY if column.kind == "datetime" else values
-    unknown = np.isnan(values)
-    ranks = np.where(unknown, 0, values).astype(int)
-    if kind_of(column).what == "text":
-        levels = np.empty(len(column.levels), object)
-        levels[:] = column.levels
-        found = levels[ranks]
-        found[unknown] = None
-        return found
-    levels = np.array([float(level) for level in column.levels])
-    return np.where(unknown, np.nan, levels[ranks])
-
-
-def env_of(by_name: Mapping[str, Column], values: Values) -> Values:
-    """Values of columns as expressions take them."""
-    return {name: _cells(by_name[name], x) for name, x in values.items()}
-
-
-def _complete(
-    by_name: Mapping[str, Column],
-    formulas: Sequence[Formula],
-    values: Values,
-    fixed: Mapping[str, np.ndarray],
-) -> Values:
-    """Values with what formulas tell of them.
-
-    Where a formula's column is fixed, its first operand that is not and can be
-    solved for becomes what it must be; else the column becomes what the formula
-    gives. NaN where that is no number.
-    """
-    values = {name: x.copy() for name, x in values.items()}
-    fixed = {name: x.copy() for name, x in fixed.items()}
-    env = env_of(by_name, values)
-
-    def put(name: str, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-        column = by_name[name]
-        if column.kind == "datetime":
-            found = found * DAY
-        rows = rows & np.isfinite(found)
-        found = on_grid(
-            np.where(rows, found, 0.0), column.decimals, column.step
-        )
-        values[name][rows] = found[rows]
-        env[name] = _cells(column, values[name])
-        fixed[name] |= rows
-        return rows
-
-    for target, of in reversed(formulas):
-        open_ = fixed[target].copy()
-        for name in of.names:
-            rows = open_ & ~fixed[name]
-            if by_name[name].levels is None and rows.any():
-                found = solve(of.tree, name, env[target], env)
-                open_ &= ~put(name, rows, found)
-    for target, of in formulas:
-        rows = ~fixed[target]
-        if rows.any():
-            found = np.broadcast_to(evaluate(of.tree, env), rows.shape)
-            put(target, rows, found)
-    return values
-
-
-def formula_holds(
-    by_name: Mapping[str, Column], formula: Formula, env: Values
-) -> np.ndarray:
-    """1 where a formula holds within the rounding of cells, 0, NaN: unknown."""
-    target, (_, tree, names) = formula
-    found, wanted = evaluate(tree, env), env[target]
-    slack = np.full(wanted.shape, _unit(by_name[target]) / 2)
-    for name in names:
-        half = _unit(by_name[name]) / 2
-        if half:
-            moved = [
-                np.abs(evaluate(tree, {**env, name: env[name] + h}) - found)
-                for h in (-half, half)
-            ]
-            slack = slack + np.fmax(*moved)
-    slack = slack * (1 + ROUNDING) + ROUNDING * np.abs(wanted) * (
-        _unit(by_name[target]) == 0
-    )
-    near = np.abs(found - wanted) <= slack + 1e-9 * np.abs(wanted)
-    return np.where(np.isnan(found) | np.isnan(wanted), np.nan, near)
-
-
-def _unit(column: Column) -> float:
-    if column.levels is not None:
-        return 0.0
-    return column.unit / (DAY if column.kind == "datetime" else 1)
 
 
 def _contradictions(
@@ -357,10 +245,7 @@ def completed(
     """
     by_name, known = by_name_of(columns), related.known
     fixed = {name: ~np.isnan(x) for name, x in known.items()}
-    values = {
-        name: np.where(fixed[name], known[name], drawn[name]) for name in known
-    }
-    values = _complete(by_name, related.relations.formulas, values, fixed)
+    values = derived(by_name, related.relations.formulas, known, drawn)
     for name, found in values.items():
         # What has no number stays as it was drawn, and breaks its formula.
         values[name] = np.where(np.isnan(found), drawn[name], found)
@@ -378,7 +263,7 @@ def completed(
     kept = set(related.relations.keep)
     for name in kept & known.keys():
         empty[name] = ~fixed[name]
-        env[name] = _cells(
+        env[name] = cells_of(
             by_name[name], np.where(fixed[name], values[name], np.nan)
         )
     # As often as conditions may hang on each other.
@@ -388,7 +273,7 @@ def completed(
                 evaluate(condition.tree, env) != 1, fixed[name].shape
             )
             empty[name] = rows & ~fixed[name]
-            env[name] = _cells(
+            env[name] = cells_of(
                 by_name[name], np.where(empty[name], np.nan, values[name])
             )
     return Completed(values, empty)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from miri_jax.data.columns import Column, values_of
+from miri_jax.data.formulas import by_name_of, env_of
 from miri_jax.data.mending import Values
 from miri_jax.data.related import (
     Related,
-    by_name_of,
     completed,
-    env_of,
     held,
 )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from miri_jax.data.formulas import ROUNDING
 from miri_jax.data.found._pool import Pool
 from miri_jax.data.found._search import MOST, Form, form_of, scaled
 from miri_jax.data.found._simple import (
@@ -21,7 +22,6 @@ from miri_jax.data.found._simple import (
     simplest,
 )
 from miri_jax.data.found._simple import quoted as name_text
-from miri_jax.data.related import ROUNDING
 
 # What a computed cell may be off, in deviations of its column.
 PRECISE = 0.1

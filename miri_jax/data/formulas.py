@@ -1,0 +1,213 @@
+"""Formulas over a table's cells: what they give, and of which gap.
+
+`relations` has what a formula says of numbers; here numbers are the cells of
+columns, with their units, levels and roundings.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from miri_jax.data.columns import Column
+from miri_jax.data.mending import Values
+from miri_jax.data.numbers import on_grid
+from miri_jax.relations import DAY, Formula, Kind, evaluate, solve
+
+# Of numbers with any decimals, what part of them is a rounding.
+ROUNDING = 1e-6
+
+
+def by_name_of(columns: Sequence[Column]) -> dict[str, Column]:
+    """Columns by their names as text, which expressions have."""
+    return {str(column.name): column for column in columns}
+
+
+def kind_of(column: Column) -> Kind:
+    """What an expression may do with a column."""
+    if column.kind == "id":
+        return Kind("")
+    if column.levels is None:
+        day = None if column.day is None else column.day / DAY
+        return Kind("time" if column.kind == "datetime" else "number", (), day)
+    if all(isinstance(level, bool | np.bool_) for level in column.levels):
+        return Kind("truth", column.levels)
+    if any(isinstance(level, str) for level in column.levels):
+        return Kind("text", column.levels)
+    return Kind("number", column.levels)
+
+
+def cells_of(column: Column, values: np.ndarray) -> np.ndarray:
+    """Values as expressions take them: times in days, levels as themselves."""
+    if column.levels is None:
+        return values / DAY if column.kind == "datetime" else values
+    unknown = np.isnan(values)
+    ranks = np.where(unknown, 0, values).astype(int)
+    if kind_of(column).what == "text":
+        levels = np.empty(len(column.levels), object)
+        levels[:] = column.levels
+        found = levels[ranks]
+        found[unknown] = None
+        return found
+    levels = np.array([float(level) for level in column.levels])
+    return np.where(unknown, np.nan, levels[ranks])
+
+
+def env_of(by_name: Mapping[str, Column], values: Values) -> Values:
+    """Values of columns as expressions take them."""
+    return {name: cells_of(by_name[name], x) for name, x in values.items()}
+
+
+def complete(
+    by_name: Mapping[str, Column], formulas: Sequence[Formula], values: Values
+) -> Values:
+    """Values, NaN where unknown, with what formulas tell of them.
+
+    Where a formula's column is known, its first operand that is not and can be
+    solved for becomes what it must be; else the column becomes what the formula
+    gives.
+    """
+    values = {name: x.copy() for name, x in values.items()}
+    fixed = {name: ~np.isnan(x) for name, x in values.items()}
+    env = env_of(by_name, values)
+
+    def put(name: str, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+        column = by_name[name]
+        if column.kind == "datetime":
+            found = found * DAY
+        rows = rows & np.isfinite(found)
+        found = on_grid(
+            np.where(rows, found, 0.0), column.decimals, column.step
+        )
+        values[name][rows] = found[rows]
+        env[name] = cells_of(column, values[name])
+        fixed[name] |= rows
+        return rows
+
+    for target, of in reversed(formulas):
+        open_ = fixed[target].copy()
+        for name in of.names:
+            rows = open_ & ~fixed[name]
+            if by_name[name].levels is None and rows.any():
+                found = solve(of.tree, name, env[target], env)
+                open_ &= ~put(name, rows, found)
+    for target, of in formulas:
+        rows = ~fixed[target]
+        if rows.any():
+            found = np.broadcast_to(evaluate(of.tree, env), rows.shape)
+            put(target, rows, found)
+    return values
+
+
+def derived(
+    by_name: Mapping[str, Column],
+    formulas: Sequence[Formula],
+    known: Values,
+    drawn: Values,
+) -> Values:
+    """A draw of which formulas hold: one gap of each is computed, see `_last`.
+
+    NaN where that is no number.
+    """
+    values = {name: x.copy() for name, x in known.items()}
+    guess = {
+        name: np.where(np.isnan(x), drawn[name], x) for name, x in known.items()
+    }
+    for formula in reversed(formulas):
+        names = tuple(dict.fromkeys((formula.target, *formula.of.names)))
+        gaps = np.array([np.isnan(values[name]) for name in names])
+        rows = np.flatnonzero(gaps.sum(axis=0) > 1)
+        if not rows.size:
+            continue
+        env = env_of(by_name, {name: guess[name][rows] for name in names})
+        last = _last(by_name, formula, names, gaps[:, rows], env)
+        for j, name in enumerate(names):
+            some = rows[gaps[j, rows] & (last != j)]
+            values[name][some] = drawn[name][some]
+        values = complete(by_name, formulas, values)
+    # What was solved for is rounded as its column is: the formula is to hold of
+    # the rounded one.
+    for target, _ in formulas:
+        values[target] = known[target]
+    return complete(by_name, formulas, values)
+
+
+def _last(
+    by_name: Mapping[str, Column],
+    formula: Formula,
+    names: Sequence[str],
+    gaps: np.ndarray,
+    env: Values,
+) -> np.ndarray:
+    """Which of a formula's columns is computed from draws of the others.
+
+    The one whose spread reaches furthest through the formula. Computed from it,
+    each of the others would have its error many times over, as a density has
+    that of a drawn mass or volume. The formula's own column, where no gap that
+    can be solved for reaches further.
+
+    Args:
+      by_name: columns.
+      formula: of the columns `names`, its own first.
+      names: k.
+      gaps: `[k, n]` bool.
+      env: `[n]` of each, as expressions take them, gaps as they were drawn.
+
+    Returns:
+      `[n]`, from 0 to k - 1.
+    """
+    target, (_, tree, _) = formula
+    reach = np.zeros(gaps.shape)
+    reach[0] = np.where(gaps[0], _spread(by_name[target]) or np.inf, 0)
+    for j, name in enumerate(names[1:], 1):
+        column = by_name[name]
+        if column.levels is not None or not gaps[j].any():
+            continue
+        step = _spread(column) / 10
+        low, high = (
+            evaluate(tree, {**env, name: env[name] + h}) for h in (-step, step)
+        )
+        found = solve(tree, name, env[target], env)
+        if column.kind == "datetime":
+            found = found * DAY
+        inside = (found >= column.low) & (found <= column.high)
+        far = np.nan_to_num(np.abs(high - low) * 5)
+        # Any that can be solved for before none, and before one out of bounds.
+        far = np.where(inside, np.maximum(far, 2e-300), 1e-300)
+        reach[j] = np.where(gaps[j] & np.isfinite(found), far, 0)
+    return np.argmax(reach, axis=0)
+
+
+def _spread(column: Column) -> float:
+    """From the 5 % to the 95 % quantile, as expressions take it; 0: unknown."""
+    if column.knots is None or column.levels is not None:
+        return 0.0
+    ends = np.interp((0.05, 0.95), *column.knots[:2])
+    return float(ends[1] - ends[0]) / (DAY if column.kind == "datetime" else 1)
+
+
+def formula_holds(
+    by_name: Mapping[str, Column], formula: Formula, env: Values
+) -> np.ndarray:
+    """1 where a formula holds within the rounding of cells, 0, NaN: unknown."""
+    target, (_, tree, names) = formula
+    found, wanted = evaluate(tree, env), env[target]
+    slack = np.full(wanted.shape, _unit(by_name[target]) / 2)
+    for name in names:
+        half = _unit(by_name[name]) / 2
+        if half:
+            moved = [
+                np.abs(evaluate(tree, {**env, name: env[name] + h}) - found)
+                for h in (-half, half)
+            ]
+            slack = slack + np.fmax(*moved)
+    slack = slack * (1 + ROUNDING) + ROUNDING * np.abs(wanted) * (
+        _unit(by_name[target]) == 0
+    )
+    near = np.abs(found - wanted) <= slack + 1e-9 * np.abs(wanted)
+    return np.where(np.isnan(found) | np.isnan(wanted), np.nan, near)
+
+
+def _unit(column: Column) -> float:
+    if column.levels is not None:
+        return 0.0
+    return column.unit / (DAY if column.kind == "datetime" else 1)
