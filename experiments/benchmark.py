@@ -111,14 +111,23 @@ CHANGED = (
 BLOCKS = (
     Block("Table 3", ("toy",), "mcar", 0.3, tuple(range(1, 11)), 1),
     Block("Fig. 2, small", SMALL, "mcar", 0.6, (1, 2, 3)),
-    # miri as the rivals draw: these draws may not be pooled.
-    Block("of one fit", SMALL, "mcar", 0.6, (1, 2, 3), methods=ONE_FIT),
     Block("slides, small", SMALL, "mar", 0.4, (1, 2, 3)),
-    Block("of one fit", SMALL, "mar", 0.4, (1, 2, 3), methods=ONE_FIT),
     Block("Fig. 4, small", SMALL, "mcar", 0.2, (1, 2, 3)),
     Block("Fig. 4, small", SMALL, "mcar", 0.4, (1, 2, 3)),
     Block("MNAR, small", SMALL, "mnar", 0.3, (1, 2, 3)),
     Block("slides, small", SMALL, "mar", 0.8, (1, 2, 3)),
+    # miri as the rivals draw: these draws may not be pooled.
+    *(
+        Block("of one fit", SMALL, *missing, (1, 2, 3), methods=ONE_FIT)
+        for missing in (
+            ("mcar", 0.6),
+            ("mar", 0.4),
+            ("mcar", 0.2),
+            ("mcar", 0.4),
+            ("mnar", 0.3),
+            ("mar", 0.8),
+        )
+    ),
     Block("MissDiff's Table 1", ("wine",), "mcar_row", 0.2, (1, 2, 3, 4, 5)),
     Block("sensitivity", SIMULATED, "mcar", 0.2, (1,), 5, CHANGED),
     Block("Fig. 2, large", LARGE, "mcar", 0.6, (1,)),
