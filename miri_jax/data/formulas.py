@@ -142,8 +142,9 @@ def _last(
 
     The one whose spread reaches furthest through the formula. Computed from it,
     each of the others would have its error many times over, as a density has
-    that of a drawn mass or volume. The formula's own column, where no gap that
-    can be solved for reaches further.
+    that of a drawn mass or volume. What is within its bounds goes before. Where
+    the formula's own column is known, the reach counts by as much less as the
+    computed number, rounded as its column is, breaks the formula.
 
     Args:
       by_name: columns.
@@ -156,25 +157,36 @@ def _last(
       `[n]`, from 0 to k - 1.
     """
     target, (_, tree, _) = formula
-    reach = np.zeros(gaps.shape)
-    reach[0] = np.where(gaps[0], _spread(by_name[target]) or np.inf, 0)
+    wanted, own = env[target], _spread(by_name[target])
+    slack = _unit(by_name[target]) / 2 or ROUNDING * np.abs(wanted)
+    order = np.zeros(gaps.shape)
+    order[0] = np.where(gaps[0], 2 + _part(1.0 if own else 1e9), 0)
     for j, name in enumerate(names[1:], 1):
         column = by_name[name]
         if column.levels is not None or not gaps[j].any():
             continue
-        step = _spread(column) / 10
+        spread, unit = _spread(column), _unit(column)
+        step = spread / 10 or unit / 2 or 1
         low, high = (
             evaluate(tree, {**env, name: env[name] + h}) for h in (-step, step)
         )
-        found = solve(tree, name, env[target], env)
+        slope = np.nan_to_num(np.abs(high - low) / (2 * step))
+        rounding = slope * unit / 2
+        with np.errstate(divide="ignore", over="ignore"):
+            off = np.where(~gaps[0] & (rounding > slack), rounding / slack, 1.0)
+            reach = slope * spread / (own or 1) / off
+        found = solve(tree, name, wanted, env)
         if column.kind == "datetime":
             found = found * DAY
         inside = (found >= column.low) & (found <= column.high)
-        far = np.nan_to_num(np.abs(high - low) * 5)
-        # Any that can be solved for before none, and before one out of bounds.
-        far = np.where(inside, np.maximum(far, 2e-300), 1e-300)
-        reach[j] = np.where(gaps[j] & np.isfinite(found), far, 0)
-    return np.argmax(reach, axis=0)
+        good = 1 + inside + _part(reach)
+        order[j] = np.where(gaps[j] & np.isfinite(found), good, 0)
+    return np.argmax(order, axis=0)
+
+
+def _part(x: np.ndarray | float) -> np.ndarray | float:
+    """Ascending with x, from 0 to below 1."""
+    return 1 - 1 / (1 + x)
 
 
 def _spread(column: Column) -> float:
