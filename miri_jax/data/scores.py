@@ -34,6 +34,9 @@ INNER, OUTER = 10, 50
 # Scores end here, where one of 1e15 normal numbers lies beyond: the scores of a
 # far cell stay numbers that a network can take, and tails end.
 END = 8.0
+# A score further out than one of so many tables of this size would hold any is
+# no draw of this table, but what a regression makes of a row unlike all others.
+TABLES = 1000
 # How near to the ends of an atom's interval its places are, in its width: at
 # the ends themselves rounding would lead to the next value.
 EDGE = 1e-3
@@ -297,6 +300,13 @@ def from_scores(knots: Knots, scores: np.ndarray) -> np.ndarray:
         step = knots.slopes[1] * (scores[high] - last)
         found[high] = np.minimum(values[-1] + step, LARGEST)
     return found
+
+
+def ends_of(knots: Knots) -> tuple[float, float]:
+    """The scores that a draw lies between, see `TABLES`."""
+    below, above = knots.shares[0], 1 - knots.shares[-1]
+    low, high = ndtri(below / TABLES), -ndtri(above / TABLES)
+    return max(float(low), -END), min(float(high), END)
 
 
 def _interpolate(

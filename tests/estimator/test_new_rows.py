@@ -60,3 +60,18 @@ def test_rows_get_the_same_whatever_the_parts(fitted):
     for k, part in enumerate(parts):
         found = imputer.transform(rows.iloc[part], part=str(k))["b"]
         np.testing.assert_allclose(found, whole.iloc[part], atol=1e-5)
+
+
+def test_a_row_unlike_all_others_is_filled_within_the_tails():
+    # Two columns that go together, and a third that is their difference many
+    # times over: of a new row where they part it would be any number.
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal(400)
+    part = rng.standard_normal(400)
+    frame = pd.DataFrame({"a": a, "b": a + 0.01 * part, "c": np.exp(part)})
+    new = pd.DataFrame({"a": [2.0, -2.0], "b": [-2.0, 2.0], "c": np.nan})
+    imputer = MIRIImputer("gaussian", random_state=0).fit(
+        frame.mask(rng.random(frame.shape) < 0.1)
+    )
+    filled = imputer.transform(new)["c"]
+    assert 0 < filled.min() and filled.max() < 3 * frame["c"].max()
