@@ -101,6 +101,8 @@ class Region(NamedTuple):
         are found, else the same; with `broken`.
       refuse: raises what is to be said of rows that no draw brought right,
         given these two and the share of draws that were; with `broken`.
+      tails: least and largest, `[*dims]` each: what is drawn further out is
+        brought there, and not drawn again; None for no ends.
     """
 
     low: np.ndarray
@@ -108,6 +110,7 @@ class Region(NamedTuple):
     broken: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     mend: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     refuse: Callable[[np.ndarray, np.ndarray, float], None] | None = None
+    tails: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @jax.tree_util.register_dataclass

@@ -4,16 +4,17 @@ Imputers see d numbers of the columns and behind them h of the helpers, see
 `belonging`; what is told of the d is told of all d + h here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import jax.numpy as jnp
 import numpy as np
 
 from miri_jax.data.belonging import with_helpers
 from miri_jax.data.censored import start_limited
-from miri_jax.data.columns import limits
+from miri_jax.data.columns import Column, limits
 from miri_jax.data.keeping import keeping
 from miri_jax.data.related import row_limits
+from miri_jax.data.scores import ends_of
 from miri_jax.data.tables import Table
 from miri_jax.data.transforms import Scaler, standardise
 from miri_jax.types import Masked, Region
@@ -88,7 +89,9 @@ def region_of(table: Table, scaler: Scaler) -> Region:
     told: tuple[Callable, ...] = ()
     if own.broken is not None:
         told = broken, mend, refuse
-    return Region(*ends, *told)
+    low, high = own.tails
+    tails = padded(low, -np.inf), padded(high, np.inf)
+    return Region(*ends, *told, tails=tails)
 
 
 def _own_region(table: Table, scaler: Scaler) -> Region:
@@ -97,9 +100,33 @@ def _own_region(table: Table, scaler: Scaler) -> Region:
     related = table.related
     if related is not None:
         low, high = row_limits(related, table.columns, low, high)
+    limited = () if related is None else related.low
     mean, deviation = scaler
     with np.errstate(over="ignore"):
-        ends = (low - mean) / deviation, (high - mean) / deviation
+        low, high, *ends = (
+            (end - mean) / deviation
+            for end in (low, high, *tails_of(table.columns, limited))
+        )
+    own = Region(low, high, tails=tuple(ends))
     if related is None:
-        return Region(*ends)
-    return Region(*ends, *keeping(related, table.columns, table.m, scaler))
+        return own
+    told = keeping(related, table.columns, table.m, scaler)
+    return Region(low, high, *told, tails=own.tails)
+
+
+def tails_of(
+    columns: Sequence[Column], limited: Collection[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the tails of scores end, `[d]` each; infinite of other numbers.
+
+    Args:
+      columns: c, of d numbers.
+      limited: names of those whose rows have limits, which may lie beyond.
+    """
+    none, ends = (-np.inf, np.inf), []
+    for column in columns:
+        scored = column.levels is None and column.knots is not None
+        own = scored and str(column.name) not in limited
+        ends += [ends_of(column.knots) if own else none] * column.width
+    low, high = np.array(ends).reshape(-1, 2).T
+    return low, high

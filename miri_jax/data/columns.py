@@ -39,7 +39,6 @@ from miri_jax.data.detecting import Found, detect
 from miri_jax.data.numbers import digits, mean_of, on_grid
 from miri_jax.data.scores import (
     Knots,
-    ends_of,
     fit_atoms,
     fit_scores,
     from_scores,
@@ -448,16 +447,14 @@ def average(column: Column, draws: Sequence[np.ndarray]) -> np.ndarray:
 def limits(columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
     """The numbers that imputed ones should lie between, `[d]` each.
 
-    Those of the user and of the column's type, of scores `scores.ends_of`;
-    infinite where there is none, or `decode` keeps it by itself. Half a unit
-    more on both sides where numbers are rounded, as all that rounds to a bound
-    is at it.
+    Those of the user and of the column's type; infinite where there is none, or
+    `decode` keeps it by itself. Half a unit more on both sides where numbers
+    are rounded, as all that rounds to a bound is at it.
     """
     low, high = [], []
     for column in columns:
-        if column.levels is None and column.knots is not None:
-            least, most = ends_of(column.knots)
-        elif column.levels is not None or column.low == column.high:
+        by_itself = column.levels is not None or column.knots is not None
+        if by_itself or column.low == column.high:
             least, most = -np.inf, np.inf
         else:
             half = column.unit / 2

@@ -301,9 +301,6 @@ def row_limits(
     for k, column in enumerate(columns):
         if str(column.name) not in related.low:
             continue
-        if column.knots is not None:
-            # Where a limit is stated, it says more than where a tail ends.
-            ends[0][:, starts[k]], ends[1][:, starts[k]] = -np.inf, np.inf
         for end, part, sign in zip(ends, (related.low, related.high), (-1, 1)):
             limit = part[str(column.name)]
             rows = np.flatnonzero(np.isfinite(limit))

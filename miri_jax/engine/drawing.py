@@ -153,19 +153,21 @@ def _bounded(
 ) -> np.ndarray:
     """Brings imputed entries to where they are to be, given the rest.
 
-    The entries of a row that lie outside, or belong to a relation that the row
-    breaks, are drawn again given all else of it, observed and imputed, several
-    times at once, until a draw lies inside: one of their conditional
-    distribution truncated there. What `ROUNDS` rounds do not bring inside, and
-    what an imputer that does not redraw leaves outside, goes to the nearest
-    value inside; where rows have limits of their own, to a draw of the normal
-    distribution of its tries, truncated there, so that no heap is at a limit. A
-    row has the same tries wherever it stands, as `rows.row_names` has it.
+    Those beyond the end of a tail are brought to it. The entries of a row that
+    lie outside, or belong to a relation that the row breaks, are drawn again
+    given all else of it, observed and imputed, several times at once, until a
+    draw lies inside: one of their conditional distribution truncated there.
+    What `ROUNDS` rounds do not bring inside, and what an imputer that does not
+    redraw leaves outside, goes to the nearest value inside; where rows have
+    limits of their own, to a draw of the normal distribution of its tries,
+    truncated there, so that no heap is at a limit. A row has the same tries
+    wherever it stands, as `rows.row_names` has it.
 
     Raises:
       DataError: where relations stay broken, or hardly any draw keeps them.
     """
-    x, gaps = np.array(x), ~to_host(data.m)
+    gaps = ~to_host(data.m)
+    x = _within_tails(bounds, np.array(x), gaps)
     own_limits = np.ndim(bounds.low) == x.ndim
     low, high = (_by_row(bound, x) for bound in bounds[:2])
 
@@ -197,7 +199,7 @@ def _bounded(
             asked = _asked(x[each], outside[each], size)
             key_call = jax.random.fold_in(key_k, call)
             found = to_host(imputer.impute(key_call, state, asked, which))
-            found = found[: len(each)]
+            found = _within_tails(bounds, found[: len(each)], gaps[each])
             varied |= bool(np.any(found != x[each], where=outside[each]))
             inside = ~wrong(found, each) & outside[each]
             found, inside = (
@@ -230,6 +232,16 @@ def _bounded(
     if len(rows):
         bounds.refuse(x[rows], rows, right / max(tried, 1))
     return x
+
+
+def _within_tails(
+    bounds: Region, x: np.ndarray, gaps: np.ndarray
+) -> np.ndarray:
+    """Entries `[n, *dims]`, gaps beyond the ends of tails brought to them."""
+    if bounds.tails is None:
+        return x
+    low, high = (np.asarray(end, x.dtype) for end in bounds.tails)
+    return np.where(gaps, np.clip(x, low, high), x)
 
 
 def _truncated(

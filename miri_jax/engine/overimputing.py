@@ -196,7 +196,8 @@ def filled_rows(
     if bounds is not None:
         # Relations are of known cells, some of which are hidden here.
         ends = (np.asarray(bound) for bound in bounds[:2])
-        bounds = Region(*(x[rows] if x.ndim == 2 else x for x in ends))
+        ends = (x[rows] if x.ndim == 2 else x for x in ends)
+        bounds = Region(*ends, tails=bounds.tails)
     return draw_set(
         key_draw, imputer, state, asked, count, bounds=bounds, spread_out=False
     )

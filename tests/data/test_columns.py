@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
-from scipy.stats import norm
 
 from miri_jax.data import codes, tables
 from miri_jax.data import columns as cols
@@ -407,14 +406,3 @@ def test_many_gaps_of_many_levels_take_little_memory():
     assert most < 8 * gaps * count / 3
     few = numbers[:5, None] - book
     np.testing.assert_array_equal(found[:5], (few**2).sum(2).argmin(1))
-
-
-def test_draws_end_where_a_thousand_tables_would_have_their_extremes():
-    x = RNG.standard_normal(500)
-    heap = np.where(RNG.random(500) < 0.3, 0.0, np.exp(x))
-    low, high = cols.limits([_fit(x), _fit(heap), _fit([1.0, 5.0, 2.5])])
-    # Beyond the middle of the least of 500 lies one of 1000.
-    assert low[0] == pytest.approx(norm.ppf(1e-6)) and high[0] == -low[0]
-    # At a heap there is no tail, and few numbers have no scores.
-    assert (low[1], high[1]) == (-8, pytest.approx(high[0]))
-    assert np.isinf([low[2], high[2]]).all()

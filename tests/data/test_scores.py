@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from scipy.special import ndtri
 
 from miri_jax.data import columns as cols
+from miri_jax.data.beside import tails_of
 from miri_jax.data.scores import (
     END,
     are_codes,
@@ -317,3 +318,19 @@ def test_nothing_overflows_whatever_the_numbers(numbers, others):
     others = np.sort(np.concatenate([others, numbers]))
     scores = to_scores(knots, others)
     assert np.isfinite(scores).all() and (np.diff(scores) >= -1e-6).all()
+
+
+def test_draws_end_where_a_thousand_tables_would_have_their_extremes():
+    x = RNG.standard_normal(500)
+    heap = np.where(RNG.random(500) < 0.3, 0.0, np.exp(x))
+    few = [1.0, 5.0, 2.5]
+    low, high = tails_of(
+        [_column(x), _column(heap), _column(few), _column(["a", "b"])]
+    )
+    # Beyond the middle of the least of 500 lies one of 1000.
+    assert low[0] == pytest.approx(ndtri(1e-6)) and high[0] == -low[0]
+    # At a heap there is no tail, and few numbers have no scores.
+    assert (low[1], high[1]) == (-8, pytest.approx(high[0]))
+    assert np.isinf([low[2:], high[2:]]).all()
+    low, high = tails_of([_column(x)], limited=["c"])
+    assert (low, high) == (-np.inf, np.inf)
