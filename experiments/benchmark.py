@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 from scipy.stats import norm
 
 from experiments import fidelity, peers, records
@@ -212,9 +212,8 @@ def simulated(
     )
 
 
-def measure(cell: Cell, folder: str, timeout: float) -> dict:
-    """One cell: a table, a mask and a method."""
-    dataset = load(cell, folder)
+def measure(cell: Cell, dataset: Dataset, timeout: float) -> dict:
+    """One cell: a method on a table with its mask."""
     filled, seconds = imputations(cell, dataset, timeout)
     of_mice = cell.method.startswith("r-")
     return ({"mice": mice_version()} if of_mice else {}) | {
@@ -335,9 +334,8 @@ def main(argv: list[str]) -> None:
     left = unfinished(cells(chosen), rows, FLAGS.retry)
     print(len(left), "cells to run", flush=True)
     for cell in left:
-        found = attempt(
-            lambda cell=cell: measure(cell, FLAGS.folder, FLAGS.timeout)
-        )
+        dataset = load(cell, FLAGS.folder)
+        found = attempt(lambda: measure(cell, dataset, FLAGS.timeout))
         records.append(
             FLAGS.out, **cell._asdict(), settings=settings(cell), **found
         )
@@ -369,4 +367,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

@@ -51,7 +51,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.simulated import DESIGNS, MECHANISMS, Design, holes
@@ -399,4 +399,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

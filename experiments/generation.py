@@ -24,7 +24,7 @@ import time
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 from sklearn.ensemble import (
     AdaBoostClassifier,
     HistGradientBoostingClassifier,
@@ -246,4 +246,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

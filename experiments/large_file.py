@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.timing import IMPUTE, timed
@@ -84,4 +84,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

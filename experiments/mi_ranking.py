@@ -11,7 +11,7 @@ import json
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
@@ -127,4 +127,4 @@ def measure(name: str, method: str, settings: dict) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    records.run(main)

@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import peers, records
 from experiments.fidelity import attempt, defaults
@@ -308,4 +308,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

@@ -12,7 +12,7 @@ import time
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from miri_jax.data.uci import load_uci
@@ -81,4 +81,4 @@ def _draws(state, data, solver: str, steps: int) -> dict:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    records.run(main)

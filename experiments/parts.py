@@ -17,7 +17,7 @@ import time
 import numpy as np
 import pandas as pd
 import psutil
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 
@@ -126,4 +126,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

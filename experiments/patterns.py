@@ -26,7 +26,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 from scipy.spatial.distance import pdist
 
 from experiments import records
@@ -151,4 +151,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.fidelity import holes
@@ -255,4 +255,4 @@ if __name__ == "__main__":
         "out", "results/quality.jsonl", "Where lines are added."
     )
     flags.DEFINE_bool("show", False, "Run nothing, print what the file holds.")
-    app.run(main)
+    records.run(main)

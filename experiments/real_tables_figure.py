@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from experiments import records
 from experiments.fidelity import fill, holes, sample
 
 FLAGS = flags.FLAGS
@@ -272,4 +273,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

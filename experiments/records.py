@@ -7,8 +7,13 @@ import pathlib
 import platform
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from absl import app
+
+from miri_jax.app.command_line import fail
+from miri_jax.exceptions import MiriError
 from miri_jax.runtime.provenance import revision, versions
 
 
@@ -55,6 +60,18 @@ def _script() -> str:
     path, root = pathlib.Path(sys.argv[0]), pathlib.Path(__file__).parents[1]
     here = path.absolute()
     return str(here.relative_to(root) if here.is_relative_to(root) else path)
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Runs a script; what is wrong with its flags or files is one line."""
+
+    def told(argv: list[str]) -> None:
+        try:
+            main(argv)
+        except (MiriError, OSError) as error:
+            fail(error)
+
+    app.run(told)
 
 
 def read(*paths: str | os.PathLike) -> list[dict]:

@@ -17,7 +17,7 @@ import tempfile
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.timing import IMPUTE, timed
@@ -78,4 +78,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

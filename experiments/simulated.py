@@ -29,10 +29,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from absl import app
 from scipy import stats
 from scipy.special import expit
 from statsmodels.tools.sm_exceptions import ModelWarning
+
+from experiments import records
 
 MECHANISMS = ("mcar", "mar", "dropout", "blocks")
 RATE = 0.3
@@ -364,4 +365,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    records.run(main)

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from miri_jax.data.readers import read_table
@@ -355,4 +355,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("start", 0, "the first round")
     flags.DEFINE_float("longest", 20, "seconds to a kill, at most")
     flags.DEFINE_string("lines", "", "a file for a line of each round")
-    app.run(main)
+    records.run(main)

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import peers, records
 from experiments.fidelity import (
@@ -272,4 +272,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

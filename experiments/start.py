@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.timing import IMPUTE, MAIN, timed
@@ -162,4 +162,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from scipy.stats import rankdata
 
 from experiments import benchmark, measured, mixed, printed, records
@@ -590,4 +590,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

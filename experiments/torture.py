@@ -26,7 +26,7 @@ import tempfile
 import time
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from miri_jax.data.images import random_shapes
@@ -240,4 +240,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

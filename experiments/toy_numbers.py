@@ -12,7 +12,7 @@ import time
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.fidelity import defaults
@@ -126,4 +126,4 @@ def _score(key: jax.Array, dataset: Dataset, x: jax.Array) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    records.run(main)

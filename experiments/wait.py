@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 
 import pandas as pd
-from absl import app, flags
+from absl import flags
 
 from experiments import records
 from experiments.fidelity import CART, attempt, fill, holes, sample, settings
@@ -113,4 +113,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    records.run(main)

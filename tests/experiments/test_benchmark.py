@@ -1,6 +1,10 @@
 """The benchmark: cells, what is scored, resuming, and checking the peers."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -22,7 +26,7 @@ def folder(tmp_path):
 
 
 def test_a_cell_is_filled_scored_and_says_its_settings(folder):
-    found = benchmark.measure(CELL, folder, 60)
+    found = benchmark.measure(CELL, benchmark.load(CELL, folder), 60)
     assert 0.15 < found["realised_rate"] < 0.45
     assert 0 < found["mmd"] < 0.5 and 0 < found["rmse_mean"] < 1.5
     assert "coverage_90" not in found  # of one draw
@@ -142,3 +146,19 @@ def test_scikit_learns_peers_fill_and_name_their_settings():
     assert peers.method_settings("mice")["sample_posterior"] is True
     assert peers.method_settings("knn")["n_neighbors"] == 5
     assert peers.method_settings("missforest")["estimator__n_estimators"] == 100
+
+
+def test_a_missing_table_is_one_line_and_no_result(tmp_path):
+    script, out = "experiments/benchmark.py", tmp_path / "out.jsonl"
+    words = f"--folder {tmp_path} --names wine --methods mean --out {out}"
+    found = subprocess.run(
+        [sys.executable, script, *words.split()],
+        env={**os.environ, "PYTHONPATH": "."},
+        cwd=pathlib.Path(benchmark.__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 1 and not out.exists()
+    (line,) = found.stderr.strip().splitlines()[-1:]
+    assert line.startswith("error: no ") and "wine.csv.gz" in line
+    assert "Traceback" not in found.stderr
