@@ -333,10 +333,14 @@ def settings(method: str, draws: int, seed: int) -> dict[str, Any]:
         return found | {"door": "csv_worker.py", "package": of_door}
     if name == "hot":
         return found
+    prefix = "set=imputer."
+    words = (w.removeprefix(prefix) for w in given if w.startswith(prefix))
+    pairs = (word.split("=") for word in words)
+    changed = {key: json.loads(value) for key, value in pairs}
     return found | {
         "door": "miri-impute",
         "flags": given,
-        "imputer": defaults(name),
+        "imputer": defaults(name) | changed,
     }
 
 

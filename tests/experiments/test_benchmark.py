@@ -79,9 +79,9 @@ def test_every_method_says_all_its_settings():
         "one-fit"
     ]
     changed = benchmark.way_of("miri:set=imputer.ode_steps=5").words
-    assert fidelity.settings(changed, 1, 1)["flags"] == [
-        "set=imputer.ode_steps=5"
-    ]
+    settings = fidelity.settings(changed, 1, 1)
+    assert settings["imputer"]["ode_steps"] == 5
+    assert settings["flags"] == ["set=imputer.ode_steps=5"]
     assert fidelity.settings("r-pmm", 5, 2)["maxit"] == 5
 
 
