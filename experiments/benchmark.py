@@ -94,19 +94,28 @@ class Block(NamedTuple):
     methods: tuple[str, ...] = tuple(METHODS)
 
 
-# The sensitivity study: miri with one setting changed at a time.
-CHANGED = (
-    "miri",
-    *(
-        f"miri:set=imputer.{change}"
-        for change in (
+# The sensitivity study: one setting changed at a time.
+CHANGED = tuple(
+    f"{method}:set=imputer.{change}" if change else method
+    for method, changes in {
+        "miri": (
+            "",
             "num_iterations=5",
             "num_iterations=40",
             "ode_steps=5",
             "learning_rate=0.001",
             "batch_size=128",
-        )
-    ),
+        ),
+        "miri_paper": (
+            "",
+            "num_iterations=5",
+            "num_iterations=20",
+            "ode_steps=50",
+            "learning_rate=0.001",
+            "num_steps=500",
+        ),
+    }.items()
+    for change in changes
 )
 BLOCKS = (
     Block("Table 3", ("toy",), "mcar", 0.3, tuple(range(1, 11)), 1),
@@ -152,7 +161,8 @@ class Cell(NamedTuple):
 
 def way_of(method: str) -> Way:
     """How a method fills; see the docstring of this file."""
-    return METHODS.get(method, Way(method))
+    base = METHODS.get(method.partition(":")[0])
+    return METHODS.get(method) or Way(method, base.draws if base else None)
 
 
 def cells(blocks: Iterable[Block]) -> Iterator[Cell]:

@@ -186,16 +186,25 @@ def toy(results: pathlib.Path) -> str:
 
 
 def grids(*measures: tuple[str, str, int]) -> Callable[[pathlib.Path], str]:
-    """What makes a table of each mechanism and rate for some measures."""
+    """What makes a table of each mechanism and rate for some measures.
+
+    Large tables, on which not every method was run, have tables and ranks of
+    their own.
+    """
 
     def make(results: pathlib.Path) -> str:
-        found = of_cells(results)
-        known = {(block.mechanism, block.rate): 0 for block in benchmark.BLOCKS}
-        there = {cell[:2] for cell in found if cell[2] in UCI}
+        every = of_cells(results)
+        known = dict.fromkeys(
+            (block.mechanism, block.rate, block.names)
+            for block in benchmark.BLOCKS
+            if set(block.names) <= set(UCI)
+        )
         parts = []
-        for mechanism, rate in (each for each in known if each in there):
+        for mechanism, rate, names in known:
+            found = _on(every, names)
+            large = ", large tables" * (names == benchmark.LARGE)
             for key, what, digits in measures:
-                title = f"**{_gaps(mechanism, rate)}, {what}**"
+                title = f"**{_gaps(mechanism, rate)}{large}, {what}**"
                 grid = _grid(found, mechanism, rate, key, digits)
                 parts += [title, grid] if grid else []
                 if key in ("mmd", "rmse_mean"):
@@ -211,7 +220,7 @@ def firsts(results: pathlib.Path) -> str:
 
     Also by draws of one fit, as the rivals' are, where these were made.
     """
-    found = of_cells(results)
+    found = _on(of_cells(results), benchmark.SMALL)
     rows = []
     for block in benchmark.BLOCKS:
         if block.names != benchmark.SMALL:
@@ -280,6 +289,11 @@ def _scores(
 
 
 UCI = (*benchmark.SMALL, *benchmark.LARGE)
+
+
+def _on(found: Found, names: Sequence[str]) -> Found:
+    """Cells of some tables."""
+    return {cell: some for cell, some in found.items() if cell[2] in names}
 
 
 def _grid(
@@ -366,6 +380,22 @@ def _tally(
     if level:
         text += f", level within a deviation over its masks on {level}"
     return text, behind
+
+
+def sensitivity(results: pathlib.Path) -> str:
+    """MIRI's sensitivity study: one setting changed at a time."""
+    found, rows = of_cells(results), []
+    names = benchmark.SIMULATED
+    for method in benchmark.CHANGED:
+        line = [f"`{method.replace(':set=imputer.', '`, `')}`"]
+        for name in names:
+            some = found.get(("mcar", 0.2, name, method), {}).values()
+            for key, digits in (("mmd", 4), ("rmse_mean", 3)):
+                values = [row[key] for row in some]
+                line.append(_spread(values, digits) if values else "")
+        rows.append(line)
+    head = [f"{name}, {what}" for name in names for what in ("MMD", "RMSE")]
+    return table(["", *head], rows)
 
 
 def averages(results: pathlib.Path) -> str:
@@ -545,6 +575,7 @@ BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     ),
     "firsts": firsts,
     "averages": averages,
+    "sensitivity": sensitivity,
     "images": images,
     "wine": wine,
     "diffputer": diffputer,
