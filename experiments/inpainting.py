@@ -96,10 +96,9 @@ def main(argv: list[str]) -> None:
     settings = json.loads((folder / "config.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
     truth, method = unit(truth), settings["method"]
-    filled = {
-        f"{method}, one draw": unit(draws[0]),
-        f"{method}, mean of {len(draws)}": unit(average),
-    }
+    filled = {f"{method}, one draw": unit(draws[0])}
+    if len(draws) > 1:
+        filled[f"{method}, mean of {len(draws)}"] = unit(average)
     seconds = dict.fromkeys(filled, sum(summary["seconds"].values()))
     gaps = np.where(m, truth, 0)
     for name, fill in PEERS.items() if FLAGS.peers else ():
