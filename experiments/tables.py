@@ -87,11 +87,16 @@ def lines(results: pathlib.Path, name: str) -> list[dict]:
 
 
 def by_cell(rows: Iterable[dict]) -> Found:
-    """The line of each cell with the most draws, the last of them."""
+    """The line of each cell with the most draws, the last of them.
+
+    A method that failed on a table has a cell without lines.
+    """
     found: Found = {}
     for row in rows:
         cell = tuple(row[k] for k in ("mechanism", "rate", "dataset", "method"))
         some = found.setdefault(cell, {})
+        if "error" in row:
+            continue
         old = some.get(row["mask_seed"], {})
         if row["draws"] >= old.get("draws", 0):
             some[row["mask_seed"]] = row
@@ -106,7 +111,12 @@ def of_cells(results: pathlib.Path) -> Found:
     """
     exact = lines(results, "toy.jsonl")
     exact = [row for row in exact if row["method"] == "exact"]
-    return by_cell([*exact, *lines(results, "benchmark.jsonl")])
+    failed = [
+        row
+        for row in records.read(results / "benchmark.jsonl")
+        if "error" in row
+    ]
+    return by_cell([*exact, *lines(results, "benchmark.jsonl"), *failed])
 
 
 def plan(results: pathlib.Path) -> str:
@@ -222,19 +232,20 @@ def firsts(results: pathlib.Path) -> str:
     """
     found = _on(of_cells(results), benchmark.SMALL)
     rows = []
-    for block in benchmark.BLOCKS:
-        if block.names != benchmark.SMALL:
-            continue
-        setting = (block.mechanism, block.rate)
-        ours, what = OURS, _gaps(*setting)
-        if block.methods == benchmark.ONE_FIT:
-            (ours,) = benchmark.ONE_FIT
-            what += ", `--one-fit`"
-        text = [
-            standing(found, *setting, key, ours) for key in ("mmd", "rmse_mean")
-        ]
-        if all(text):
-            rows.append([what, *text])
+    settings = dict.fromkeys(
+        (block.mechanism, block.rate)
+        for block in benchmark.BLOCKS
+        if block.names == benchmark.SMALL
+    )
+    for setting in settings:
+        for ours in (OURS, *benchmark.ONE_FIT):
+            text = [
+                standing(found, *setting, key, ours)
+                for key in ("mmd", "rmse_mean")
+            ]
+            what = _gaps(*setting) if ours == OURS else "the same, `--one-fit`"
+            if all(text):
+                rows.append([what, *text])
     return table(["", "MMD of a draw", "RMSE of the mean"], rows)
 
 
@@ -261,17 +272,23 @@ def standing(
 def ranks(
     found: Found, mechanism: str, rate: float, key: str
 ) -> dict[str, float]:
-    """Mean ranks over the tables, of methods that were run on all of them."""
+    """Mean ranks over the tables, of methods that were run on all of them.
+
+    One that failed on a table is last there.
+    """
     value = _scores(found, mechanism, rate, key)
     names = {name for name, _ in value}
     everywhere = [
         method
         for method in _methods(found, mechanism, rate, names)
-        if all((name, method) in value for name in names)
+        if all((mechanism, rate, name, method) in found for name in names)
     ]
     if len(everywhere) < 2:
         return {}
-    means = [[np.mean(value[n, m]) for m in everywhere] for n in names]
+    none = [np.inf]
+    means = [
+        [np.mean(value.get((n, m), none)) for m in everywhere] for n in names
+    ]
     mean = np.mean([rankdata(some) for some in means], axis=0)
     return dict(zip(everywhere, map(float, mean)))
 

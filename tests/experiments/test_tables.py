@@ -57,13 +57,22 @@ def test_tables_of_known_lines(results):
     expected = """\
 **60 % MCAR, MMD of a draw**
 
-|  | wine | gas | rank |
-|---|---|---|---|
-| `miri` | **0.0300 (0.0100)** | 0.0300 [1] | 1.5 |
-| `mice` | 0.0500 (0.0100) | **0.0100** [1] | 1.5 |
+|  | wine | rank |
+|---|---|---|
+| `miri` | **0.0300 (0.0100)** | 1.0 |
+| `mice` | 0.0500 (0.0100) | 2.0 |
 
-`miri` is first on 1 of 2; behind on gas (mice)."""
-    assert expected in tables.BLOCKS["uci"](folder)
+`miri` is first on 1 of 1."""
+    large = """**60 % MCAR, large tables, MMD of a draw**
+
+|  | gas | rank |
+|---|---|---|
+| `miri` | 0.0300 | 2.0 |
+| `mice` | **0.0100** | 1.0 |
+
+`miri` is first on 0 of 1; behind on gas (mice)."""
+    text = tables.BLOCKS["uci"](folder)
+    assert expected in text and large in text
     failed = "- `gain` on wine, 60 % MCAR, mask 1: no"
     assert tables.BLOCKS["failures"](folder) == failed
 
@@ -95,6 +104,13 @@ def test_the_standing_has_ranks_of_what_was_run_everywhere(results):
     )
     assert tables.ranks(found, "mcar", 0.6, "mmd")["gaussian"] == 1.5
     assert "first on 1 of 2; mean rank" in tables.firsts(results(rows))
+    # Where a method failed it is last.
+    rows.append(_row("r-cart", 1, 0.0, error="no"))
+    found = tables.by_cell(rows)
+    assert tables.ranks(found, "mcar", 0.6, "mmd")["r-cart"] == 3.0
+    assert "of 5, next `r-cart` and `mice` 3.0" in tables.standing(
+        found, "mcar", 0.6, "mmd"
+    )
 
 
 def test_images_and_curves_of_known_lines(results):
