@@ -1,7 +1,8 @@
 """The velocity network for images."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -70,6 +71,9 @@ class UNet(nn.Module):
     dtype: Precision = "float32"
     remat: bool = False
 
+    # Whether its gradient is taken in a compiled loop.
+    in_loop = True
+
     @nn.compact
     def __call__(self, *parts: Array, tau: Array | None = None) -> Array:
         """The parts `[h, w, c]` of one example to one image as the first.
@@ -88,10 +92,15 @@ class UNet(nn.Module):
         norm = _norm if size.norm else lambda h, dtype: h
         numbers = itertools.count()
         # Named, as remat would name them otherwise.
-        block = lambda width: kind(
-            width, dtype, norm, name=f"block{next(numbers)}"
+        conv = partial(
+            nn.Conv,
+            kernel_size=(3, 3),
+            dtype=dtype,
+            conv_general_dilated=_in_loop if self.in_loop else None,
         )
-        conv = lambda width, **kw: nn.Conv(width, (3, 3), dtype=dtype, **kw)
+        block = lambda width: kind(
+            width, dtype, norm, conv, name=f"block{next(numbers)}"
+        )
         time = None
         if tau is not None:
             time = time_features(tau, self.num_frequencies)
@@ -123,6 +132,8 @@ class UNet(nn.Module):
 class VelocityUNet(UNet):
     """v(x_tau * (1 - m0), m0 * x0, m0 * x1, m0, tau) of eq. 6, one example."""
 
+    in_loop = False
+
     @nn.compact
     def __call__(self, x_tau: Array, cond: Cond, tau: Array) -> Array:
         """Velocity `[h, w, c]` at `x_tau` `[h, w, c]` and scalar `tau`."""
@@ -136,10 +147,11 @@ class _Block(nn.Module):
     width: int
     dtype: Any
     norm: Callable[[Array, Any], Array]
+    conv: Callable[..., nn.Conv]
 
     @nn.compact
     def __call__(self, x: Array, time: Array | None) -> Array:
-        conv = lambda **kw: nn.Conv(self.width, (3, 3), dtype=self.dtype, **kw)
+        conv = partial(self.conv, self.width)
         h = conv()(nn.silu(self.norm(x, self.dtype)))
         if time is not None:
             h = h + nn.Dense(self.width, dtype=self.dtype)(time)[None, None]
@@ -163,6 +175,58 @@ class _Attention(nn.Module):
             out_kernel_init=nn.initializers.zeros,
         )(h)
         return x + h.reshape(x.shape)
+
+
+def _in_loop(
+    x: Array,
+    kernel: Array,
+    window_strides: Sequence[int],
+    padding: str,
+    **more: Any,
+) -> Array:
+    """`lax.conv_general_dilated` of Flax, for gradients in compiled loops.
+
+    There XLA's CPU programs take the gradient by the kernel some 20 times
+    slower than outside of them, so that it is matrix products here.
+    """
+    strided = any(step > 1 for step in window_strides)
+    if jax.default_backend() != "cpu" or strided or padding != "SAME":
+        return jax.lax.conv_general_dilated(
+            x, kernel, window_strides, padding, **more
+        )
+    return _same(x, kernel)
+
+
+@jax.custom_vjp
+def _same(x: Array, kernel: Array) -> Array:
+    """Images `[n, h, w, c]` and a kernel `[k, k, c, o]`, to `[n, h, w, o]`."""
+    of = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=of
+    )
+
+
+def _same_forward(x: Array, kernel: Array) -> tuple[Array, Any]:
+    return _same(x, kernel), (x, kernel)
+
+
+def _same_backward(of: Any, g: Array) -> tuple[Array, Array]:
+    """Gradients by images and kernel, of that `g` by the result."""
+    x, kernel = of
+    (rows, columns), (h, w) = kernel.shape[:2], x.shape[1:3]
+    by_x = _same(g, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
+    around = ((k - 1) // 2 for k in (rows, columns))
+    sides = [(k, k) for k in around]
+    x = jnp.pad(x, [(0, 0), *sides, (0, 0)])
+    by_kernel = [
+        jnp.einsum("nhwc,nhwo->co", x[:, i : i + h, j : j + w], g)
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    return by_x, jnp.stack(by_kernel).reshape(kernel.shape)
+
+
+_same.defvjp(_same_forward, _same_backward)
 
 
 def _norm(x: Array, dtype: Any) -> Array:
