@@ -96,7 +96,7 @@ class UNet(nn.Module):
             nn.Conv,
             kernel_size=(3, 3),
             dtype=dtype,
-            conv_general_dilated=_in_loop if self.in_loop else None,
+            conv_general_dilated=conv_in_loop if self.in_loop else None,
         )
         block = lambda width: kind(
             width, dtype, norm, conv, name=f"block{next(numbers)}"
@@ -177,7 +177,7 @@ class _Attention(nn.Module):
         return x + h.reshape(x.shape)
 
 
-def _in_loop(
+def conv_in_loop(
     x: Array,
     kernel: Array,
     window_strides: Sequence[int],
@@ -199,7 +199,7 @@ def _in_loop(
 
 @jax.custom_vjp
 def _same(x: Array, kernel: Array) -> Array:
-    """Images `[n, h, w, c]` and a kernel `[k, k, c, o]`, to `[n, h, w, o]`."""
+    """Images `[n, h, w, c]`, kernel `[k, k, c, o]`, k odd: `[n, h, w, o]`."""
     of = ("NHWC", "HWIO", "NHWC")
     return jax.lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=of
@@ -218,12 +218,17 @@ def _same_backward(of: Any, g: Array) -> tuple[Array, Array]:
     around = ((k - 1) // 2 for k in (rows, columns))
     sides = [(k, k) for k in around]
     x = jnp.pad(x, [(0, 0), *sides, (0, 0)])
-    by_kernel = [
-        jnp.einsum("nhwc,nhwo->co", x[:, i : i + h, j : j + w], g)
-        for i in range(rows)
-        for j in range(columns)
-    ]
-    return by_x, jnp.stack(by_kernel).reshape(kernel.shape)
+    product = partial(
+        jnp.einsum, "nhwc,nhwo->co", preferred_element_type=jnp.float32
+    )
+    by_kernel = jnp.stack(
+        [
+            product(x[:, i : i + h, j : j + w], g)
+            for i in range(rows)
+            for j in range(columns)
+        ]
+    )
+    return by_x, by_kernel.reshape(kernel.shape).astype(kernel.dtype)
 
 
 _same.defvjp(_same_forward, _same_backward)

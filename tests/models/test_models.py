@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from miri_jax.models import VelocityMLP
+from miri_jax.models import VelocityMLP, unet
 from miri_jax.models.mlp import time_features
 from miri_jax.types import Cond
 
@@ -70,3 +70,30 @@ def test_bfloat16_computes_and_keeps_float32_outside(key):
     params = network.init(key, X, COND, TAU)
     assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     assert network.apply(params, X, COND, TAU).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_convolutions_in_loops_have_the_gradients_of_others(dtype):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 7, 5, 3), dtype)
+    kernel = jax.random.normal(keys[1], (3, 3, 3, 4), dtype)
+    weight = jax.random.normal(keys[2], (2, 7, 5, 4), dtype)
+    of = dict(dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def gradients(conv, strides=(1, 1)):
+        def value(x, kernel):
+            found = conv(x, kernel, strides, "SAME", **of)
+            return jnp.sum(
+                found * weight[:, : found.shape[1], : found.shape[2]]
+            )
+
+        return jax.jit(jax.value_and_grad(value, (0, 1)))(x, kernel)
+
+    rough = 0.05 if dtype == jnp.bfloat16 else 1e-5
+    for strides in ((1, 1), (2, 2)):
+        one = gradients(unet.conv_in_loop, strides)
+        other = gradients(jax.lax.conv_general_dilated, strides)
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other)):
+            assert a.dtype == b.dtype and a.shape == b.shape
+            a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+            np.testing.assert_allclose(a, b, atol=rough * np.abs(b).max())
