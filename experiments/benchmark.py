@@ -98,6 +98,7 @@ class Block(NamedTuple):
 CHANGED = tuple(
     f"{method}:set=imputer.{change}" if change else method
     for method, changes in {
+        "gaussian": ("",),
         "miri": (
             "",
             "num_iterations=5",

@@ -410,7 +410,8 @@ def sensitivity(results: pathlib.Path) -> str:
             for key, digits in (("mmd", 4), ("rmse_mean", 3)):
                 values = [row[key] for row in some]
                 line.append(_spread(values, digits) if values else "")
-        rows.append(line)
+        if any(line[1:]):
+            rows.append(line)
     head = [f"{name}, {what}" for name in names for what in ("MMD", "RMSE")]
     return table(["", *head], rows)
 
