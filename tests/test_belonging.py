@@ -138,7 +138,10 @@ def test_a_check_hides_no_helper():
     assert found.loc["weight", "score"] < 0.5
 
 
-def test_groups_compose_with_relations():
+@pytest.mark.parametrize(
+    "formula", ["age = 2010 + visit - born", "born = 2010 + visit - age"]
+)
+def test_groups_compose_with_relations(formula):
     _, frame = _panel()
     frame = frame.assign(age=2010 + frame.visit - frame.born)
     frame.loc[::3, "age"] = np.nan
@@ -147,7 +150,7 @@ def test_groups_compose_with_relations():
         settings=FEW["chained"],
         random_state=0,
         group="person",
-        formulas=["age = 2010 + visit - born"],
+        formulas=[formula],
         rules=["weight > 40"],
         keep=["city"],
     ).fit_transform(frame)

@@ -4,7 +4,7 @@
 columns, with their units, levels and roundings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -103,10 +103,18 @@ def derived(
     formulas: Sequence[Formula],
     known: Values,
     drawn: Values,
+    shared: Collection[str] = (),
 ) -> Values:
-    """A draw of which formulas hold: one gap of each is computed, see `_last`.
+    """A draw of which formulas hold: one gap of each is computed, see `_order`.
 
     NaN where that is no number.
+
+    Args:
+      by_name: columns.
+      formulas: each after those whose columns it needs.
+      known: `[n]` of each column, NaN in gaps.
+      drawn: `[n]` of each, read in gaps only.
+      shared: columns whose draws other rows have, too: they are computed last.
     """
     values = {name: x.copy() for name, x in known.items()}
     guess = {
@@ -119,7 +127,9 @@ def derived(
         if not rows.size:
             continue
         env = env_of(by_name, {name: guess[name][rows] for name in names})
-        last = _last(by_name, formula, names, gaps[:, rows], env)
+        order = _order(by_name, formula, names, gaps[:, rows], env)
+        order[[name in shared for name in names]] /= 10
+        last = np.argmax(order, axis=0)
         for j, name in enumerate(names):
             some = rows[gaps[j, rows] & (last != j)]
             values[name][some] = drawn[name][some]
@@ -127,24 +137,26 @@ def derived(
     # What was solved for is rounded as its column is: the formula is to hold of
     # the rounded one.
     for target, _ in formulas:
-        values[target] = known[target]
+        if target not in shared:
+            values[target] = known[target]
     return complete(by_name, formulas, values)
 
 
-def _last(
+def _order(
     by_name: Mapping[str, Column],
     formula: Formula,
     names: Sequence[str],
     gaps: np.ndarray,
     env: Values,
 ) -> np.ndarray:
-    """Which of a formula's columns is computed from draws of the others.
+    """How gladly each column of a formula is computed from the others' draws.
 
-    The one whose spread reaches furthest through the formula. Computed from it,
-    each of the others would have its error many times over, as a density has
-    that of a drawn mass or volume. What is within its bounds goes before. Where
-    the formula's own column is known, the reach counts by as much less as the
-    computed number, rounded as its column is, breaks the formula.
+    Most gladly the one whose spread reaches furthest through the formula.
+    Computed from it, each of the others would have its error many times over,
+    as a density has that of a drawn mass or volume. What is within its bounds
+    goes before. Where the formula's own column is known, the reach counts by as
+    much less as the computed number, rounded as its column is, breaks the
+    formula.
 
     Args:
       by_name: columns.
@@ -154,7 +166,7 @@ def _last(
       env: `[n]` of each, as expressions take them, gaps as they were drawn.
 
     Returns:
-      `[n]`, from 0 to k - 1.
+      `[k, n]`, from 1 to 3, or 0: it is known, or cannot be computed.
     """
     target, (_, tree, _) = formula
     wanted, own = env[target], _spread(by_name[target])
@@ -181,7 +193,7 @@ def _last(
         inside = (found >= column.low) & (found <= column.high)
         good = 1 + inside + _part(reach)
         order[j] = np.where(gaps[j] & np.isfinite(found), good, 0)
-    return np.argmax(order, axis=0)
+    return order
 
 
 def _part(x: np.ndarray | float) -> np.ndarray | float:

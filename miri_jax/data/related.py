@@ -41,19 +41,22 @@ class Related(NamedTuple):
         `[n]` (see `data.columns`), observed or computed, NaN where unknown.
       low: `[n]` by column, what gaps lie above, -inf for nothing.
       high: likewise, what they lie below.
+      shared: names of columns that have one value in each group of rows, which
+        is drawn for all of them.
     """
 
     relations: Relations
     known: Values
     low: Values
     high: Values
+    shared: tuple[str, ...] = ()
 
     def take(self, rows: slice | np.ndarray) -> "Related":
         """Of some of the rows."""
         parts = (
-            {name: x[rows] for name, x in part.items()} for part in self[1:]
+            {name: x[rows] for name, x in part.items()} for part in self[1:4]
         )
-        return Related(self.relations, *parts)
+        return Related(self.relations, *parts, self.shared)
 
 
 def relate(
@@ -245,7 +248,8 @@ def completed(
     """
     by_name, known = by_name_of(columns), related.known
     fixed = {name: ~np.isnan(x) for name, x in known.items()}
-    values = derived(by_name, related.relations.formulas, known, drawn)
+    formulas, shared = related.relations.formulas, related.shared
+    values = derived(by_name, formulas, known, drawn, shared)
     for name, found in values.items():
         # What has no number stays as it was drawn, and breaks its formula.
         values[name] = np.where(np.isnan(found), drawn[name], found)

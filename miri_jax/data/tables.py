@@ -177,6 +177,7 @@ def make_table(
     notes += told
     if related and together.fill(made, found, numbers, known):
         related = relate(found, numbers, known, related.relations)[0]
+    related = together.sharing(made, found, related)
     found = learn_levels(found, numbers, known)
     values, m = _encoded(found, numbers, known)
     made = together.with_signs(made, found, known, relations)
@@ -234,6 +235,7 @@ def encode_rows(
     related, notes = related_by(columns, numbers, known, relations)
     if related and together.fill(made, columns, numbers, known):
         related = relate(columns, numbers, known, relations)[0]
+    related = together.sharing(made, columns, related)
     values, m = _encoded(columns, numbers, known)
     return Table(
         frame,

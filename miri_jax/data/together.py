@@ -21,6 +21,7 @@ from miri_jax.data.belonging import (
 )
 from miri_jax.data.columns import Column, read
 from miri_jax.data.detecting import detect
+from miri_jax.data.related import Related
 from miri_jax.exceptions import DataError
 from miri_jax.notes import Note
 from miri_jax.relations import Relations
@@ -231,6 +232,16 @@ def fill(
         return ()
     constants = made.fitted.constants
     return fill_constants(made.rows, constants, columns, numbers, known)
+
+
+def sharing(
+    made: Beside | None, columns: Sequence[Column], related: Related | None
+) -> Related | None:
+    """Relations that know which columns have one value in each group."""
+    if made is None or related is None:
+        return related
+    names = tuple(str(columns[j].name) for j in made.fitted.constants)
+    return related._replace(shared=names)
 
 
 def told(
