@@ -342,7 +342,8 @@ def test_of_several_gaps_the_one_that_varies_most_is_computed(formula):
     if formula.startswith("density"):
         whole["density"] = (whole["mass"] / whole["volume"]).round(4)
     frame = whole.mask(rng.random(whole.shape) < 0.5)
-    fitted = MIRIImputer("gaussian", formulas=[formula]).fit(frame)
+    fitted = MIRIImputer("gaussian", formulas=[formula], random_state=0)
+    fitted = fitted.fit(frame)
     with pytest.warns(UserWarning, match="one fit"):
         draws = fitted.imputations(frame, 5)
     assert len(draws) == 5
