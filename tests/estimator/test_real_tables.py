@@ -291,7 +291,7 @@ def _of_dropout(method, bent, seed):
 @pytest.mark.parametrize("method", METHODS)
 def test_codes_that_determine_each_other_keep_their_share(method):
     """Rounded up by a hair, a code became the next one: all years the last."""
-    rng, n = np.random.default_rng(2), 1500
+    rng, n = np.random.default_rng(2), 6000
     year = rng.integers(2, size=n)
     truth = pd.DataFrame(
         {
