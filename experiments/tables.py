@@ -111,12 +111,8 @@ def of_cells(results: pathlib.Path) -> Found:
     """
     exact = lines(results, "toy.jsonl")
     exact = [row for row in exact if row["method"] == "exact"]
-    failed = [
-        row
-        for row in records.read(results / "benchmark.jsonl")
-        if "error" in row
-    ]
-    return by_cell([*exact, *lines(results, "benchmark.jsonl"), *failed])
+    rows = records.read(results / "benchmark.jsonl")
+    return by_cell([*exact, *(row for row in rows if "settings" in row)])
 
 
 def plan(results: pathlib.Path) -> str:
