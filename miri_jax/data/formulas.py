@@ -39,7 +39,7 @@ def kind_of(column: Column) -> Kind:
 def cells_of(column: Column, values: np.ndarray) -> np.ndarray:
     """Values as expressions take them: times in days, levels as themselves."""
     if column.levels is None:
-        return values / DAY if column.kind == "datetime" else values
+        return values / _scale(column)
     unknown = np.isnan(values)
     ranks = np.where(unknown, 0, values).astype(int)
     if kind_of(column).what == "text":
@@ -72,8 +72,7 @@ def complete(
 
     def put(name: str, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
         column = by_name[name]
-        if column.kind == "datetime":
-            found = found * DAY
+        found = found * _scale(column)
         rows = rows & np.isfinite(found)
         found = on_grid(
             np.where(rows, found, 0.0), column.decimals, column.step
@@ -187,9 +186,7 @@ def _order(
         with np.errstate(divide="ignore", over="ignore"):
             off = np.where(~gaps[0] & (rounding > slack), rounding / slack, 1.0)
             reach = slope * spread / (own or 1) / off
-        found = solve(tree, name, wanted, env)
-        if column.kind == "datetime":
-            found = found * DAY
+        found = solve(tree, name, wanted, env) * _scale(column)
         inside = (found >= column.low) & (found <= column.high)
         good = 1 + inside + _part(reach)
         order[j] = np.where(gaps[j] & np.isfinite(found), good, 0)
@@ -206,7 +203,7 @@ def _spread(column: Column) -> float:
     if column.knots is None or column.levels is not None:
         return 0.0
     ends = np.interp((0.05, 0.95), *column.knots[:2])
-    return float(ends[1] - ends[0]) / (DAY if column.kind == "datetime" else 1)
+    return float(ends[1] - ends[0]) / _scale(column)
 
 
 def formula_holds(
@@ -234,4 +231,9 @@ def formula_holds(
 def _unit(column: Column) -> float:
     if column.levels is not None:
         return 0.0
-    return column.unit / (DAY if column.kind == "datetime" else 1)
+    return column.unit / _scale(column)
+
+
+def _scale(column: Column) -> float:
+    """The unit of expressions in that of the column's values: days of times."""
+    return DAY if column.kind == "datetime" else 1.0

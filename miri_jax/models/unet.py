@@ -91,13 +91,13 @@ class UNet(nn.Module):
         kind = nn.remat(_Block) if self.remat else _Block
         norm = _norm if size.norm else lambda h, dtype: h
         numbers = itertools.count()
-        # Named, as remat would name them otherwise.
         conv = partial(
             nn.Conv,
             kernel_size=(3, 3),
             dtype=dtype,
             conv_general_dilated=conv_in_loop if self.in_loop else None,
         )
+        # Named, as remat would name them otherwise.
         block = lambda width: kind(
             width, dtype, norm, conv, name=f"block{next(numbers)}"
         )
