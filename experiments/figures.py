@@ -1,4 +1,4 @@
-"""The figures of the MIRI paper, from results/*.jsonl and a few fits.
+"""Figures of the papers, from results/*.jsonl and a few fits.
 
     PYTHONPATH=. python experiments/figures.py
 
@@ -6,7 +6,8 @@ Writes to docs/: `figure1.png`, density of the toy as each method imputes it,
 and `figure1d.png`, MMD and MI over iterations (Figure 1); `uci_mcar.png`,
 `uci_mar.png` and `uci_mnar.png`, MMD on the UCI tables at each rate (Figures 2
 and 4, and the MAR figure of the slides). `--nofits` leaves out the first, which
-fits.
+fits. `generation.png` is Figure 1 of the MissDiff paper, fidelity of generated
+rows over the share of gaps.
 """
 
 import pathlib
@@ -43,6 +44,8 @@ def main(argv: list[str]) -> None:
         if figure is not None:
             _save(figure, docs / f"uci_{mechanism}.png")
     _save(traces(rows), docs / "figure1d.png")
+    made = records.read(results / "generation.jsonl")
+    _save(fidelity(made), docs / "generation.png")
     if FLAGS.fits:
         _save(densities(FLAGS.methods), docs / "figure1.png")
 
@@ -252,6 +255,48 @@ def traces(rows: Sequence[dict]) -> Figure:
     axes.set_ylabel("MMD", color="#1f77b4")
     other.set_ylabel("MI, nats", color="#ff7f0e")
     axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def fidelity(rows: Sequence[dict]) -> Figure:
+    """SDMetrics of generated rows over the share of gaps, a panel a mechanism.
+
+    Args:
+      rows: lines of `generation.py`, of which those of `network` are drawn: the
+        mean over masks, and a band of one deviation.
+    """
+    figure = Figure(figsize=(9, 2.9), layout="constrained")
+    panels = {"mcar_row": "by row", "mcar_column": "by column", "mcar": "MCAR"}
+    marks = {
+        "missdiff": ("MissDiff", "#d62728"),
+        "delete": ("complete rows", "#1f77b4"),
+        "mean": ("means filled in", "#2ca02c"),
+        "gaussian": ("gaussian", "#7f7f7f"),
+    }
+    every = figure.subplots(1, len(panels), sharey=True)
+    for axes, (mechanism, title) in zip(every, panels.items()):
+        for method, (label, shade) in marks.items():
+            scores: dict[float, dict[int, float]] = {}
+            for row in rows:
+                cell = row["dataset"], row["mechanism"], row["method"]
+                score = row.get("sdmetrics")
+                if cell == ("network", mechanism, method) and score:
+                    of_rate = scores.setdefault(row["rate"], {})
+                    of_rate[row["mask_seed"]] = 100 * score
+            rates = sorted(scores)
+            each = [list(scores[rate].values()) for rate in rates]
+            mean = np.array([np.mean(some) for some in each])
+            wide = np.array([np.std(some) for some in each])
+            at = [100 * rate for rate in rates]
+            axes.plot(at, mean, "o-", color=shade, label=label, markersize=3)
+            axes.fill_between(
+                at, mean - wide, mean + wide, color=shade, alpha=0.2, lw=0
+            )
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("gaps, %")
+        axes.spines[["top", "right"]].set_visible(False)
+    every[0].set_ylabel("SDMetrics, %")
+    every[0].legend(frameon=False, fontsize=8)
     return figure
 
 

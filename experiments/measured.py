@@ -362,6 +362,28 @@ def said(results: pathlib.Path) -> dict[str, list[str]]:
     }
 
 
+def lines(results: pathlib.Path, name: str) -> list[dict]:
+    """Lines of the record, those with settings that did not fail."""
+    return [
+        row
+        for row in records.read(results / name)
+        if "settings" in row and "error" not in row
+    ]
+
+
+def gaps(mechanism: str, rate: float) -> str:
+    """As "60 % MCAR"."""
+    return f"{round(100 * rate)} % {mechanism.upper().replace('_', ' by ')}"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean, and in parentheses the deviation where there are several."""
+    mean = f"{np.mean(values):.{digits}f}"
+    if len(values) < 2:
+        return mean
+    return f"{mean} ({np.std(values):.{digits}f})"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in markdown."""
     row: Callable[[Sequence[str]], str] = lambda a: f"| {' | '.join(a)} |"

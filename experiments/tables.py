@@ -20,8 +20,8 @@ import numpy as np
 from absl import flags
 from scipy.stats import rankdata
 
-from experiments import benchmark, measured, mixed, printed, records
-from experiments.measured import table
+from experiments import benchmark, diffusion_tables, measured, printed, records
+from experiments.measured import gaps, lines, spread, table
 
 FLAGS = flags.FLAGS
 PAGES = (
@@ -77,15 +77,6 @@ def differing(old: str, new: str) -> list[str]:
     return [a[2] for a, b in pairs if a[0] != b[0]]
 
 
-def lines(results: pathlib.Path, name: str) -> list[dict]:
-    """Lines of the record, those with settings that did not fail."""
-    return [
-        row
-        for row in records.read(results / name)
-        if "settings" in row and "error" not in row
-    ]
-
-
 def by_cell(rows: Iterable[dict]) -> Found:
     """The line of each cell with the most draws, the last of them.
 
@@ -125,7 +116,7 @@ def plan(results: pathlib.Path) -> str:
     rows = []
     for block in benchmark.BLOCKS:
         line = [
-            f"{block.what}: {_gaps(block.mechanism, block.rate)}",
+            f"{block.what}: {gaps(block.mechanism, block.rate)}",
             f"{len(block.names)} x {len(block.mask_seeds)}",
         ]
         for method in benchmark.METHODS:
@@ -175,7 +166,7 @@ def _beside(
             [
                 f"`{method}`",
                 str(len(some) or ""),
-                *(_spread(x, 3) if x else "" for x in ours),
+                *(spread(x, 3) if x else "" for x in ours),
                 *(told or [""] * len(measures)),
             ]
         )
@@ -210,7 +201,7 @@ def grids(*measures: tuple[str, str, int]) -> Callable[[pathlib.Path], str]:
             found = _on(every, names)
             large = ", large tables" * (names == benchmark.LARGE)
             for key, what, digits in measures:
-                title = f"**{_gaps(mechanism, rate)}{large}, {what}**"
+                title = f"**{gaps(mechanism, rate)}{large}, {what}**"
                 grid = _grid(found, mechanism, rate, key, digits)
                 parts += [title, grid] if grid else []
                 if key in ("mmd", "rmse_mean"):
@@ -239,7 +230,7 @@ def firsts(results: pathlib.Path) -> str:
                 standing(found, *setting, key, ours)
                 for key in ("mmd", "rmse_mean")
             ]
-            what = _gaps(*setting) if ours == OURS else "the same, `--one-fit`"
+            what = gaps(*setting) if ours == OURS else "the same, `--one-fit`"
             if all(text):
                 rows.append([what, *text])
     return table(["", "MMD of a draw", "RMSE of the mean"], rows)
@@ -336,7 +327,7 @@ def _grid(
         line = [f"`{method}`"]
         for name in names:
             some = value.get((name, method), [])
-            shown = _spread(some, digits) if some else ""
+            shown = spread(some, digits) if some else ""
             others = sum((name, m) in value for m in methods) > 1
             if ranked and others and some and np.mean(some) == best[name]:
                 shown = f"**{shown}**"
@@ -405,7 +396,7 @@ def sensitivity(results: pathlib.Path) -> str:
             some = found.get(("mcar", 0.2, name, method), {}).values()
             for key, digits in (("mmd", 4), ("rmse_mean", 3)):
                 values = [row[key] for row in some]
-                line.append(_spread(values, digits) if values else "")
+                line.append(spread(values, digits) if values else "")
         if any(line[1:]):
             rows.append(line)
     head = [f"{name}, {what}" for name in names for what in ("MMD", "RMSE")]
@@ -475,91 +466,6 @@ def wine(results: pathlib.Path) -> str:
     return _beside(results, of, {"rmse_minmax": "RMSE"}, theirs)
 
 
-def diffputer(results: pathlib.Path) -> str:
-    """DiffPuter: errors and accuracy of rows fitted and of rows never seen."""
-    cells = {
-        (row["mechanism"], row["dataset"], row["method"]): row
-        for row in lines(results, "mixed.jsonl")
-        if row["rate"] == mixed.RATES[0] and ":" not in row["method"]
-    }
-    parts = []
-    for mechanism in dict.fromkeys(cell[0] for cell in cells):
-        names = list(dict.fromkeys(c[1] for c in cells if c[0] == mechanism))
-        methods = list(dict.fromkeys(c[2] for c in cells if c[0] == mechanism))
-        for part in ("in_sample", "out_of_sample"):
-            for key, unit in (("rmse", 1), ("accuracy", 100)):
-                value = lambda name, method: cells.get(
-                    (mechanism, name, method), {part: {}}
-                )[part].get(key)
-                some = [n for n in names if any(value(n, m) for m in methods)]
-                if not some:
-                    continue
-                rows = []
-                for method in methods:
-                    each = (value(name, method) for name in some)
-                    form = ".3f" if unit == 1 else ".1f"
-                    shown = (f"{unit * x:{form}}" if x else "" for x in each)
-                    rows.append([f"`{method}`", *shown])
-                given = printed.DIFFPUTER.get((mechanism, part, key), {})
-                for method, numbers in given.items():
-                    theirs = [numbers.get(name) for name in some]
-                    shown = (f"*{x}*" if x else "" for x in theirs)
-                    rows.append([f"*{method}, theirs*", *shown])
-                where = part.replace("_", "-")
-                what = "accuracy, %" if unit > 1 else "RMSE"
-                parts.append(f"**{mechanism.upper()}, {where}: {what}**")
-                parts.append(table(["", *some], rows))
-    return "\n\n".join(parts)
-
-
-def curves(results: pathlib.Path) -> str:
-    """DiffPuter's Figures 3 to 6: a setting, or the share of gaps, changed."""
-    found = {
-        (row["dataset"], row["rate"], row["method"]): row
-        for row in lines(results, "mixed.jsonl")
-        if row["mechanism"] == "mcar"
-    }
-    rows = []
-    changed = {name for name, _, method in found if ":" in method}
-    for name in sorted(changed):
-        for what, rate, method in mixed.changes():
-            row = found.get((name, rate, method))
-            if row is not None:
-                each = [
-                    f"{row[part][key]:.3f}"
-                    for part in ("in_sample", "out_of_sample")
-                    for key in ("mae", "rmse")
-                ]
-                seconds = row["seconds_fit"] + row["seconds_in_sample"]
-                rows.append([name, what, *each, f"{seconds:.0f}"])
-    header = ["", "", "MAE in-sample", "RMSE in-sample", "MAE out-of-sample"]
-    return table([*header, "RMSE out-of-sample", "seconds"], rows)
-
-
-def generation(results: pathlib.Path) -> str:
-    """MissDiff's generation: fidelity and utility."""
-    rows = []
-    for row in lines(results, "generation.jsonl"):
-        cell = (row["dataset"], row["mechanism"], row["method"])
-        theirs = printed.GENERATION.get(cell, ("", ""))
-        rows.append(
-            [
-                row["dataset"],
-                _gaps(row["mechanism"], row["rate"]),
-                f"`{row['method']}`",
-                *(
-                    f"{100 * row[key]:.1f}" if row[key] is not None else ""
-                    for key in ("sdmetrics", "accuracy")
-                ),
-                f"{row['f1']:.3f}",
-                f"{row['auroc']:.3f}",
-                *(f"*{x}*" if x else "" for x in theirs),
-            ]
-        )
-    header = ["", "gaps", "", "SDMetrics", "accuracy", "F1", "AUROC"]
-    return table([*header, "*SDMetrics, theirs*", "*accuracy, theirs*"], rows)
-
-
 def failures(results: pathlib.Path) -> str:
     """What was run and failed, and has not been run well since."""
     last = {
@@ -567,7 +473,7 @@ def failures(results: pathlib.Path) -> str:
         for row in records.read(results / "benchmark.jsonl")
     }
     found = [
-        f"- `{cell[4]}` on {cell[0]}, {_gaps(*cell[1:3])}, mask {cell[3]}:"
+        f"- `{cell[4]}` on {cell[0]}, {gaps(*cell[1:3])}, mask {cell[3]}:"
         f" {row['error']}"
         for cell, row in last.items()
         if "error" in row
@@ -592,17 +498,10 @@ BLOCKS: dict[str, Callable[[pathlib.Path], str]] = {
     "sensitivity": sensitivity,
     "images": images,
     "wine": wine,
-    "diffputer": diffputer,
-    "diffputer-curves": curves,
-    "generation": generation,
     "failures": failures,
+    **diffusion_tables.BLOCKS,
     **measured.BLOCKS,
 }
-
-
-def _gaps(mechanism: str, rate: float) -> str:
-    """As "60 % MCAR"."""
-    return f"{round(100 * rate)} % {mechanism.upper().replace('_', ' by ')}"
 
 
 def _methods(
@@ -616,14 +515,6 @@ def _methods(
     }
     known = [*benchmark.METHODS, *sorted(there)]
     return [method for method in dict.fromkeys(known) if method in there]
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    """Mean, and in parentheses the deviation where there are several."""
-    mean = f"{np.mean(values):.{digits}f}"
-    if len(values) < 2:
-        return mean
-    return f"{mean} ({np.std(values):.{digits}f})"
 
 
 def define_flags() -> None:

@@ -97,3 +97,37 @@ def test_rows_made_and_their_scores(monkeypatch):
     assert 0.5 < found["accuracy"] < 1
     mean = np.mean([one["auroc"] for one in found["by"].values()])
     assert found["auroc"] == pytest.approx(mean)
+
+
+def test_scores_of_a_level_and_of_a_number(monkeypatch):
+    """F1 of each class weighs the other's share (MissDiff, C.6.2)."""
+
+    class Said:
+        def predict(self, x):
+            return x["said"].to_numpy()
+
+        def predict_proba(self, x):
+            return np.column_stack([1 - x["said"], x["said"]])
+
+    x = pd.DataFrame({"said": [1, 1, 0, 0, 0, 0, 0, 1]})
+    y = np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    found = generation.classified(Said(), x, y)
+    f1 = 2 / 3, 4 / 5  # two of three and three said; four of five and five
+    assert found["f1"] == pytest.approx(f1[0])
+    weighted = f1[0] * 5 / 8 + f1[1] * 3 / 8
+    assert found["weighted_f1"] == pytest.approx(weighted)
+    assert found["accuracy"] == 0.75
+    found = generation.regressed(Said(), x, y + 1.0)
+    errors = np.mean((x["said"] - y - 1.0) ** 2)
+    assert found["rmse"] == pytest.approx(errors**0.5)
+    assert found["r2"] == pytest.approx(1 - errors / np.var(y))
+
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(400)
+    frame = pd.DataFrame({"a": a, "b": 1e4 * (a + rng.standard_normal(400))})
+    monkeypatch.setattr(
+        generation, "REGRESSORS", {"linear": generation.REGRESSORS["linear"]}
+    )
+    found = generation.score(frame[:200], frame[:200], frame[200:], "b", [], 1)
+    assert found["r2"] == pytest.approx(0.5, abs=0.1)
+    assert found["rmse"] == pytest.approx((1 - found["r2"]) ** 0.5, abs=1e-6)

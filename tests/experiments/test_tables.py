@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from experiments import benchmark, measured, records, tables
+from experiments import benchmark, generation, measured, records, tables
 
 ROOT = pathlib.Path(tables.__file__).parents[1]
 
@@ -135,10 +135,45 @@ def test_images_and_curves_of_known_lines(results):
     short = line | {"method": "diffputer:num_iterations=1", "seconds_fit": 1.0}
     folder = results([line, short], "mixed.jsonl")
     numbers = "0.250 | 0.500 | 0.250 | 0.500"
-    text = tables.curves(folder)
+    text = tables.BLOCKS["diffputer-curves"](folder)
     assert f"| magic | `num_iterations=1` | {numbers} | 5 |" in text
     assert f"| magic | `num_iterations=5` | {numbers} | 7 |" in text
-    assert "num_iterations" not in tables.diffputer(folder)
+    assert "num_iterations" not in tables.BLOCKS["diffputer"](folder)
+
+
+def test_generation_of_known_lines(results):
+    one = {"accuracy": 0.8, "f1": 0.25, "weighted_f1": 0.5, "auroc": 0.75}
+    by = {name: one for name in generation.CLASSIFIERS}
+    by["boosting"] = one | {"accuracy": 0.9}
+    mean = one | {"accuracy": 0.816}
+    of = {"mechanism": "mar", "rate": 0.2, "mask_seed": 1, "settings": {}}
+    line = {"method": "missdiff", "sdmetrics": 0.8, **of}
+    adult = line | {"dataset": "adult", "by": by, **mean}
+    rows = [
+        adult | {"sdmetrics": 0.1},  # an older line of the same cell
+        adult,
+        adult | {"mask_seed": 2, "sdmetrics": 0.9},
+        line | {"dataset": "network", "by": by, **mean},
+        line | {"dataset": "network", "by": by, **mean, "rate": 0.4},
+    ]
+    number = {"rmse": 0.75, "r2": 0.4375}
+    number |= {"by": {"boosting": {"rmse": 0.5, "r2": 0.75}}}
+    rows.append(line | {"dataset": "california", **number})
+    folder = results(rows, "generation.jsonl")
+    text = tables.BLOCKS["generation"](folder)
+    shares = "85.0 (5.0) | 90.0 (0.0) | 0.250 (0.000) | 0.500 (0.000)"
+    assert f"| adult | 20 % MAR | `missdiff` | {shares} |" in text
+    theirs = "*77.45* | *79.95* | *0.346* | *0.473* | *0.833* |"
+    assert f"| adult | 20 % MAR | *missdiff, theirs* | {theirs}" in text
+    assert "| california | 20 % MAR | `missdiff` | 80.0 | 0.500 | 0.750 |" in (
+        text
+    )
+    assert "network" not in text
+    each = " | ".join(["80.0 (0.0)"] * 5 + ["90.0 (0.0)"])
+    text = tables.BLOCKS["generation-models"](folder)
+    assert f"| 20 % MAR | `missdiff` | {each} |" in text
+    text = tables.BLOCKS["generation-rates"](folder)
+    assert "| MAR | `missdiff` | 80.0 | 80.0 |" in text
 
 
 def test_the_plan_counts_what_was_run(results):
