@@ -11,6 +11,7 @@ from experiments.measured import gaps, lines, spread, table
 
 # The paper's default of its downstream models, as generation.py has it.
 DOWNSTREAM = "boosting"
+_MECHANISMS = ("mcar", "mar", "mnar")
 # Columns: name of the score, factor, digits.
 _OF_LEVELS = {
     "SDMetrics": ("sdmetrics", 100, 1),
@@ -29,36 +30,46 @@ _OF_NUMBERS = {
 def diffputer(results: pathlib.Path) -> str:
     """DiffPuter: errors and accuracy of rows fitted and of rows never seen."""
     cells = {
-        (row["mechanism"], row["dataset"], row["method"]): row
+        (row["mechanism"], row["rows"], row["dataset"], row["method"]): row
         for row in lines(results, "mixed.jsonl")
         if row["rate"] == mixed.RATES[0] and ":" not in row["method"]
     }
     parts = []
-    for mechanism in dict.fromkeys(cell[0] for cell in cells):
-        names = list(dict.fromkeys(c[1] for c in cells if c[0] == mechanism))
-        methods = list(dict.fromkeys(c[2] for c in cells if c[0] == mechanism))
+    order = lambda of: (_MECHANISMS.index(of[0]), of[1])
+    for of in sorted({cell[:2] for cell in cells}, key=order):
+        mine = [cell[2:] for cell in cells if cell[:2] == of]
+        there = {name for name, _ in mine}
+        names = [name for name in mixed.TABLES if name in there]
+        known = [*mixed.METHODS, *(method for _, method in mine)]
+        methods = [
+            m for m in dict.fromkeys(known) if any(m == x for _, x in mine)
+        ]
         for part in ("in_sample", "out_of_sample"):
             for key, unit in (("rmse", 1), ("accuracy", 100)):
                 value = lambda name, method: cells.get(
-                    (mechanism, name, method), {part: {}}
+                    (*of, name, method), {part: {}}
                 )[part].get(key)
                 some = [n for n in names if any(value(n, m) for m in methods)]
                 if not some:
                     continue
                 rows = []
                 for method in methods:
-                    each = (value(name, method) for name in some)
+                    each = [value(name, method) for name in some]
                     form = ".3f" if unit == 1 else ".1f"
                     shown = (f"{unit * x:{form}}" if x else "" for x in each)
-                    rows.append([f"`{method}`", *shown])
-                given = printed.DIFFPUTER.get((mechanism, part, key), {})
+                    if any(each):
+                        rows.append([f"`{method}`", *shown])
+                given = printed.DIFFPUTER.get((of[0], part, key), {})
                 for method, numbers in given.items():
                     theirs = [numbers.get(name) for name in some]
                     shown = (f"*{x}*" if x else "" for x in theirs)
-                    rows.append([f"*{method}, theirs*", *shown])
+                    if any(theirs):
+                        rows.append([f"*{method}, theirs*", *shown])
                 where = part.replace("_", "-")
                 what = "accuracy, %" if unit > 1 else "RMSE"
-                parts.append(f"**{mechanism.upper()}, {where}: {what}**")
+                few = of[1] == mixed.ROWS
+                size = f"{of[1]} rows" if few else "all rows"
+                parts.append(f"**{of[0].upper()}, {size}, {where}: {what}**")
                 parts.append(table(["", *some], rows))
     return "\n\n".join(parts)
 
@@ -68,7 +79,7 @@ def curves(results: pathlib.Path) -> str:
     found = {
         (row["dataset"], row["rate"], row["method"]): row
         for row in lines(results, "mixed.jsonl")
-        if row["mechanism"] == "mcar"
+        if row["mechanism"] == "mcar" and row["rows"] == mixed.ROWS
     }
     rows = []
     changed = {name for name, _, method in found if ":" in method}

@@ -43,6 +43,11 @@ from miri_jax.imputers import IMPUTERS
 FLAGS = flags.FLAGS
 Fill = Callable[[pd.DataFrame], pd.DataFrame]
 KEYS = ("dataset", "mechanism", "rate", "rows", "mask_seed", "method", "draws")
+TABLES = ["california", "magic", "bean", "letter"]
+TABLES += ["adult", "default", "shoppers", "beijing"]
+METHODS = ["mode", "iterative", "missforest", "gaussian", "chained"]
+METHODS += ["miri", "diffputer"]
+ROWS = 2000  # where the paper has all
 # Figures 3 to 5 of the paper: settings of diffputer, one changed at a time.
 CURVES = {
     "num_iterations": (1, 2, 3, 5, 8),
@@ -291,17 +296,13 @@ def curves() -> Iterator[tuple]:
 def define_flags() -> None:
     """The command line."""
     flags.DEFINE_string("folder", "~/tables", "Where the tables are.")
-    names = ["california", "magic", "bean", "letter"]
-    names += ["adult", "default", "shoppers", "beijing"]
-    flags.DEFINE_list("names", names, "Tables.")
-    methods = ["mode", "iterative", "missforest", "gaussian", "chained"]
-    methods += ["miri", "diffputer"]
-    flags.DEFINE_list("methods", methods, "Methods.")
+    flags.DEFINE_list("names", TABLES, "Tables.")
+    flags.DEFINE_list("methods", METHODS, "Methods.")
     flags.DEFINE_list("mechanisms", ["mcar", "mar", "mnar"], "Of gaps.")
     flags.DEFINE_list("mask_seeds", ["1"], "Of rows, masks and methods.")
     flags.DEFINE_float("rate", 0.3, "Share of the cells that is hidden.")
     flags.DEFINE_integer("draws", 10, "Draws that the mean is taken of.")
-    flags.DEFINE_integer("rows", 2000, "Rows at most.")
+    flags.DEFINE_integer("rows", ROWS, "Rows at most.")
     flags.DEFINE_bool("curves", False, "The paper's figures, not its tables.")
     flags.DEFINE_string("out", "results/mixed.jsonl", "Where lines are added.")
 

@@ -125,6 +125,7 @@ def test_images_and_curves_of_known_lines(results):
         "dataset": "magic",
         "mechanism": "mcar",
         "rate": 0.3,
+        "rows": 2000,
         "method": "diffputer",
         "settings": {},
         "in_sample": errors,
@@ -133,12 +134,19 @@ def test_images_and_curves_of_known_lines(results):
         "seconds_in_sample": 4.0,
     }
     short = line | {"method": "diffputer:num_iterations=1", "seconds_fit": 1.0}
-    folder = results([line, short], "mixed.jsonl")
+    whole = line | {"rows": 100_000, "in_sample": {"rmse": 0.4}}
+    folder = results([line, short, whole], "mixed.jsonl")
     numbers = "0.250 | 0.500 | 0.250 | 0.500"
     text = tables.BLOCKS["diffputer-curves"](folder)
     assert f"| magic | `num_iterations=1` | {numbers} | 5 |" in text
     assert f"| magic | `num_iterations=5` | {numbers} | 7 |" in text
-    assert "num_iterations" not in tables.BLOCKS["diffputer"](folder)
+    text = tables.BLOCKS["diffputer"](folder)
+    assert "num_iterations" not in text
+    first, _, whole, _ = text.split("**MCAR, ")[1:]
+    assert first.startswith("2000 rows, in-sample: RMSE**")
+    assert "| `diffputer` | 0.500 |" in first
+    assert whole.startswith("all rows, in-sample: RMSE**")
+    assert "| `diffputer` | 0.400 |" in whole
 
 
 def test_generation_of_known_lines(results):
