@@ -116,7 +116,12 @@ def test_the_standing_has_ranks_of_what_was_run_everywhere(results):
 def test_images_and_curves_of_known_lines(results):
     image = {"settings": {}, "psnr": 27.9, "ssim": 0.93, "swd": 5.0}
     one = image | {"method": "miri, mean of 8", "rate": 0.6}
-    folder = results([image | one | {"psnr": 1.0}, one], "images.jsonl")
+    apart = one | {"psnr": 30.0, "per_channel": True}
+    old = one | {"psnr": 1.0}
+    folder = results([old, one, apart], "images.jsonl")
+    text = tables.BLOCKS["images-channels"](folder)
+    assert "| `miri, mean of 8` | 30.00 | 0.930 | 5.0 |" in text
+    assert "theirs" not in text
     text = tables.images(folder)
     assert "| `miri, mean of 8` | 27.90 | 0.930 | 5.0 |" in text
     assert "| *MIRI, theirs* | *23.22* | *0.806* |  |" in text
