@@ -32,7 +32,8 @@ def diffputer(results: pathlib.Path) -> str:
     cells = {
         (row["mechanism"], row["rows"], row["dataset"], row["method"]): row
         for row in lines(results, "mixed.jsonl")
-        if row["rate"] == mixed.RATES[0] and ":" not in row["method"]
+        if row["rate"] == mixed.RATES[0]
+        if row["mechanism"] in _MECHANISMS and ":" not in row["method"]
     }
     parts = []
     order = lambda of: (_MECHANISMS.index(of[0]), of[1])
@@ -96,6 +97,28 @@ def curves(results: pathlib.Path) -> str:
                 rows.append([name, what, *each, f"{seconds:.0f}"])
     header = ["", "", "MAE in-sample", "RMSE in-sample", "MAE out-of-sample"]
     return table([*header, "RMSE out-of-sample", "seconds"], rows)
+
+
+def census(results: pathlib.Path) -> str:
+    """MissDiff's Table 1, Census: errors of numbers in rows never seen."""
+    found: dict[str, dict[int, float]] = {}
+    for row in lines(results, "mixed.jsonl"):
+        if (row["dataset"], row["mechanism"]) == ("adult", "mcar_row"):
+            of_masks = found.setdefault(row["method"], {})
+            of_masks[row["mask_seed"]] = row["out_of_sample"]["rmse_minmax"]
+    rows = []
+    for method in dict.fromkeys([*mixed.METHODS, *found]):
+        if method in found:
+            told = printed.CENSUS.get(method)
+            rows.append(
+                [
+                    f"`{method}`",
+                    str(len(found[method])),
+                    spread([*found[method].values()], 3),
+                    f"*{told[0]:.3f} ({told[1]:.3f})*" if told else "",
+                ]
+            )
+    return table(["", "masks", "RMSE", "*RMSE, theirs*"], rows)
 
 
 def made(results: pathlib.Path) -> str:
@@ -194,6 +217,7 @@ def _score(row: dict, name: str) -> float | None:
 BLOCKS = {
     "diffputer": diffputer,
     "diffputer-curves": curves,
+    "census": census,
     "generation": made,
     "generation-models": models,
     "generation-rates": by_rate,

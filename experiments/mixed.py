@@ -10,7 +10,9 @@ columns of numbers are taken. Of the complete rows `--rows` are drawn, 70 % of
 them are fitted, and cells are hidden in all, by `masks.amputate` on the ranks
 of numbers and of levels. What is filled in the fitted rows is `in_sample`, in
 the others, without another fit, `out_of_sample`. RMSE and MAE are of numerical
-cells, in deviations of the complete column; accuracy of categorical cells.
+cells, in deviations of the complete column, `rmse_minmax` in its range;
+accuracy of categorical cells. With `--names adult --mechanisms mcar_row --rate
+0.2` it is the column Census of MissDiff's Table 1.
 
 Methods of the registry run through `miri_jax.MIRIImputer`, all by their
 defaults: the mean of `--draws` draws, the most frequent level; diffputer, whose
@@ -171,9 +173,19 @@ def score(
     hidden: np.ndarray,
     categorical: Sequence[str],
     scale: pd.Series,
+    span: pd.Series,
 ) -> dict[str, float]:
-    """RMSE and MAE of numbers, accuracy of levels, over hidden cells."""
-    errors, right = [np.zeros(0)], [np.zeros(0)]
+    """RMSE and MAE of numbers, accuracy of levels, over hidden cells.
+
+    Args:
+      truth: the complete rows.
+      filled: the same, filled.
+      hidden: `[n, c]`, True where a cell was.
+      categorical: columns of levels.
+      scale: deviation of each numerical column.
+      span: its range, which `rmse_minmax` is in.
+    """
+    errors, right, parts = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
     for j, name in enumerate(truth):
         here = hidden[:, j]
         true, found = truth[name][here], filled[name][here]
@@ -182,10 +194,12 @@ def score(
         else:
             difference = found.to_numpy(float) - true.to_numpy(float)
             errors.append(difference / scale[name])
+            parts.append(difference / span[name])
     error, right = np.concatenate(errors), np.concatenate(right)
     found = {
         "rmse": float(np.sqrt(np.mean(error**2))),
         "mae": float(np.mean(np.abs(error))),
+        "rmse_minmax": float(np.sqrt(np.mean(np.concatenate(parts) ** 2))),
     }
     if right.size:
         found["accuracy"] = float(np.mean(right))
@@ -200,6 +214,7 @@ def measure(
     hidden = hide(truth, mechanism, rate, seed)
     gaps = truth.mask(hidden)
     scale = truth.std(ddof=0, numeric_only=True)
+    span = truth[scale.index].max() - truth[scale.index].min()
     cut = int(0.7 * len(truth))
     if method == "mode":
         fit = mode
@@ -215,7 +230,9 @@ def measure(
         start = time.perf_counter()
         filled = fill(gaps[some])
         found[f"seconds_{part}"] = round(time.perf_counter() - start, 1)
-        found[part] = score(truth[some], filled, hidden[some], levels, scale)
+        found[part] = score(
+            truth[some], filled, hidden[some], levels, scale, span
+        )
     return found | {"realised_rate": float(hidden.mean())}
 
 

@@ -42,10 +42,12 @@ def test_errors_of_numbers_and_accuracy_of_levels():
     filled = pd.DataFrame({"a": [1.0, 2.0], "k": ["u", "u"]})
     hidden = np.array([[True, True], [False, True]])
     scale = truth.std(ddof=0, numeric_only=True)
-    found = mixed.score(truth, filled, hidden, ["k"], scale)
-    assert found == {"rmse": 1.0, "mae": 1.0, "accuracy": 0.5}
-    numbers = mixed.score(truth[["a"]], filled[["a"]], hidden[:, :1], [], scale)
-    assert numbers == {"rmse": 1.0, "mae": 1.0}
+    span = 2 * scale  # of two values
+    found = mixed.score(truth, filled, hidden, ["k"], scale, span)
+    of_a = {"rmse": 1.0, "mae": 1.0, "rmse_minmax": 0.5}
+    assert found == {**of_a, "accuracy": 0.5}
+    part = truth[["a"]], filled[["a"]], hidden[:, :1]
+    assert mixed.score(*part, [], scale, span) == of_a
 
 
 def test_a_regression_fills_numbers_and_levels():
