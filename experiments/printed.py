@@ -199,7 +199,7 @@ HOLES = (
     ),
     (
         "MIRI, Table 1: FID; the other methods but for two at 60 %; Figures 3"
-        " and 5 to 7 but for one grid; CelebA; a GPU",
+        " and 5 to 7 but for one grid each; CelebA; a GPU",
         "no weights of Inception; no time; CelebA is not among the data; no"
         " GPU",
     ),
