@@ -313,6 +313,7 @@ def said(results: pathlib.Path) -> dict[str, list[str]]:
     images = {
         (row["rate"], row["method"]): row["psnr"]
         for row in records.read(results / "images.jsonl")
+        if not row.get("per_channel")
     }
     ours = "miri, mean of 8"
     gain = [
