@@ -4,6 +4,7 @@ Names that begin with a low line stand for no parts in other tools, so that the
 folder can be read as a data set.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -169,6 +170,14 @@ class Manifest:
         self._content |= facts
         self._write()
         _sweep(self._folder)
+
+    def clear(self) -> None:
+        """Deletes it with the model, and the folder if it holds nothing."""
+        _sweep(self._folder)
+        clear_model(self._folder)
+        _clear(self._folder, self._content)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
     def _write(self) -> None:
         write_json(self._folder / MANIFEST, self._content)

@@ -78,7 +78,19 @@ def run(
     start_devices(config)
     with Compilations() as compiled, Told(say), WorkdirLock(folder) as lock:
         place = Place(folder, lock, claim, anew=force and passing)
-        state = _run(config, place, compiled, flags_of)
+        try:
+            state = _run(config, place, compiled, flags_of)
+        except (DataError, DivergedError) as error:
+            # What mends that makes another run, which the folder of this one
+            # would refuse. Nothing was taken where the data are at fault.
+            if passing and lock.taken:
+                lock.remove()
+            elif isinstance(error, DivergedError):
+                raise DivergedError(
+                    f"{error}; a run with another setting needs another folder",
+                    about=(*error.about, "workdir", "restart"),
+                ) from None
+            raise
         if passing and processes.writes():
             lock.remove()
     return state
@@ -229,23 +241,17 @@ def _fill(
             for k in range(2, total + 1)
         ),
     )
-    try:
-        with clock("fit"):
-            states = list(
-                engine.fit_several(
-                    keys,
-                    how,
-                    ready.fitted,
-                    weights=dataset.weights(),
-                    watches=watches,
-                    retries=config.retries,
-                )
+    with clock("fit"):
+        states = list(
+            engine.fit_several(
+                keys,
+                how,
+                ready.fitted,
+                weights=dataset.weights(),
+                watches=watches,
+                retries=config.retries,
             )
-    except DivergedError as error:
-        raise DivergedError(
-            f"{error}; a run with another setting needs another folder",
-            about=(*error.about, "workdir", "restart"),
-        ) from None
+        )
     with clock("draw"):
         found = engine.draw_several(
             keys.draw, how, states, data, bounds=dataset.bounds()

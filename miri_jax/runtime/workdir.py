@@ -57,13 +57,18 @@ class WorkdirLock:
                 about=("workdir",),
             ) from error
 
+    @property
+    def taken(self) -> bool:
+        """Whether the folder is."""
+        return self._lock.is_locked
+
     def clear(self) -> None:
         """Deletes what the folder holds, but for the lock, which is taken.
 
         The settings go last: what is left of a run has them beside it, and a
         run without settings has ended.
         """
-        if not self._lock.is_locked:
+        if not self.taken:
             raise ValueError("a folder is cleared by who has taken it")
         last = (SETTINGS, RESULTS)
         for path in self._workdir.iterdir():

@@ -345,3 +345,13 @@ def test_a_sample_has_rows_of_all_parts_and_what_is_rare(big):
         parts, types, weight, in_turn, rows=400, seed=1
     )
     assert not found.frame["id"].equals(other.frame["id"])
+
+
+def test_settings_that_no_part_can_meet_leave_nothing(big):
+    """What mends them is another run, which must not be refused."""
+    wrong = ("--rule", "b > 900 and b < 9")
+    with pytest.raises(MiriError, match="is not met by the draws"):
+        _impute(big, "filled", *MEAN, *wrong)
+    assert sorted(p.name for p in big.parent.iterdir()) == ["big"]
+    _impute(big, "filled", *MEAN)
+    assert len(list((big.parent / "filled").rglob("*.parquet"))) == 3
