@@ -356,3 +356,19 @@ def test_of_several_gaps_the_one_that_varies_most_is_computed(formula):
         given = filled["mass"] / filled["volume"]
         slack = 1e-4 + 0.15 / filled["volume"]
         assert (np.abs(given - filled["density"]) <= slack).all()
+
+
+def test_gaps_lie_on_numbers_that_their_column_has():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.integers(1, 9, 80), "b": rng.random(80)})
+    frame = frame.astype({"a": float}).mask(rng.random((80, 2)) < 0.2)
+    gaps = frame["a"].isna()
+    fill = lambda **settings: MIRIImputer("gaussian", **settings).fit_transform(
+        frame
+    )["a"][gaps]
+    assert set(fill(gap_bounds={"a": (2.2, 4.8)})) <= {3, 4}
+    assert set(fill(gap_bounds={"a": (2, 2)})) == {2}
+    with pytest.raises(DataError, match="no whole number lies between 2.2 and"):
+        fill(gap_bounds={"a": (2.2, 2.8)})
+    with pytest.raises(DataError, match="no whole number lies between 5 and 1"):
+        fill(gap_bounds={"a": (5, 9)}, below={"a": 2})

@@ -53,6 +53,8 @@ def _joined(
       below: `[r, c]`, cells of the table.
     """
     named = [j for j, name in enumerate(upper) if name]
+    if not named:
+        return []
     last = max(j for j in range(len(upper)) if upper[j] or lower[j])
     hollow = {j for j in range(min(named), last) if not upper[j]}
     if not upper[last]:

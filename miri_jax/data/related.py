@@ -23,6 +23,7 @@ from miri_jax.data.formulas import (
 )
 from miri_jax.data.looking_up import looked_up
 from miri_jax.data.mending import Values
+from miri_jax.exceptions import DataError
 from miri_jax.notes import Note
 from miri_jax.relations import (
     Expression,
@@ -164,7 +165,34 @@ def _limits(
         nearer = np.minimum if sign < 0 else np.maximum
         rows = gaps[name]
         ends[name][rows] = nearer(ends[name][rows], beyond)
+    for name in {name for name, _ in relations.gap_bounds}:
+        _to_grid(by_name[name], gaps[name], low[name], high[name])
     return low, high
+
+
+def _to_grid(
+    column: Column, gaps: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> None:
+    """Moves limits of gaps `[n]` inwards to numbers that a column can have.
+
+    Raises:
+      DataError: naming the column, where none lies between them.
+    """
+    unit = 0.0 if column.kind == "datetime" else column.unit
+    least, most = low[gaps], high[gaps]
+    if unit:
+        least = np.ceil(least / unit - 1e-6) * unit
+        most = np.floor(most / unit + 1e-6) * unit
+    if np.any(least > most):
+        k = np.flatnonzero(least > most)[0]
+        what = "whole number" if unit == 1 else f"multiple of {unit:g}"
+        raise DataError(
+            f"no {what if unit else 'number'} lies between"
+            f" {low[gaps][k]:g} and {high[gaps][k]:g}, where the gaps of column"
+            f" {column.name!r} are to lie; widen that",
+            about=("gap_bounds",),
+        )
+    low[gaps], high[gaps] = least, most
 
 
 def _contradictions(

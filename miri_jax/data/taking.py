@@ -70,7 +70,9 @@ def take_columns(
         if told and (gaps.all() or kinds.get(name) == "id"):
             found.append(Column(name, "id", why="as was said"))
         elif gaps.all() and len(gaps):
-            column, filled[j] = _empty_column(name, empty_value)
+            column, filled[j] = _empty_column(
+                name, empty_value, kinds.get(name)
+            )
             text = f"column {name!r} is filled with {empty_value}"
             notes.append(Note(text, "repeated", name))
             found.append(column)
@@ -186,7 +188,9 @@ def _stated(
     }
 
 
-def _empty_column(name: Hashable, value: float | None) -> tuple[Column, float]:
+def _empty_column(
+    name: Hashable, value: float | None, kind: str | None
+) -> tuple[Column, float]:
     if value is None:
         raise DataError(
             f"column {name!r} has no observed value; remove it, or fill it"
@@ -196,6 +200,14 @@ def _empty_column(name: Hashable, value: float | None) -> tuple[Column, float]:
     number = float(value)
     if not np.isfinite(number):
         raise DataError(f"empty_value is {value}; give a finite number")
-    decimals = 0 if number == round(number) else None
+    whole = number == round(number)
+    if kind == "datetime" or (kind == "integer" and not whole):
+        raise DataError(
+            f"column {name!r} has no observed value and is to be {kind}, which"
+            f" the empty_value {value:g} is not; leave out what kind it is, or"
+            " remove the column",
+            about=("empty_value", kind),
+        )
+    decimals = 0 if whole else None
     column = Column(name, "real", None, number, number, decimals)
     return column._replace(why="no cell has a value"), number

@@ -362,6 +362,11 @@ def _check_names(
 ) -> None:
     """Refuses names that are numbers, empty or there twice."""
     found = [names[k] for k in kept]
+    if not any(found):
+        raise DataError(
+            f"{path} has no header: its first line is empty; write the columns'"
+            " names into it"
+        )
     if all(is_number(name) for name in found):
         raise DataError(
             f"{path} has no header: its first line is"

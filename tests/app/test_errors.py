@@ -268,6 +268,17 @@ WORDS = {
             ),
             ("gap bounds", ["--gap-bounds", "age=9:1"], "the smaller"),
             (
+                "gap bounds around nothing",
+                ["--gap-bounds", "age=9.2:9.8"],
+                "no whole number lies between 9.2 and 9.8, where the gaps of"
+                " column 'age' are to lie; widen that (--gap-bounds)",
+            ),
+            (
+                "times that are numbers",
+                ["--datetime", "age"],
+                "column 'age' holds text ('31' in row 1), which is no date",
+            ),
+            (
                 "a group's column",
                 ["--group", "nam"],
                 "group names 'nam', which is not a column; did you mean name?"
@@ -294,6 +305,8 @@ WORDS = {
 FILES = {
     "empty": (b"", "is empty"),
     "header only": (b"a,b\n", "no rows"),
+    "separators only": (b";;\n;;\n;;\n", "its first line is empty"),
+    "separators above": (b",\n1,2\n,3\n", "its first line is empty"),
     "no header": (b"1,2\n3,4\n", "has no header"),
     "twice": (b"a,a\n1,2\n", "two columns named 'a'"),
     "no name": (b"a,\n1,2\n", "column 2 of in.csv has no name"),

@@ -289,3 +289,39 @@ def test_a_table_larger_than_memory_is_refused(long_file, monkeypatch, table):
         with pytest.raises(DataError, match="fill it by parts") as error:
             readers.read_table(str(path))
         assert error.value.about == ("parts",)
+
+
+def test_a_run_that_ends_in_an_error_does_not_block_the_mended_one(table):
+    out = table.with_name("out.csv")
+    with pytest.raises(DataError, match="is not met by the draws"):
+        _impute(
+            table, out, "--method", "mean", "--rule", "age > 99 and age < 9"
+        )
+    assert [path.name for path in table.parent.iterdir()] == ["in.csv"]
+    _impute(table, out, "--method", "mean", "--rule", "age > 9")
+    assert out.exists()
+
+
+def test_settings_at_fault_leave_what_another_run_has_done(table):
+    """Here nothing was begun; there is half a run of another command."""
+    begun = table.with_name(".out.csv.miri")
+    begun.mkdir()
+    (begun / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="which is no date or time"):
+        _impute(
+            table,
+            table.with_name("out.csv"),
+            *("--method", "mean", "--datetime", "age"),
+        )
+    assert (begun / "config.json").read_text() == "{}"
+
+
+def test_an_empty_column_gets_a_number_of_the_kind_it_has(tmp_path):
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("a,b\n1,\n2,\n,\n")
+    words = path, out, "--method", "mean", "--empty-value", "0.5"
+    for kind in ("integer", "datetime"):
+        with pytest.raises(DataError, match=f"is to be {kind}, which"):
+            _impute(*words, f"--{kind}", "b")
+    _impute(*words)
+    assert pd.read_csv(out)["b"].tolist() == [0.5] * 3
