@@ -64,7 +64,8 @@ def complete(
 
     Where a formula's column is known, its first operand that is not and can be
     solved for becomes what it must be; else the column becomes what the formula
-    gives.
+    gives. Where several formulas give a cell, it is taken from the one that
+    rounding leaves least open.
     """
     values = {name: x.copy() for name, x in values.items()}
     fixed = {name: ~np.isnan(x) for name, x in values.items()}
@@ -82,6 +83,8 @@ def complete(
         fixed[name] |= rows
         return rows
 
+    for name, rows, found in _surest(by_name, formulas, env, fixed):
+        put(name, rows, found)
     for target, of in reversed(formulas):
         open_ = fixed[target].copy()
         for name in of.names:
@@ -95,6 +98,63 @@ def complete(
             found = np.broadcast_to(evaluate(of.tree, env), rows.shape)
             put(target, rows, found)
     return values
+
+
+def _surest(
+    by_name: Mapping[str, Column],
+    formulas: Sequence[Formula],
+    env: Values,
+    fixed: Mapping[str, np.ndarray],
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Of columns that several formulas give: where, and the surest numbers.
+
+    Args:
+      by_name: columns.
+      formulas: of them.
+      env: `[n]` of each, as expressions take them, NaN where unknown.
+      fixed: `[n]` bool of each, True where known.
+    """
+    surest = []
+    for name, known in fixed.items():
+        ways = [f for f in formulas if name in (f.target, *f.of.names)]
+        column = by_name[name]
+        if len(ways) < 2 or column.levels is not None or known.all():
+            continue
+        each = [_given(by_name, way, name, env) for way in ways]
+        found = np.array([numbers for numbers, _ in each])
+        slack = np.array(
+            [
+                np.where(np.isfinite(numbers), off, np.inf)
+                for numbers, off in each
+            ]
+        )
+        best = np.argmin(slack, axis=0)
+        rows = ~known & (np.isfinite(slack).sum(axis=0) > 1)
+        surest.append((name, rows, found[best, np.arange(len(best))]))
+    return surest
+
+
+def _given(
+    by_name: Mapping[str, Column], formula: Formula, name: str, env: Values
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a formula gives of one of its columns, and what rounding moves it.
+
+    `[n]` each, NaN where it gives nothing.
+    """
+    target, (_, tree, names) = formula
+
+    def give(env: Values) -> np.ndarray:
+        if name == target:
+            return np.broadcast_to(evaluate(tree, env), env[name].shape)
+        return solve(tree, name, env[target], env)
+
+    found, slack = give(env), 0.0
+    for other in dict.fromkeys((target, *names)):
+        half = _unit(by_name[other]) / 2
+        if half and other != name:
+            moved = give({**env, other: env[other] + half})
+            slack = slack + np.abs(moved - found)
+    return found, np.broadcast_to(np.nan_to_num(slack, nan=np.inf), found.shape)
 
 
 def derived(

@@ -13,7 +13,11 @@ import numpy as np
 
 from miri_jax.data.columns import Column
 from miri_jax.data.found._blanks import blanks_of, never_together
-from miri_jax.data.found._formulas import Arithmetic, formulas_of
+from miri_jax.data.found._formulas import (
+    Arithmetic,
+    formulas_of,
+    sums_lost,
+)
 from miri_jax.data.found._levels import lookups_of
 from miri_jax.data.found._orders import Order, orders_of
 from miri_jax.data.found._pool import pool_of
@@ -86,7 +90,10 @@ def find(
         lookups,
     )
     gaps = {str(n) for n, whole in zip(names, known.all(axis=0)) if not whole}
-    lines = _kept_told(formulas, orders, lookups, gaps)
+    lines = [
+        *_kept_told(formulas, orders, lookups, gaps),
+        *_sums_told(sums_lost(pool, formulas)),
+    ]
     return kept, (*lines, *_gaps_told(columns, numbers, known, sorted(stays)))
 
 
@@ -134,6 +141,21 @@ def _kept_told(
             )
         )
     return lines
+
+
+def _sums_told(sums: Sequence[str]) -> list[str]:
+    """Sentences on sums that what is found keeps to its rounding only."""
+    lines = [
+        Note(
+            f"{text} in all rows where its columns are known, and of filled"
+            " cells to the rounding of what else is found of them; state it,"
+            " and it holds to the last digit",
+            "beware",
+            formulas=text,
+        )
+        for text in sums
+    ]
+    return _some(lines, "sums")
 
 
 def _gaps_told(

@@ -120,6 +120,46 @@ def formulas_of(
     return found
 
 
+def sums_lost(pool: Pool, formulas: Sequence[Arithmetic]) -> list[str]:
+    """Sums of two columns that hold to the last digit and are no formula.
+
+    Columns that multiples of each other give, as a net price, its tax and both
+    together, are computed to the rounding of these.
+
+    Args:
+      pool: the columns.
+      formulas: those that were found.
+
+    Returns:
+      Formulas, as texts.
+    """
+    kept = {frozenset((f.target, *f.of)) for f in formulas}
+    place = {name: k for k, name in enumerate(pool.names)}
+    groups: list[set[int]] = []
+    for f in formulas:
+        own = {place[name] for name in (f.target, *f.of)}
+        apart = [group for group in groups if not group & own]
+        groups = [*apart, own.union(*(g for g in groups if g & own))]
+    lost = []
+    for group in groups:
+        for three in itertools.combinations(sorted(group), 3):
+            if (
+                frozenset(pool.names[k] for k in three) in kept
+                or not pool.unit[[*three]].all()
+                or pool.time[[*three]].any()
+            ):
+                continue
+            cells = pool.together(three)
+            fine = pool.unit[[*three]].min() / 100
+            for k, name in enumerate(three):
+                rest = [j for j in range(3) if j != k]
+                off = np.abs(cells[:, k] - cells[:, rest].sum(axis=1))
+                if _distinct_enough(cells) and np.all(off < fine):
+                    a, b = (name_text(pool.names[three[j]]) for j in rest)
+                    lost.append(f"{name_text(pool.names[name])} = {a} + {b}")
+    return lost
+
+
 def _join(pool: Pool, groups: np.ndarray, names: Sequence[str]) -> None:
     """Makes the groups of some columns one, in place."""
     which = [k for k, name in enumerate(pool.names) if name in names]
