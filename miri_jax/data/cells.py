@@ -107,6 +107,21 @@ def is_text(observed: pd.Series) -> bool:
     return isinstance(observed.dtype, pd.StringDtype) or holds(observed, str)
 
 
+def beyond_floats(whole: pd.Series) -> bool:
+    """Whether floats do not tell some whole numbers apart.
+
+    Beyond 2^53 numbers so near to each other are names of things, as of
+    messages, and no amounts.
+
+    Args:
+      whole: integers, or the text of them.
+    """
+    if pd.api.types.is_integer_dtype(whole.dtype):
+        whole = whole[(whole > 2**53) | (whole < -(2**53))]
+    numbers = {x for x in map(int, whole.unique()) if 2**53 < abs(x) < 2**1023}
+    return len({*map(float, numbers)}) < len(numbers)
+
+
 def is_number(cell: Any) -> bool:
     """Whether a cell is a number or the text of one."""
     try:

@@ -35,7 +35,7 @@ from miri_jax.data.calendars import (
 )
 from miri_jax.data.cells import to_numbers
 from miri_jax.data.codes import LEVEL_KINDS
-from miri_jax.data.detecting import Found, detect
+from miri_jax.data.detecting import Found, check_times, detect
 from miri_jax.data.numbers import digits, mean_of, on_grid
 from miri_jax.data.scores import (
     Knots,
@@ -219,6 +219,8 @@ def _fitted(
     if kind in LEVEL_KINDS:
         known = codes.find_levels(name, values, missing, kind, levels)
         return _with_levels(Column(name, kind, levels=known), values, missing)
+    if kind == "datetime":
+        check_times(name, values, missing)
     numbers = to_numbers(name, values, missing)[~missing]
     if kind == "integer" and not np.all(numbers == np.round(numbers)):
         odd = numbers[numbers != np.round(numbers)][0]

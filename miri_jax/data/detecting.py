@@ -14,13 +14,18 @@ import numpy as np
 import pandas as pd
 
 from miri_jax.data.cells import (
+    beyond_floats,
+    cell_text,
+    holds,
     holds_dates,
     is_logical,
     is_text,
     to_numbers,
 )
+from miri_jax.data.dates import time_styles
 from miri_jax.data.numbers import digits
 from miri_jax.data.scores import MAX_NEXT, are_codes
+from miri_jax.exceptions import DataError
 
 # Rows below which it is no sign that all cells differ or that there are 0 and 1
 # only; and cells that are enough where they are all text, and others are gaps.
@@ -67,6 +72,8 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> Found:
     - whole numbers: integer, but from 20 of them on categorical where they are
       0 and 1, and id where they count the rows by one;
     - other numbers, and a column without any value: real;
+    - whole numbers beyond 2^53 that floats do not tell apart: categorical where
+      they repeat;
     - text: from 20 cells on id where most cells have a text to themselves, in
       20 rows from 10 cells on where all have, else categorical;
     - what nothing is known of, as lists, bytes or clock times: id.
@@ -95,23 +102,72 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> Found:
         return Found("boolean", "logical values")
     if is_text(observed):
         return _text(observed, len(missing))
+    if _are_whole(observed) and beyond_floats(observed):
+        names = _text(observed, len(missing), "whole numbers beyond 2^53")
+        if names.kind == "categorical":
+            return names
     if unusable := _unusable(observed, missing):
         return Found("id", f"{unusable} objects, which are not filled")
     return _numbers(name, to_numbers(name, values, missing)[~missing], ~missing)
 
 
-def _text(observed: pd.Series, rows: int) -> Found:
+def check_times(name: Hashable, values: pd.Series, missing: np.ndarray) -> None:
+    """Refuses a column that is said to be of times and holds none.
+
+    Args:
+      name: of the column.
+      values: `[n]`, of any type; not read where missing.
+      missing: `[n]` bool.
+
+    Raises:
+      DataError: naming the column and its first cell that is no time.
+    """
+    observed = values[~missing]
+    if (
+        not len(observed)
+        or pd.api.types.is_datetime64_any_dtype(values.dtype)
+        or holds_dates(observed)
+    ):
+        return
+    rows, text = np.flatnonzero(~missing), is_text(observed)
+    apart = (
+        k
+        for k, cell in enumerate(observed)
+        if not (text and time_styles(pd.Series([cell.strip() or "-"])))
+        and not isinstance(cell, datetime.date)
+    )
+    k = next(apart, 0)
+    cell = observed.iloc[k]
+    what = "text" if isinstance(cell, str) else type(cell).__name__
+    what = "a number" if isinstance(cell, _NUMBERS) else what
+    where = f"({cell_text(cell)} in row {rows[k] + 1})"
+    raise DataError(
+        f"column {name!r} holds {what} {where}, which is no date or time; write"
+        " them all as 2020-01-31 or 2020-01-31 14:30, name what is none among"
+        " the values that mean missing, or leave datetime out",
+        about=("na_values", "datetime"),
+    )
+
+
+def _are_whole(observed: pd.Series) -> bool:
+    """Whether a column is of integers by its type, or its objects' types."""
+    if isinstance(observed.dtype, np.dtype) and observed.dtype.kind in "iu":
+        return True
+    return pd.api.types.is_integer_dtype(observed.dtype) or holds(observed, int)
+
+
+def _text(observed: pd.Series, rows: int, what: str = "text") -> Found:
     counts = observed.value_counts()
     apart = counts.iloc[0] == 1
     if apart and rows >= MIN_ROWS and len(observed) >= MIN_APART:
-        return Found("id", "text, no two cells alike", "categorical")
+        return Found("id", f"{what}, no two cells alike", "categorical")
     if len(observed) < MIN_ROWS:
-        return Found("categorical", f"text, {len(counts)} level(s)")
+        return Found("categorical", f"{what}, {len(counts)} level(s)")
     alone = int((counts == 1).sum())
     if alone > NEW * len(observed):
-        why = f"text, {alone} of {len(observed)} cells are like no other"
+        why = f"{what}, {alone} of {len(observed)} cells are like no other"
         return Found("id", why, "categorical")
-    return Found("categorical", f"text, {len(counts)} level(s)")
+    return Found("categorical", f"{what}, {len(counts)} level(s)")
 
 
 def _unusable(observed: pd.Series, missing: np.ndarray) -> str:

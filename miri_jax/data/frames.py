@@ -88,8 +88,6 @@ def from_array(array: np.ndarray) -> tuple[pd.DataFrame, Back]:
     holds all columns.
     """
     frame = pd.DataFrame(array)
-    if array.dtype == object:
-        frame = frame.infer_objects()
     kind = {"f": array.dtype, "U": np.str_}.get(array.dtype.kind)
     frame, inner = _from_pandas(frame)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from miri_jax.data.cells import beyond_floats
 from miri_jax.notes import Note
 
 _MONEY = (
@@ -141,6 +142,9 @@ def number_styles(
     if observed.str.match(r"^0\d").any():
         return []
     distinct = pd.Series(observed.unique())
+    long = distinct.str.fullmatch(r"[-+]?\d{16,}")
+    if long.any() and beyond_floats(distinct[long]):
+        return []
     plain = plain_numbers(distinct)
     if plain.notna().all():
         found = [plain_style(distinct)]

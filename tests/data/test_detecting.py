@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from miri_jax.app import impute
-from miri_jax.data.detecting import detect, is_name
+from miri_jax.data.detecting import check_times, detect, is_name
 from miri_jax.estimator import MIRIImputer
+from miri_jax.exceptions import DataError
 
 N = 120
 RNG = np.random.default_rng(0)
@@ -192,3 +193,36 @@ def test_a_few_notes_that_are_all_others_are_kept(count, kind):
     # Of a table of so many rows nothing is known.
     few = cells[:count]
     assert detect("name", few, np.zeros(count, bool)).kind == "categorical"
+
+
+def test_times_are_refused_of_what_is_none():
+    for cells, first in (
+        ([20200131.0, None], r"a number \(20200131.0 in row 1\)"),
+        (pd.array([None, 5], "Int64"), r"a number \(5 in row 2\)"),
+        (["2020-01-31", "soon"], r"text \('soon' in row 2\)"),
+    ):
+        values = pd.Series(cells)
+        with pytest.raises(DataError, match=f"holds {first}, which is no"):
+            check_times("a", values, values.isna().to_numpy())
+    for cells in (
+        pd.to_datetime(["2020-01-31", None]),
+        [datetime.date(2020, 1, 31), None],
+        [None, None],
+    ):
+        values = pd.Series(cells)
+        check_times("a", values, values.isna().to_numpy())
+
+
+def test_whole_numbers_that_floats_do_not_tell_apart_are_names():
+    few = 2**60 + np.arange(60) % 5
+    for values in (
+        pd.Series(few),
+        pd.Series(few.astype(np.uint64)),
+        pd.Series(few, dtype="Int64"),
+        pd.Series([2**70 + int(k) for k in few % 5], dtype=object),
+    ):
+        found = detect("a", values, np.zeros(60, bool))
+        assert found.kind == "categorical" and "2^53" in found.why
+    for values in (few // 2**20, 2**59 * (np.arange(60) % 5)):
+        found = detect("a", pd.Series(values), np.zeros(60, bool))
+        assert found.kind in ("integer", "real")

@@ -420,3 +420,10 @@ def test_a_mark_with_a_sign_of_equality_is_one_where_a_cell_is_that(tmp_path):
     assert found.tolist() == [[False, True], [True, False], [False, False]]
     with pytest.raises(DataError, match="did you mean x"):
         tables.missing_cells(frame, ["xx=4"])
+
+
+def test_whole_numbers_beyond_floats_are_text():
+    near = [str(2**60 + k) for k in range(3)]
+    assert not number_styles(pd.Series([*near, "5"]))
+    even = [str(2**60 + 1), str(-(2**61)), "5"]
+    assert number_styles(pd.Series(even))

@@ -416,3 +416,12 @@ def test_new_rows_without_any_cell_get_objects_as_those_of_the_fit(cells):
     alone = imputer.transform(frame.iloc[4:5])["t"]
     assert type(alone.iloc[0]) is type(cells[0])
     assert alone.iloc[0] == imputer.transform(frame)["t"].iloc[4]
+
+
+def test_objects_of_an_array_stay_what_they_are():
+    cells = [[1, "a", True], [None, "b", None], [3, None, False]]
+    array = np.array(cells * 7, dtype=object)
+    filled = MIRIImputer("mean").fit_transform(array)
+    seen = np.array([[x is not None for x in row] for row in array])
+    assert [type(x) for x in filled[seen]] == [type(x) for x in array[seen]]
+    assert all(isinstance(x, int) for x in filled[:, 0])
