@@ -372,3 +372,15 @@ def test_gaps_lie_on_numbers_that_their_column_has():
         fill(gap_bounds={"a": (2.2, 2.8)})
     with pytest.raises(DataError, match="no whole number lies between 5 and 1"):
         fill(gap_bounds={"a": (5, 9)}, below={"a": 2})
+
+
+def test_a_formula_that_gives_no_number_is_told_as_such():
+    a, b = np.arange(40) % 7 + 1.0, np.arange(40) % 4 * 1.0
+    with np.errstate(divide="ignore"):
+        c = np.where(b > 0, a / b, np.nan).round(3)
+    frame = pd.DataFrame({"a": a, "b": b, "c": c})
+    with pytest.raises(DataError, match="gives no number in 10 row"):
+        MIRIImputer("mean", formulas=["c = a / b"]).fit_transform(frame)
+    settings = {"formulas": ["c = a / b"], "only_if": ["c: b != 0"]}
+    filled = MIRIImputer("mean", **settings).fit_transform(frame)
+    assert filled["c"].isna().sum() == 10

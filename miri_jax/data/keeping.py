@@ -17,7 +17,7 @@ from miri_jax.data.related import (
 )
 from miri_jax.data.transforms import Scaler, unscale
 from miri_jax.exceptions import DataError
-from miri_jax.relations import Relations
+from miri_jax.relations import Relations, evaluate
 
 # x [k, d], standardised, and which rows they are, [k]: `[k, d]` bool, what
 # breaks a relation.
@@ -173,6 +173,17 @@ def keeping(
         if not every:
             return
         text, _, bad, _ = every[0]
+        for formula in relations.formulas:
+            if text == f"formula {formula.text!r}":
+                made = completed(related.take(rows), columns, values(x))
+                env = env_of(by_name, _without(made))
+                if not np.isfinite(evaluate(formula.of.tree, env)[bad]).any():
+                    raise DataError(
+                        f"{text} gives no number in {int(bad.sum())} row(s), as"
+                        f" row {rows[bad][0] + 1}, as where it divides by 0;"
+                        f" say when {formula.target!r} has a value",
+                        about=("only_if",),
+                    )
         raise DataError(
             f"{text} is not met by the draws of {int(bad.sum())} row(s), as row"
             f" {rows[bad][0] + 1}; of all draws of rows that broke something"
