@@ -48,7 +48,8 @@ class NumberStyle(NamedTuple):
     """How the numbers of a column are written.
 
     Attributes:
-      spec: for `format`: ".2f" or, with any number of digits, ".7g".
+      spec: for `format`: ".2f", "+.2f", ".2E" or, with any number of digits,
+        ".7g".
       decimal: the mark between whole and part.
       group: what is between thousands; "" for nothing.
       before: a currency before the number.
@@ -68,7 +69,8 @@ class NumberStyle(NamedTuple):
     @property
     def decimals(self) -> int | None:
         """Digits after the mark; None for any number."""
-        return int(self.spec[1:-1]) if self.spec.endswith("f") else None
+        digits = self.spec.lstrip("+.")
+        return int(digits[:-1]) if digits.endswith("f") else None
 
     def write(self, number: float) -> str:
         """A number as a cell."""
@@ -119,11 +121,22 @@ def plain_numbers(cells: pd.Series) -> pd.Series:
 
 
 def plain_style(observed: pd.Series) -> NumberStyle:
-    """As many digits after the point as the longest; .7g with exponents."""
-    if observed.str.contains("[eE]").any():
+    """As many digits after the point as the longest, and a sign if all have.
+
+    With exponents in all cells likewise; .7g with some.
+    """
+    above = observed[~observed.str.startswith("-")]
+    above = above[plain_numbers(above) > 0]
+    sign = "+" if len(above) and above.str.startswith("+").all() else ""
+    power = observed.str.extract(r"([eE])[-+]?\d+$", expand=False)
+    if power.isna().all():
+        decimals = observed.str.partition(".")[2].str.len().max()
+        return NumberStyle(f"{sign}.{decimals}f")
+    if power.isna().any() or power.nunique() > 1:
         return NumberStyle(".7g")
-    decimals = observed.str.partition(".")[2].str.len().max()
-    return NumberStyle(f".{decimals}f")
+    digits = observed.str.extract(r"\.(\d*)[eE]", expand=False).str.len().max()
+    digits = 0 if pd.isna(digits) else int(digits)
+    return NumberStyle(f"{sign}.{digits}{power.iloc[0]}")
 
 
 def number_styles(

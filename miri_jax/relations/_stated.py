@@ -44,8 +44,10 @@ class Formula(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it was written, but for blanks."""
-        return f"{self.target} = {self.of.text}"
+        """As it was written, but for blanks, and as `state` takes it."""
+        bare = self.target == self.target.strip() and "`" not in self.target
+        target = self.target if bare else f"`{self.target}`"
+        return f"{target} = {self.of.text}"
 
 
 class Lookup(NamedTuple):

@@ -278,10 +278,11 @@ def test_no_simplest_number_about_zero():
     assert simplest(-1, 1) is None and simplest(0, 1) is None
 
 
-def test_a_model_keeps_what_it_found_when_saved(tmp_path):
+@pytest.mark.parametrize("name", ["gross", " gross price\x1c"])
+def test_a_model_keeps_what_it_found_when_saved(tmp_path, name):
     rng = np.random.default_rng(0)
     net = rng.gamma(3, 20, 300).round(2)
-    frame = pd.DataFrame({"net": net, "gross": (1.19 * net).round(2)})
+    frame = pd.DataFrame({"net": net, name: (1.19 * net).round(2)})
     imputer = MIRIImputer("mean", random_state=0).fit(_holes(frame))
     imputer.save(tmp_path / "model")
     again = MIRIImputer.load(tmp_path / "model")

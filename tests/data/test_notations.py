@@ -427,3 +427,22 @@ def test_whole_numbers_beyond_floats_are_text():
     assert not number_styles(pd.Series([*near, "5"]))
     even = [str(2**60 + 1), str(-(2**61)), "5"]
     assert number_styles(pd.Series(even))
+
+
+@pytest.mark.parametrize(
+    ("cells", "spec", "written"),
+    [
+        (["+1.5", "-2.25", "0"], "+.2f", "+3.00"),
+        (["+1.5", "2.5"], ".1f", "3.0"),
+        (["-1", "-2"], ".0f", "3"),
+        (["1.5E+08", "2E+07"], ".1E", "3.0E+00"),
+        (["+1e-3", "-1e5"], "+.0e", "+3e+00"),
+        (["1.5e-05", "0.001"], ".7g", "3"),
+        (["1e3", "1E3"], ".7g", "3"),
+    ],
+)
+def test_signs_and_exponents_are_written_as_they_came(cells, spec, written):
+    (style,) = number_styles(pd.Series(cells))
+    assert style == NumberStyle(spec) and style.write(3.0) == written
+    numbers = style.read(pd.Series(cells))
+    assert numbers.tolist() == [float(cell) for cell in cells]
