@@ -19,10 +19,8 @@ from scipy.special import ndtr, ndtri
 from miri_jax.data.transforms import LARGEST
 
 NUM_KNOTS = 512
-# Observed numbers below which their distribution cannot be told. With 50 a
-# quarter of the incomes of 40 people that `gaussian` drew were out of what was
-# observed, most of them below 0; with 20 a twentieth.
-MIN_VALUES = 20
+# Observed numbers below which their distribution cannot be told.
+MIN_VALUES = 50
 # Share, and number, of the observed cells from which a value is an atom.
 ATOM_SHARE, ATOM_CELLS = 0.01, 5
 # Codes: so many cells at least, so many of them for each value, no more than
