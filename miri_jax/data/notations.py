@@ -48,8 +48,7 @@ class NumberStyle(NamedTuple):
     """How the numbers of a column are written.
 
     Attributes:
-      spec: for `format`: ".2f", "+.2f", ".2E" or, with any number of digits,
-        ".7g".
+      spec: for `format`: ".2f", "+.2f" or, with any number of digits, ".7g".
       decimal: the mark between whole and part.
       group: what is between thousands; "" for nothing.
       before: a currency before the number.
@@ -123,20 +122,16 @@ def plain_numbers(cells: pd.Series) -> pd.Series:
 def plain_style(observed: pd.Series) -> NumberStyle:
     """As many digits after the point as the longest, and a sign if all have.
 
-    With exponents in all cells likewise; .7g with some.
+    Seven digits with exponents, by E where these are.
     """
     above = observed[~observed.str.startswith("-")]
     above = above[plain_numbers(above) > 0]
     sign = "+" if len(above) and above.str.startswith("+").all() else ""
-    power = observed.str.extract(r"([eE])[-+]?\d+$", expand=False)
-    if power.isna().all():
-        decimals = observed.str.partition(".")[2].str.len().max()
-        return NumberStyle(f"{sign}.{decimals}f")
-    if power.isna().any() or power.nunique() > 1:
-        return NumberStyle(".7g")
-    digits = observed.str.extract(r"\.(\d*)[eE]", expand=False).str.len().max()
-    digits = 0 if pd.isna(digits) else int(digits)
-    return NumberStyle(f"{sign}.{digits}{power.iloc[0]}")
+    power = observed.str.extract(r"([eE])[-+]?\d+$", expand=False).dropna()
+    if len(power):
+        return NumberStyle(f"{sign}.7{'G' if (power == 'E').all() else 'g'}")
+    decimals = observed.str.partition(".")[2].str.len().max()
+    return NumberStyle(f"{sign}.{decimals}f")
 
 
 def number_styles(
