@@ -368,6 +368,10 @@ def test_gaps_lie_on_numbers_that_their_column_has():
     )["a"][gaps]
     assert set(fill(gap_bounds={"a": (2.2, 4.8)})) <= {3, 4}
     assert set(fill(gap_bounds={"a": (2, 2)})) == {2}
+    frame["a"] /= 10  # whose multiples of .1 are not all exact
+    assert set(fill(gap_bounds={"a": (0.3, 0.3)})) == {0.3}
+    assert set(fill(gap_bounds={"a": (0.25, 0.7)})) <= {0.3, 0.4, 0.5, 0.6, 0.7}
+    frame["a"] = (10 * frame["a"]).round()
     with pytest.raises(DataError, match="no whole number lies between 2.2 and"):
         fill(gap_bounds={"a": (2.2, 2.8)})
     with pytest.raises(DataError, match="no whole number lies between 5 and 1"):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from miri_jax import __version__
 from miri_jax.data.parts import Part
-from miri_jax.exceptions import ConfigError, WorkdirError
+from miri_jax.exceptions import ConfigError, DataError, WorkdirError
 from miri_jax.runtime.files import (
     digest_of,
     naming,
@@ -122,10 +122,21 @@ class Manifest:
         """The digest of the model; None where there is none yet."""
         return self._content["model"]
 
-    def begin(self) -> None:
-        """Writes it for the first time, which makes the folder a run's."""
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Writes it for the first time, which makes the folder a run's.
+
+        Where settings are at fault and no part is filled nothing stays: what
+        mends them makes other settings, which the folder would refuse.
+        """
         self._folder.mkdir(exist_ok=True)
         self._write()
+        try:
+            yield
+        except DataError:
+            if not self.parts:
+                self._remove()
+            raise
 
     def fitted(self, **facts: Any) -> None:
         """Takes the model that is in its place, with facts about its fit."""
@@ -171,7 +182,7 @@ class Manifest:
         self._write()
         _sweep(self._folder)
 
-    def clear(self) -> None:
+    def _remove(self) -> None:
         """Deletes it with the model, and the folder if it holds nothing."""
         _sweep(self._folder)
         clear_model(self._folder)

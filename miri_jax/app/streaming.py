@@ -35,7 +35,7 @@ from miri_jax.data.limits import refuse_too_large
 from miri_jax.data.parts import Part, write_part
 from miri_jax.estimator import MIRIImputer
 from miri_jax.estimator.checks import stated_by
-from miri_jax.exceptions import DataError, WorkdirError
+from miri_jax.exceptions import WorkdirError
 from miri_jax.runtime import interrupt
 from miri_jax.runtime.files import write_atomically
 
@@ -145,72 +145,38 @@ def impute_parts(
     for part in left:  # of others the reader takes some lines at a time
         if part.path.lower().endswith(".parquet"):
             refuse_too_large(part.path, ".parquet", part_rows)
-    manifest.begin()
-    try:
-        rows_of = sample_rows, part_rows
-        _fill(parts, left, out, imputer, manifest, each, rows_of, say)
-    except DataError:
-        # What mends that makes other settings, which the folder would refuse.
-        if not manifest.parts:
-            manifest.clear()
-        raise
+    with manifest.begun():
+        if manifest.model:
+            say(f"the model in {out / MODEL} fills the parts that are left")
+            types, _ = types_of_all(parts, each)
+        else:
+            seed = int(imputer.random_state or 0)
+            types, sample = _fit(parts, imputer, each, sample_rows, seed, say)
+            imputer.save(clear_model(out))
+            manifest.fitted(
+                rows=sample.rows,
+                sample={"rows": len(sample.frame), "at_random": sample.drawn},
+                notes=list(map(str, imputer.notes_)),
+            )
+        model = str((out / MODEL).absolute()), str(manifest.model)
+        asked = [
+            (part, str(out.absolute()), draws, types, part_rows, model)
+            for part in left
+        ]
+        done = len(parts) - len(left)
+        try:
+            for _, made in each(_make, asked):
+                manifest.add(made)
+                done += 1
+                if done * 100 // len(parts) > (done - 1) * 100 // len(parts):
+                    say(f"{done} of {len(parts)} parts")
+        finally:
+            manifest.settle()
     mine = [manifest.parts[part.name] for part in parts]
     rows, filled = (sum(one[x] for one in mine) for x in ("rows", "filled"))
     seconds = round(time.monotonic() - begun, 1)
     manifest.end(rows=rows, filled=filled, seconds=seconds)
     say(f"filled {filled} cells of {rows} rows in {seconds:.0f} s")
-
-
-def _fill(
-    parts: Sequence[Part],
-    left: Sequence[Part],
-    out: pathlib.Path,
-    imputer: MIRIImputer,
-    manifest: Manifest,
-    each: Each,
-    rows_of: tuple[int, int],
-    say: Say,
-) -> None:
-    """Fits, unless the model is there, and fills the parts that are left.
-
-    Args:
-      parts: and the other arguments, see `impute_parts`.
-      left: those to be filled.
-      out: the folder.
-      imputer: how.
-      manifest: of the folder.
-      each: does the work of parts.
-      rows_of: `sample_rows` and `part_rows`.
-      say: called with a line now and then.
-    """
-    draws = imputer.n_imputations
-    sample_rows, part_rows = rows_of
-    if manifest.model:
-        say(f"the model in {out / MODEL} fills the parts that are left")
-        types, _ = types_of_all(parts, each)
-    else:
-        seed = int(imputer.random_state or 0)
-        types, sample = _fit(parts, imputer, each, sample_rows, seed, say)
-        imputer.save(clear_model(out))
-        manifest.fitted(
-            rows=sample.rows,
-            sample={"rows": len(sample.frame), "at_random": sample.drawn},
-            notes=list(map(str, imputer.notes_)),
-        )
-    model = str((out / MODEL).absolute()), str(manifest.model)
-    asked = [
-        (part, str(out.absolute()), draws, types, part_rows, model)
-        for part in left
-    ]
-    done = len(parts) - len(left)
-    try:
-        for _, made in each(_make, asked):
-            manifest.add(made)
-            done += 1
-            if done * 100 // len(parts) > (done - 1) * 100 // len(parts):
-                say(f"{done} of {len(parts)} parts")
-    finally:
-        manifest.settle()
 
 
 def _fit(

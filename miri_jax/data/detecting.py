@@ -102,7 +102,8 @@ def detect(name: Hashable, values: pd.Series, missing: np.ndarray) -> Found:
         return Found("boolean", "logical values")
     if is_text(observed):
         return _text(observed, len(missing))
-    if _are_whole(observed) and beyond_floats(observed):
+    whole = pd.api.types.is_integer_dtype(kind) or holds(observed, int)
+    if whole and beyond_floats(observed):
         names = _text(observed, len(missing), "whole numbers beyond 2^53")
         if names.kind == "categorical":
             return names
@@ -147,13 +148,6 @@ def check_times(name: Hashable, values: pd.Series, missing: np.ndarray) -> None:
         " the values that mean missing, or leave datetime out",
         about=("na_values", "datetime"),
     )
-
-
-def _are_whole(observed: pd.Series) -> bool:
-    """Whether a column is of integers by its type, or its objects' types."""
-    if isinstance(observed.dtype, np.dtype) and observed.dtype.kind in "iu":
-        return True
-    return pd.api.types.is_integer_dtype(observed.dtype) or holds(observed, int)
 
 
 def _text(observed: pd.Series, rows: int, what: str = "text") -> Found:

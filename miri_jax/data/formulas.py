@@ -117,20 +117,19 @@ def _surest(
     surest = []
     for name, known in fixed.items():
         ways = [f for f in formulas if name in (f.target, *f.of.names)]
-        column = by_name[name]
-        if len(ways) < 2 or column.levels is not None or known.all():
+        rows = np.flatnonzero(~known)
+        if len(ways) < 2 or by_name[name].levels is not None or not rows.size:
             continue
-        each = [_given(by_name, way, name, env) for way in ways]
-        found = np.array([numbers for numbers, _ in each])
-        slack = np.array(
-            [
-                np.where(np.isfinite(numbers), off, np.inf)
-                for numbers, off in each
-            ]
-        )
+        some = {other: x[rows] for other, x in env.items()}
+        each = [_given(by_name, way, name, some) for way in ways]
+        found, slack = map(np.array, zip(*each))
+        slack[~np.isfinite(found)] = np.inf
         best = np.argmin(slack, axis=0)
-        rows = ~known & (np.isfinite(slack).sum(axis=0) > 1)
-        surest.append((name, rows, found[best, np.arange(len(best))]))
+        several = np.isfinite(slack).sum(axis=0) > 1
+        where, numbers = np.zeros(len(known), bool), np.zeros(len(known))
+        where[rows] = several
+        numbers[rows] = found[best, np.arange(len(rows))]
+        surest.append((name, where, numbers))
     return surest
 
 

@@ -173,17 +173,18 @@ def keeping(
         if not every:
             return
         text, _, bad, _ = every[0]
-        for formula in relations.formulas:
-            if text == f"formula {formula.text!r}":
-                made = completed(related.take(rows), columns, values(x))
-                env = env_of(by_name, _without(made))
-                if not np.isfinite(evaluate(formula.of.tree, env)[bad]).any():
-                    raise DataError(
-                        f"{text} gives no number in {int(bad.sum())} row(s), as"
-                        f" row {rows[bad][0] + 1}, as where it divides by 0;"
-                        f" say when {formula.target!r} has a value",
-                        about=("only_if",),
-                    )
+        named = {f"formula {f.text!r}": f for f in relations.formulas}
+        if text in named:
+            target, of = named[text]
+            made = completed(related.take(rows), columns, values(x))
+            env = env_of(by_name, _without(made))
+            if not np.isfinite(evaluate(of.tree, env)[bad]).any():
+                raise DataError(
+                    f"{text} gives no number in {int(bad.sum())} row(s), as row"
+                    f" {rows[bad][0] + 1}, as where it divides by 0; say when"
+                    f" {target!r} has a value",
+                    about=("only_if",),
+                )
         raise DataError(
             f"{text} is not met by the draws of {int(bad.sum())} row(s), as row"
             f" {rows[bad][0] + 1}; of all draws of rows that broke something"

@@ -124,14 +124,15 @@ def plain_style(observed: pd.Series) -> NumberStyle:
 
     Seven digits with exponents, by E where these are.
     """
-    above = observed[~observed.str.startswith("-")]
-    above = above[plain_numbers(above) > 0]
-    sign = "+" if len(above) and above.str.startswith("+").all() else ""
-    power = observed.str.extract(r"([eE])[-+]?\d+$", expand=False).dropna()
-    if len(power):
-        return NumberStyle(f"{sign}.7{'G' if (power == 'E').all() else 'g'}")
-    decimals = observed.str.partition(".")[2].str.len().max()
-    return NumberStyle(f"{sign}.{decimals}f")
+    sign = ""
+    if observed.str.startswith("+").any():
+        above = observed[plain_numbers(observed) > 0]
+        sign = "+" if above.str.startswith("+").all() and len(above) else ""
+    if not observed.str.contains("[eE]").any():
+        decimals = observed.str.partition(".")[2].str.len().max()
+        return NumberStyle(f"{sign}.{decimals}f")
+    small = observed.str.contains("e", regex=False).any()
+    return NumberStyle(f"{sign}.7{'g' if small else 'G'}")
 
 
 def number_styles(
@@ -150,8 +151,8 @@ def number_styles(
     if observed.str.match(r"^0\d").any():
         return []
     distinct = pd.Series(observed.unique())
-    long = distinct.str.fullmatch(r"[-+]?\d{16,}")
-    if long.any() and beyond_floats(distinct[long]):
+    long = distinct[distinct.str.len() > 15]
+    if beyond_floats(long[long.str.fullmatch(r"[-+]?\d+")]):
         return []
     plain = plain_numbers(distinct)
     if plain.notna().all():

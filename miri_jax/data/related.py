@@ -23,6 +23,7 @@ from miri_jax.data.formulas import (
 )
 from miri_jax.data.looking_up import looked_up
 from miri_jax.data.mending import Values
+from miri_jax.data.numbers import on_grid
 from miri_jax.exceptions import DataError
 from miri_jax.notes import Note
 from miri_jax.relations import (
@@ -157,15 +158,13 @@ def _limits(
         *((pair, 1, low) for pair in relations.above),
     ):
         unit = by_name[name].unit
-        beyond = limit + sign * unit
-        if unit and abs(limit / unit - round(limit / unit)) > 1e-6:
-            # The limit is no number that the column has.
-            whole = np.ceil if sign > 0 else np.floor
-            beyond = whole(limit / unit) * unit
+        # Any other goes to the nearest number of the column by `_to_grid`.
+        at = unit and abs(limit / unit - round(limit / unit)) <= 1e-6
+        beyond = limit + sign * unit if at else limit
         nearer = np.minimum if sign < 0 else np.maximum
         rows = gaps[name]
         ends[name][rows] = nearer(ends[name][rows], beyond)
-    for name in {name for name, _ in relations.gap_bounds}:
+    for name in relations.limited():
         _to_grid(by_name[name], gaps[name], low[name], high[name])
     return low, high
 
@@ -181,8 +180,9 @@ def _to_grid(
     unit = 0.0 if column.kind == "datetime" else column.unit
     least, most = low[gaps], high[gaps]
     if unit:
-        least = np.ceil(least / unit - 1e-6) * unit
-        most = np.floor(most / unit + 1e-6) * unit
+        snap = lambda x: on_grid(x * unit, column.decimals, column.step)
+        least = snap(np.ceil(least / unit - 1e-6))
+        most = snap(np.floor(most / unit + 1e-6))
     if np.any(least > most):
         k = np.flatnonzero(least > most)[0]
         what = "whole number" if unit == 1 else f"multiple of {unit:g}"

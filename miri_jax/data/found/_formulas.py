@@ -134,29 +134,29 @@ def sums_lost(pool: Pool, formulas: Sequence[Arithmetic]) -> list[str]:
       Formulas, as texts.
     """
     kept = {frozenset((f.target, *f.of)) for f in formulas}
-    place = {name: k for k, name in enumerate(pool.names)}
-    groups: list[set[int]] = []
+    groups = np.arange(len(pool.names))
     for f in formulas:
-        own = {place[name] for name in (f.target, *f.of)}
-        apart = [group for group in groups if not group & own]
-        groups = [*apart, own.union(*(g for g in groups if g & own))]
+        _join(pool, groups, (f.target, *f.of))
     lost = []
-    for group in groups:
-        for three in itertools.combinations(sorted(group), 3):
-            if (
-                frozenset(pool.names[k] for k in three) in kept
-                or not pool.unit[[*three]].all()
-                or pool.time[[*three]].any()
-            ):
-                continue
-            cells = pool.together(three)
-            fine = pool.unit[[*three]].min() / 100
-            for k, name in enumerate(three):
-                rest = [j for j in range(3) if j != k]
-                off = np.abs(cells[:, k] - cells[:, rest].sum(axis=1))
-                if _distinct_enough(cells) and np.all(off < fine):
-                    a, b = (name_text(pool.names[three[j]]) for j in rest)
-                    lost.append(f"{name_text(pool.names[name])} = {a} + {b}")
+    for group in np.unique(groups):
+        members = (groups == group) & (pool.unit > 0) & ~pool.time
+        which = np.flatnonzero(members)
+        for a, b in itertools.combinations(which, 2):
+            fine = np.minimum(pool.unit[[a, b]].min(), pool.unit[which]) / 100
+            # Of a sample first; what is unknown speaks against no sum.
+            off = np.abs(pool.x[:, which] - pool.x[:, [a]] - pool.x[:, [b]])
+            for target in which[np.all(~(off >= fine), axis=0)]:
+                names = [pool.names[k] for k in (target, a, b)]
+                cells = pool.together([target, a, b])
+                off = np.abs(cells[:, 0] - cells[:, 1:].sum(axis=1))
+                if (
+                    len({target, a, b}) == 3
+                    and frozenset(names) not in kept
+                    and _distinct_enough(cells)
+                    and np.all(off < fine[which == target])
+                ):
+                    y, *of = map(name_text, names)
+                    lost.append(f"{y} = {of[0]} + {of[1]}")
     return lost
 
 
