@@ -7,11 +7,17 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments import generation, mixed, printed
-from experiments.measured import gaps, lines, spread, table
+from experiments.measured import (
+    gaps,
+    in_order,
+    kind_of,
+    lines,
+    spread,
+    table,
+)
 
 # The paper's default of its downstream models, as generation.py has it.
 DOWNSTREAM = "boosting"
-_MECHANISMS = ("mcar", "mar", "mnar")
 # Columns: name of the score, factor, digits.
 _OF_LEVELS = {
     "SDMetrics": ("sdmetrics", 100, 1),
@@ -29,25 +35,21 @@ _OF_NUMBERS = {
 
 def diffputer(results: pathlib.Path) -> str:
     """DiffPuter: errors and accuracy of rows fitted and of rows never seen."""
-    cells = {
+    lines_of = {
         (row["mechanism"], row["rows"], row["dataset"], row["method"]): row
         for row in lines(results, "mixed.jsonl")
         if row["rate"] == mixed.RATES[0]
-        if row["mechanism"] in _MECHANISMS and ":" not in row["method"]
+        if row["mechanism"] in mixed.MECHANISMS and ":" not in row["method"]
     }
     parts = []
-    order = lambda of: (_MECHANISMS.index(of[0]), of[1])
-    for of in sorted({cell[:2] for cell in cells}, key=order):
-        mine = [cell[2:] for cell in cells if cell[:2] == of]
-        there = {name for name, _ in mine}
-        names = [name for name in mixed.TABLES if name in there]
-        known = [*mixed.METHODS, *(method for _, method in mine)]
-        methods = [
-            m for m in dict.fromkeys(known) if any(m == x for _, x in mine)
-        ]
+    order = lambda of: (mixed.MECHANISMS.index(of[0]), of[1])
+    for of in sorted({cell[:2] for cell in lines_of}, key=order):
+        mine = [cell[2:] for cell in lines_of if cell[:2] == of]
+        names = in_order(mixed.TABLES, (name for name, _ in mine))
+        methods = in_order(mixed.METHODS, (method for _, method in mine))
         for part in ("in_sample", "out_of_sample"):
             for key, unit in (("rmse", 1), ("accuracy", 100)):
-                value = lambda name, method: cells.get(
+                value = lambda name, method: lines_of.get(
                     (*of, name, method), {part: {}}
                 )[part].get(key)
                 some = [n for n in names if any(value(n, m) for m in methods)]
@@ -107,17 +109,16 @@ def census(results: pathlib.Path) -> str:
             of_masks = found.setdefault(row["method"], {})
             of_masks[row["mask_seed"]] = row["out_of_sample"]["rmse_minmax"]
     rows = []
-    for method in dict.fromkeys([*mixed.METHODS, *found]):
-        if method in found:
-            told = printed.CENSUS.get(method)
-            rows.append(
-                [
-                    f"`{method}`",
-                    str(len(found[method])),
-                    spread([*found[method].values()], 3),
-                    f"*{told[0]:.3f} ({told[1]:.3f})*" if told else "",
-                ]
-            )
+    for method in in_order(mixed.METHODS, found):
+        told = printed.CENSUS.get(method)
+        rows.append(
+            [
+                f"`{method}`",
+                str(len(found[method])),
+                spread([*found[method].values()], 3),
+                f"*{told[0]:.3f} ({told[1]:.3f})*" if told else "",
+            ]
+        )
     return table(["", "masks", "RMSE", "*RMSE, theirs*"], rows)
 
 
@@ -126,7 +127,7 @@ def made(results: pathlib.Path) -> str:
     parts = []
     for key, shown in (("accuracy", _OF_LEVELS), ("rmse", _OF_NUMBERS)):
         rows = []
-        for (*of, method), some in _cells(results).items():
+        for (*of, method), some in cells(results).items():
             if key not in some[0] or of[0] == "network":
                 continue
             cell = (of[0], of[1], method)
@@ -150,7 +151,7 @@ def made(results: pathlib.Path) -> str:
 def models(results: pathlib.Path) -> str:
     """Accuracy by each model that learned from made rows (Tables 13 to 17)."""
     rows = []
-    for (name, *of, method), some in _cells(results).items():
+    for (name, *of, method), some in cells(results).items():
         if name != "adult":
             continue
         each = (
@@ -171,13 +172,13 @@ def by_rate(results: pathlib.Path) -> str:
     """MissDiff's Figure 1: SDMetrics in %, over the share of gaps."""
     found = {
         cell: _shown([row["sdmetrics"] for row in some], 100, 1)
-        for cell, some in _cells(results).items()
+        for cell, some in cells(results).items()
         if cell[0] == "network" and cell[-1] != "real"
     }
     rates = sorted({cell[2] for cell in found})
     rows = [
         [
-            mechanism.upper().replace("_", " by "),
+            kind_of(mechanism),
             f"`{method}`",
             *(found.get(("network", mechanism, x, method), "") for x in rates),
         ]
@@ -186,19 +187,15 @@ def by_rate(results: pathlib.Path) -> str:
     return table(["gaps", "", *(f"{rate:.0%}" for rate in rates)], rows)
 
 
-def _cells(results: pathlib.Path) -> dict[tuple, list[dict]]:
+def cells(results: pathlib.Path) -> dict[tuple, list[dict]]:
     """Lines by data set, mechanism, rate and method, the last of each mask."""
     found: dict[tuple, dict[int, dict]] = {}
     for row in lines(results, "generation.jsonl"):
         cell = tuple(row[k] for k in ("dataset", "mechanism", "rate", "method"))
         found.setdefault(cell, {})[row["mask_seed"]] = row
-    methods = [*generation.METHODS]
-    order = lambda cell: (
-        list(generation.TARGETS).index(cell[0]),
-        list(generation.MECHANISMS).index(cell[1]),
-        cell[2],
-        methods.index(cell[3]),
-    )
+    known = generation.TARGETS, generation.MECHANISMS, (), generation.METHODS
+    every = [in_order(*pair) for pair in zip(known, map(sorted, zip(*found)))]
+    order = lambda cell: [x.index(one) for x, one in zip(every, cell)]
     return {cell: [*found[cell].values()] for cell in sorted(found, key=order)}
 
 

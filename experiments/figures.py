@@ -11,7 +11,7 @@ rows over the share of gaps.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import flags
@@ -21,7 +21,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy.stats import gaussian_kde
 
-from experiments import benchmark, records, tables
+from experiments import benchmark, diffusion_tables, records, tables
 
 FLAGS = flags.FLAGS
 # One colour a method, whatever else is shown.
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
         if figure is not None:
             _save(figure, docs / f"uci_{mechanism}.png")
     _save(traces(rows), docs / "figure1d.png")
-    made = records.read(results / "generation.jsonl")
+    made = diffusion_tables.cells(results)
     _save(fidelity(made), docs / "generation.png")
     if FLAGS.fits:
         _save(densities(FLAGS.methods), docs / "figure1.png")
@@ -258,12 +258,12 @@ def traces(rows: Sequence[dict]) -> Figure:
     return figure
 
 
-def fidelity(rows: Sequence[dict]) -> Figure:
+def fidelity(cells: Mapping[tuple, Sequence[dict]]) -> Figure:
     """SDMetrics of generated rows over the share of gaps, a panel a mechanism.
 
     Args:
-      rows: lines of `generation.py`, of which those of `network` are drawn: the
-        mean over masks, and a band of one deviation.
+      cells: see `diffusion_tables.cells`, of which those of `network` are
+        drawn: the mean over masks, and a band of one deviation.
     """
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     panels = {"mcar_row": "by row", "mcar_column": "by column", "mcar": "MCAR"}
@@ -276,15 +276,13 @@ def fidelity(rows: Sequence[dict]) -> Figure:
     every = figure.subplots(1, len(panels), sharey=True)
     for axes, (mechanism, title) in zip(every, panels.items()):
         for method, (label, shade) in marks.items():
-            scores: dict[float, dict[int, float]] = {}
-            for row in rows:
-                cell = row["dataset"], row["mechanism"], row["method"]
-                score = row.get("sdmetrics")
-                if cell == ("network", mechanism, method) and score:
-                    of_rate = scores.setdefault(row["rate"], {})
-                    of_rate[row["mask_seed"]] = 100 * score
-            rates = sorted(scores)
-            each = [list(scores[rate].values()) for rate in rates]
+            scores = {
+                rate: [100 * row["sdmetrics"] for row in some]
+                for (name, *of, rate, what), some in cells.items()
+                if (name, *of, what) == ("network", mechanism, method)
+                and all(row["sdmetrics"] for row in some)
+            }
+            rates, each = list(scores), list(scores.values())
             mean = np.array([np.mean(some) for some in each])
             wide = np.array([np.std(some) for some in each])
             at = [100 * rate for rate in rates]

@@ -6,12 +6,11 @@ FOLDER holds adult.csv.gz, the paper's Census, as for mixed.py, and
 california.csv.gz, whose target is a number, for its MIMIC4ED, which is not to
 be had; `network` is the Bayesian network of its appendix C.2. `--rows` complete
 rows get gaps and are fitted, as many others are held out. Every method is
-fitted through
-`miri_jax.MIRIImputer` and gives as many rows by `sample`. `delete` is missdiff
-fitted to the rows without gaps, `mean` missdiff fitted to the table filled with
-means and most frequent levels (the paper's Diff-delete and Diff-mean), `whole`
-missdiff fitted to the table before it had gaps, and `real` are the rows of that
-table themselves.
+fitted through `miri_jax.MIRIImputer` and gives as many rows by `sample`.
+`delete` is missdiff fitted to the rows without gaps, `mean` missdiff fitted to
+the table filled with means and most frequent levels (the paper's Diff-delete
+and Diff-mean), `whole` missdiff fitted to the table before it had gaps, and
+`real` are the rows of that table themselves.
 
 Fidelity is the overall quality of SDMetrics of the made rows beside the
 complete training rows, of which it knows the kinds of columns; None where that

@@ -71,7 +71,7 @@ def by_channel(fill: Callable, images: np.ndarray, m: np.ndarray) -> np.ndarray:
     """Each channel by itself, where they are not missing together."""
     if (m == m[..., :1]).all():
         return fill(images, m)
-    parts = np.split(np.arange(images.shape[-1]), images.shape[-1])
+    parts = ([c] for c in range(images.shape[-1]))
     return np.concatenate([fill(images[..., c], m[..., c]) for c in parts], -1)
 
 

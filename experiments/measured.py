@@ -378,9 +378,20 @@ def lines(results: pathlib.Path, name: str) -> list[dict]:
     ]
 
 
+def in_order(known: Iterable, there: Iterable) -> list:
+    """What is there: what is known in its order, then the rest as it comes."""
+    there = dict.fromkeys(there)
+    return [x for x in dict.fromkeys([*known, *there]) if x in there]
+
+
+def kind_of(mechanism: str) -> str:
+    """As "MCAR by ROW"."""
+    return mechanism.upper().replace("_", " by ")
+
+
 def gaps(mechanism: str, rate: float) -> str:
     """As "60 % MCAR"."""
-    return f"{round(100 * rate)} % {mechanism.upper().replace('_', ' by ')}"
+    return f"{round(100 * rate)} % {kind_of(mechanism)}"
 
 
 def spread(values: Sequence[float], digits: int) -> str:

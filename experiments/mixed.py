@@ -49,6 +49,7 @@ TABLES = ["california", "magic", "bean", "letter"]
 TABLES += ["adult", "default", "shoppers", "beijing"]
 METHODS = ["mode", "iterative", "missforest", "gaussian", "chained"]
 METHODS += ["miri", "diffputer"]
+MECHANISMS = ["mcar", "mar", "mnar"]
 ROWS = 2000  # where the paper has all
 # Figures 3 to 5 of the paper: settings of diffputer, one changed at a time.
 CURVES = {
@@ -315,7 +316,7 @@ def define_flags() -> None:
     flags.DEFINE_string("folder", "~/tables", "Where the tables are.")
     flags.DEFINE_list("names", TABLES, "Tables.")
     flags.DEFINE_list("methods", METHODS, "Methods.")
-    flags.DEFINE_list("mechanisms", ["mcar", "mar", "mnar"], "Of gaps.")
+    flags.DEFINE_list("mechanisms", MECHANISMS, "Of gaps.")
     flags.DEFINE_list("mask_seeds", ["1"], "Of rows, masks and methods.")
     flags.DEFINE_float("rate", 0.3, "Share of the cells that is hidden.")
     flags.DEFINE_integer("draws", 10, "Draws that the mean is taken of.")

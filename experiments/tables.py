@@ -21,7 +21,7 @@ from absl import flags
 from scipy.stats import rankdata
 
 from experiments import benchmark, diffusion_tables, measured, printed, records
-from experiments.measured import gaps, lines, spread, table
+from experiments.measured import gaps, in_order, lines, spread, table
 
 FLAGS = flags.FLAGS
 PAGES = (
@@ -524,8 +524,7 @@ def _methods(
         for cell in found
         if cell[:2] == (mechanism, rate) and cell[2] in names
     }
-    known = [*benchmark.METHODS, *sorted(there)]
-    return [method for method in dict.fromkeys(known) if method in there]
+    return in_order(benchmark.METHODS, sorted(there))
 
 
 def define_flags() -> None:
