@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
         jax.random.key(config.seed), 3
     )
     state = imputer.init(key_init, data)
-    lines, spent, look = [], 0.0, 1
+    lines, spent, look, before = [], 0.0, 1, (0, 0.0)
     start = time.perf_counter()
     for step, (state, info) in enumerate(
         iterate(key_steps, imputer, data, state), start=1
@@ -64,7 +64,12 @@ def main(argv: list[str]) -> None:
                 "sgd_steps": int(state.train.step),
                 "loss": float(losses.mean()),
                 "seconds": round(spent, 1),
+                # Since the last look.
+                "images_per_second": settings["batch_size"]
+                * (int(state.train.step) - before[0])
+                / (spent - before[1]),
             }
+            before = int(state.train.step), spent
             filled = [
                 shown.restore(x)
                 for x in draws(key_draws, imputer, state, part, FLAGS.draws)

@@ -18,7 +18,7 @@ from miri_jax.runtime.provenance import revision, versions
 
 
 def machine() -> str:
-    """The processor's name and its number of cores."""
+    """The processor's name and its number of cores; a GPU's or TPU's too."""
     name = platform.processor() or platform.machine()
     try:
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
@@ -27,7 +27,11 @@ def machine() -> str:
                 break
     except OSError:
         pass  # not Linux
-    return f"{name}, {os.cpu_count()} cores"
+    name = f"{name}, {os.cpu_count()} cores"
+    jax = sys.modules.get("jax")
+    if jax is not None and jax.default_backend() != "cpu":
+        name += f", {jax.device_count()} x {jax.devices()[0].device_kind}"
+    return name
 
 
 def append(path: str, **row: Any) -> None:

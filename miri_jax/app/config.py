@@ -16,9 +16,9 @@ from miri_jax.settings import hints, kinds
 # Settings of miri for images, see `image_config`.
 _IMAGE_FITS = {
     "": {
-        "num_iterations": 10,
-        "num_steps": 1000,
-        "num_slices": 10,
+        "num_iterations": 5,
+        "num_steps": 3000,
+        "num_slices": 30,
         "batch_size": 128,
         "learning_rate": 1e-3,
     },

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from miri_jax.core.programs import full_precision
 from miri_jax.core.rows import Extent, extent
 from miri_jax.types import Array, Layout
 
@@ -62,6 +63,7 @@ def fitted(layout: Layout | None = None) -> Fit:
     return partial(_fit, layout)
 
 
+@full_precision
 def _fit(
     layout: Layout | None,
     x: Array,
@@ -114,6 +116,7 @@ def _fit(
     return Propensity(centre, scale, trust[None] * weights, constant, rate)
 
 
+@full_precision
 def inverse_weights(found: Propensity, x: Array) -> Array:
     """Weights `[n, d]` float32 of entries of a filled table as targets.
 

@@ -16,6 +16,7 @@ import optax
 
 from miri_jax.core import train
 from miri_jax.core.flow import merge
+from miri_jax.core.programs import full_precision
 from miri_jax.core.rows import gap_rows, move_rows
 from miri_jax.core.statistics import observed_bounds, observed_mean
 from miri_jax.imputers._form import compiled
@@ -131,6 +132,7 @@ def score_loss(
     return jnp.sum(weight * jnp.square(sigma * s + noise)) / count
 
 
+@full_precision
 def kernel_velocity(
     x: Array,
     score: Array,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from miri_jax.core.programs import full_precision
 from miri_jax.types import Array
 
 CHUNK = 512
@@ -64,6 +65,7 @@ def median_distance(
 
 
 @jax.jit
+@full_precision
 def _squared_distances(a: Array, b: Array) -> Array:
     """`[n, k]`, from the expanded square; never negative."""
     norms = jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)[None, :]

@@ -44,7 +44,8 @@ class Size(NamedTuple):
 SIZES = {
     "nano": Size((16,), 1, 0, False),
     "tiny": Size((32,), 2, 0, False),
-    "base": Size((128, 256, 256), 2, 4, True),
+    "base": Size((128,), 8, 0, False),
+    "unet": Size((128, 256, 256), 2, 4, True),
 }
 
 
@@ -65,7 +66,7 @@ class UNet(nn.Module):
         memory.
     """
 
-    size: Literal["nano", "tiny", "base"] = "tiny"
+    size: Literal["nano", "tiny", "base", "unet"] = "tiny"
     num_frequencies: int = 4
     zero_output: bool = False
     dtype: Precision = "float32"

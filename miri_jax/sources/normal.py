@@ -12,7 +12,7 @@ import numpy as np
 from jax.scipy.sparse.linalg import cg
 
 from miri_jax.core.parallel import to_host
-from miri_jax.core.programs import compiled
+from miri_jax.core.programs import compiled, full_precision
 from miri_jax.core.rows import (
     draw_starts,
     padded,
@@ -41,6 +41,7 @@ class Gaussian(NamedTuple):
     root: Array
 
 
+@full_precision
 def conditional_draw(
     noise: Array, x_obs: Array, m: Array, gaussian: Gaussian, max_steps: int
 ) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from miri_jax.core.flow import merge
+from miri_jax.core.programs import full_precision
 from miri_jax.core.rows import draw_starts, spaced
 from miri_jax.exceptions import ConfigError
 from miri_jax.sources._source import Source, by_mask
@@ -147,6 +148,7 @@ def _push_pull(total: Array, weight: Array) -> Array:
     return jnp.where(weight > 0, mean, coarse)
 
 
+@full_precision
 def biharmonic_draw(
     noise: Array, x: Array, m: Array, errors: Errors
 ) -> tuple[Array, Array]:
@@ -170,6 +172,7 @@ def biharmonic_draw(
     return jax.vmap(one)(noise, x)
 
 
+@full_precision
 def fit_errors(key: Array, data: Masked) -> Errors:
     """The errors of `biharmonic_fill` on pixels observed and hidden from it.
 
