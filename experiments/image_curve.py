@@ -13,44 +13,78 @@ them, with biharmonic inpainting of the same images.
 
 import pathlib
 import time
+from typing import Any
 
 import jax
 import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from experiments import records
 from experiments.inpainting import biharmonic
 from miri_jax.app.run import method_settings, start_devices
 from miri_jax.core import parallel
 from miri_jax.core.rows import spaced
-from miri_jax.data import load_dataset
+from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.images import mean_pixels, unit
 from miri_jax.engine import draws, iterate
 from miri_jax.imputers import make_imputer
 from miri_jax.metrics.images import psnr, ssim
 
 FLAGS = flags.FLAGS
-CONFIG = config_flags.DEFINE_config_file("config", "configs/cifar10.py:cpu")
 
 
 def main(argv: list[str]) -> None:
     """Fits, looks now and then, and draws the picture."""
     del argv
-    config = CONFIG.value
+    config = FLAGS.config
     start_devices(config)
     images = load_dataset(**config.data.to_dict())
-    settings = method_settings(config)
-    imputer = make_imputer(config.method, **settings)
     shown = images.take(spaced(len(images.m), FLAGS.images))
+    about = dict(
+        dataset=pathlib.Path(config.data.images).name,
+        mechanism="mcar",
+        rate=config.data.rate,
+        mask_seed=config.data.mask_seed,
+        method=config.method,
+        images=len(shown.m),
+        draws=FLAGS.draws,
+        settings=method_settings(config),
+    )
+    if FLAGS.fit:
+        follow(config, images, shown, about)
+    if not FLAGS.picture:
+        return
+    lines = [
+        row for row in records.read(FLAGS.out) if about.items() <= row.items()
+    ]
+    truth = unit(shown.truth)
+    peer = biharmonic(np.where(shown.m, truth, 0), shown.m)
+    peer = np.clip(peer, 0, 1).astype(np.float32)
+    plot(
+        FLAGS.picture,
+        lines,
+        {
+            "psnr": float(psnr(truth, peer).mean()),
+            "ssim": float(ssim(truth, peer).mean()),
+        },
+    )
+
+
+def follow(
+    config: ConfigDict, images: Dataset, shown: Dataset, about: dict[str, Any]
+) -> None:
+    """Fits, and looks at `shown` now and then."""
+    settings = about["settings"]
+    imputer = make_imputer(config.method, **settings)
     part = shown.masked()
     data = parallel.spread(images.masked(), len(images.m))
     key_init, key_steps, key_draws = jax.random.split(
         jax.random.key(config.seed), 3
     )
     state = imputer.init(key_init, data)
-    lines, spent, look, before = [], 0.0, 1, (0, 0.0)
+    spent, look, before = 0.0, 1, (0, 0.0)
     start = time.perf_counter()
     for step, (state, info) in enumerate(
         iterate(key_steps, imputer, data, state), start=1
@@ -79,33 +113,9 @@ def main(argv: list[str]) -> None:
                 f"{k}_of_mean": v
                 for k, v in shown.compare(mean_pixels(filled)).items()
             }
-            lines.append(found)
             print(found, flush=True)
-            records.append(
-                FLAGS.out,
-                dataset=pathlib.Path(config.data.images).name,
-                mechanism="mcar",
-                rate=config.data.rate,
-                mask_seed=config.data.mask_seed,
-                method=config.method,
-                images=len(part.m),
-                draws=FLAGS.draws,
-                **found,
-                settings=settings,
-            )
+            records.append(FLAGS.out, **about, **found)
         start = time.perf_counter()
-    if FLAGS.picture:
-        truth = unit(shown.truth)
-        peer = biharmonic(np.where(shown.m, truth, 0), shown.m)
-        peer = np.clip(peer, 0, 1).astype(np.float32)
-        plot(
-            FLAGS.picture,
-            lines,
-            {
-                "psnr": float(psnr(truth, peer).mean()),
-                "ssim": float(ssim(truth, peer).mean()),
-            },
-        )
 
 
 def plot(
@@ -132,9 +142,11 @@ def plot(
 
 def define_flags() -> None:
     """The command line."""
+    config_flags.DEFINE_config_file("config", "configs/cifar10.py:cpu")
     flags.DEFINE_integer("images", 200, "How many images, evenly spaced.")
     flags.DEFINE_integer("draws", 8, "How many draws of them.")
     flags.DEFINE_integer("every", 10, "At least each so many steps.")
+    flags.DEFINE_bool("fit", True, "Else the lines of --out are drawn.")
     flags.DEFINE_string("out", "results/image_curve.jsonl", "Takes the lines.")
     flags.DEFINE_string("picture", "", "Where the curves are drawn, as .png.")
 

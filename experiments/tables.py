@@ -21,7 +21,14 @@ from absl import flags
 from scipy.stats import rankdata
 
 from experiments import benchmark, diffusion_tables, measured, printed, records
-from experiments.measured import gaps, in_order, lines, spread, table
+from experiments.measured import (
+    gaps,
+    image_method,
+    in_order,
+    lines,
+    spread,
+    table,
+)
 
 FLAGS = flags.FLAGS
 PAGES = (
@@ -444,13 +451,16 @@ def channels(results: pathlib.Path) -> str:
 
 def _images(results: pathlib.Path, per_channel: bool) -> str:
     found = {
-        (row["method"], row["rate"]): row
+        (image_method(row), row["rate"]): row
         for row in lines(results, "images.jsonl")
         if row.get("per_channel", False) == per_channel
     }
     rates = sorted({rate for _, rate in found})
     rows = []
-    for method in dict.fromkeys(method for method, _ in found):
+    methods = [*dict.fromkeys(method for method, _ in found)]
+    names = [method.partition(",")[0] for method in methods]
+    for k in np.argsort([names.index(name) for name in names], stable=True):
+        method = methods[k]
         shown = [f"`{method}`"]
         for rate in rates:
             row = found.get((method, rate))

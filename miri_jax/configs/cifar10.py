@@ -12,7 +12,7 @@ the file; experiments/inpainting.py, results/images.jsonl):
                      one draw        mean of 8
     :cpu             24.90  0.873    27.90  0.929    27 minutes, one core
     biharmonic                       26.89  0.915
-    "" on a GPU      not run yet
+    "" on an H200    25.77  0.892    28.68  0.939    214 seconds
 
 `:smoke` takes about a minute. On a GPU or TPU a run may be cut into pieces: it
 goes on where it was stopped (Ctrl-C or SIGTERM).

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from miri_jax.core.programs import full_precision
 from miri_jax.types import Array
 
 CHUNK = 512
@@ -65,11 +64,12 @@ def median_distance(
 
 
 @jax.jit
-@full_precision
 def _squared_distances(a: Array, b: Array) -> Array:
     """`[n, k]`, from the expanded square; never negative."""
     norms = jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)[None, :]
-    return jnp.maximum(norms - 2 * a @ b.T, 0)
+    # GPUs and TPUs would round factors to some bits, and digits cancel here.
+    products = jnp.matmul(a, b.T, precision="highest")
+    return jnp.maximum(norms - 2 * products, 0)
 
 
 @partial(jax.jit, static_argnames="chunk")

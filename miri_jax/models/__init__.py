@@ -57,7 +57,7 @@ def matched_mlp(model: Mapping[str, Any] | None = None) -> MLP:
 def matched_network(
     example: Array, model: Mapping[str, Any] | None = None
 ) -> MLP | UNet:
-    """`matched_mlp` for rows; for images the U-Net that miri has.
+    """`matched_mlp` for rows; for images the network that miri has.
 
     Args:
       example: `[d]` or `[h, w, c]`.

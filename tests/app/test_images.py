@@ -155,7 +155,11 @@ def test_thinned_masks_show_only_what_was_observed(bank):
 
 
 @pytest.mark.parametrize(
-    "size", ["nano", pytest.param("base", marks=pytest.mark.slow)]
+    "size",
+    [
+        "nano",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("base", "unet")),
+    ],
 )
 def test_the_network_of_images(size):
     apply = jax.jit(lambda net, *a: net.apply(*a), static_argnums=0)

@@ -38,7 +38,8 @@ def test_conditional_draw_equals_the_normal_distribution(share):
     )
     np.testing.assert_array_equal(drawn[:, 1], np.float32(1.5))
     np.testing.assert_allclose(means[0, [0, 2]], expected, atol=5e-3)
-    np.testing.assert_array_equal(means, np.tile(means[:1], (n, 1)))
+    # On a GPU rows are rounded each in its way.
+    np.testing.assert_allclose(means, np.tile(means[:1], (n, 1)), rtol=1e-5)
 
 
 def test_regression_equals_its_closed_form():
