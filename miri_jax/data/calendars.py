@@ -140,7 +140,7 @@ def _monthly(wall: np.ndarray, clocks: Calendar) -> Calendar | None:
     """A grid of months, from their begin or from their end."""
     stamps = wall.astype("datetime64[s]")
     for late in (0, DAY):
-        months = (stamps + late).astype("datetime64[M]")
+        months = (wall + late).astype("datetime64[s]").astype("datetime64[M]")
         rest = np.unique((stamps - months.astype("datetime64[s]")).astype(int))
         index = np.unique(months.astype(int))
         if len(rest) == 1 and len(index) >= 4:

@@ -169,7 +169,7 @@ def _days(text: str, said: str, day: float | None) -> float:
     try:
         moment = np.datetime64(text, "us")
     except ValueError:
-        moment = np.datetime64("NaT")
+        moment = np.datetime64("NaT", "us")
     if np.isnat(moment):
         raise DataError(
             f"{said!r} compares a time with {text!r}; write it as '2024-01-31'"

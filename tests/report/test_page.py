@@ -177,7 +177,8 @@ def _edge_cases():
     yield "large numbers", f, at_random(f), {}
     times = ["1700-01-01", "9999-12-31", "0001-01-02"] * 20
     f = frame({"far": np.array(times, "datetime64[us]")})
-    f["near"] = np.datetime64("2020-01-01T00:00:00.5") + np.arange(60)
+    apart = np.arange(60).astype("timedelta64[ms]")
+    f["near"] = np.datetime64("2020-01-01T00:00:00.5") + apart
     yield "times", f, at_random(f), {}
 
 
