@@ -104,14 +104,24 @@ def resumed(out: pathlib.Path, data: list[str]) -> None:
     whole, cut = out / "whole", out / "cut"
     at_once, process = start(whole), start(cut)
     end = time.monotonic() + FLAGS.limit
-    while process.poll() is None and time.monotonic() < end:
-        if (cut / "checkpoints" / "3").is_dir():
-            process.send_signal(signal.SIGTERM)
-            break
-        time.sleep(0.05)
-    status = process.wait()
-    again = start(cut).wait()
-    at_once.wait()
+    left = lambda: max(end - time.monotonic(), 1)
+    running = [at_once, process]
+    try:
+        while process.poll() is None and time.monotonic() < end:
+            if (cut / "checkpoints" / "3").is_dir():
+                process.send_signal(signal.SIGTERM)
+                break
+            time.sleep(0.05)
+        status = process.wait(left())
+        running.append(start(cut))
+        again = running[-1].wait(left())
+        at_once.wait(left())
+    except subprocess.TimeoutExpired:
+        print(f"--- resume: stopped after {FLAGS.limit} seconds", flush=True)
+        return
+    finally:
+        for one in running:
+            one.kill()
     if again or at_once.returncode:
         print(f"--- resume: failed, {again} and {at_once.returncode}")
         return

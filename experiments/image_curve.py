@@ -8,7 +8,8 @@ second one is twice the one before it) fills `--images` images, spread over the
 file, `--draws` times with the averaged weights of that moment. Appends a line
 each time: PSNR (dB) and SSIM of whole images of one draw and of the mean of all
 draws, SGD steps, and the seconds that went into fitting. `--picture` draws
-them, with biharmonic inpainting of the same images.
+them, with biharmonic inpainting of the same images; `--nofit` draws lines that
+are there already.
 """
 
 import pathlib
@@ -29,6 +30,7 @@ from miri_jax.core.rows import spaced
 from miri_jax.data import Dataset, load_dataset
 from miri_jax.data.images import mean_pixels, unit
 from miri_jax.engine import draws, iterate
+from miri_jax.exceptions import DataError
 from miri_jax.imputers import make_imputer
 from miri_jax.metrics.images import psnr, ssim
 
@@ -56,15 +58,19 @@ def main(argv: list[str]) -> None:
         follow(config, images, shown, about)
     if not FLAGS.picture:
         return
-    lines = [
-        row for row in records.read(FLAGS.out) if about.items() <= row.items()
-    ]
+    lines = {
+        row["sgd_steps"]: row  # the last one, where there are several
+        for row in records.read(FLAGS.out)
+        if about.items() <= row.items()
+    }
+    if not lines:
+        raise DataError(f"{FLAGS.out} has no lines of this; leave --nofit out")
     truth = unit(shown.truth)
     peer = biharmonic(np.where(shown.m, truth, 0), shown.m)
     peer = np.clip(peer, 0, 1).astype(np.float32)
     plot(
         FLAGS.picture,
-        lines,
+        [lines[steps] for steps in sorted(lines)],
         {
             "psnr": float(psnr(truth, peer).mean()),
             "ssim": float(ssim(truth, peer).mean()),

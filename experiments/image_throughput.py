@@ -12,7 +12,7 @@ memory. Goal on a GPU: 35 % of the peak.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -43,8 +43,8 @@ def main(argv: list[str]) -> None:
     data = load_dataset(**config.data.to_dict()).masked()
     settings = method_settings(config)
     size, model = settings["batch_size"], settings["model"]
-    state, step = first_step(parallel.spread(data, len(data.x)), size, model)
-    found = measure(state, step, size, FLAGS.steps)
+    state, how = first_state(parallel.spread(data, len(data.x)), size, model)
+    found = measure(state, how, size, FLAGS.steps)
     if FLAGS.peak_tflops:
         peak = FLAGS.peak_tflops * jax.device_count()
         found["share_of_peak"] = found["tflops"] / peak
@@ -56,10 +56,10 @@ def main(argv: list[str]) -> None:
     print(found)
 
 
-def first_step(
+def first_state(
     data: Masked, size: int, model: Mapping[str, Any]
-) -> tuple[train.TrainState, Callable]:
-    """A state, and an SGD step `(key, state) -> (state, loss)` as miri's."""
+) -> tuple[train.TrainState, dict[str, Any]]:
+    """A state, and the arguments of `train.sgd`, as miri's."""
     shape = (size, *data.x.shape[1:])
     network = velocity_network(shape, {"zero_output": True, **model})
     x, m = data.x[0], data.m[0]
@@ -76,17 +76,16 @@ def first_step(
         weight=pairs.where_moved,
     )
     apply_fn = lambda params, *args: network.apply(params, *args)
-    step = partial(
-        train.sgd_step,
+    how = dict(
         sample_batch=sample_batch,
         loss_fn=lambda p, batch: flow.flow_loss(p, apply_fn, batch),
         optimizer=optimizer,
     )
-    return parallel.spread(train.init_train_state(params, optimizer), 0), step
+    return parallel.spread(train.init_train_state(params, optimizer), 0), how
 
 
 def measure(
-    state: train.TrainState, step: Callable, size: int, count: int
+    state: train.TrainState, how: Mapping[str, Any], size: int, count: int
 ) -> dict[str, float]:
     """Images a second and operations, of `count` steps three times.
 
@@ -94,13 +93,13 @@ def measure(
     counts not.
     """
     key = jax.random.key(1)
+    step = partial(train.sgd_step, **how)
     operations = operations_of(jax.make_jaxpr(step)(key, state).jaxpr)
     loop = jax.default_backend() != "cpu"
-    taken = (
-        (lambda key, state: steps(step, key, state, count)) if loop else step
-    )
+    if loop:
+        step = partial(train.sgd, num_steps=count, **how)
     began = time.perf_counter()
-    compiled = jax.jit(taken, donate_argnums=1).lower(key, state).compile()
+    compiled = jax.jit(step, donate_argnums=1).lower(key, state).compile()
     compiling = time.perf_counter() - began
     seconds = []
     for _ in range(4 if loop else count):
@@ -138,15 +137,6 @@ def operations_of(program: Any) -> int:
             inner = getattr(inner, "jaxpr", inner)
             found += operations_of(inner) if hasattr(inner, "eqns") else 0
     return found
-
-
-def steps(
-    step: Callable, key: jax.Array, state: train.TrainState, count: int
-) -> tuple[train.TrainState, jax.Array]:
-    """`count` steps as one loop."""
-    return jax.lax.scan(
-        lambda state, _: step(key, state), state, None, length=count
-    )
 
 
 def define_flags() -> None:

@@ -188,7 +188,6 @@ def start(results: pathlib.Path) -> str:
 
 
 # Rows and columns of the sizes that the README shows.
-LARGER = ", larger network"
 SIZES = ((1000, 20), (10_000, 20), (100_000, 20), (2000, 32), (2000, 128))
 
 
@@ -378,6 +377,9 @@ def lines(results: pathlib.Path, name: str) -> list[dict]:
         for row in records.read(results / name)
         if "settings" in row and "error" not in row
     ]
+
+
+LARGER = ", larger network"
 
 
 def image_method(row: dict) -> str:

@@ -459,8 +459,8 @@ def _images(results: pathlib.Path, per_channel: bool) -> str:
     rows = []
     methods = [*dict.fromkeys(method for method, _ in found)]
     names = [method.partition(",")[0] for method in methods]
-    for k in np.argsort([names.index(name) for name in names], stable=True):
-        method = methods[k]
+    together = lambda method: names.index(method.partition(",")[0])
+    for method in sorted(methods, key=together):
         shown = [f"`{method}`"]
         for rate in rates:
             row = found.get((method, rate))

@@ -51,43 +51,6 @@ def step(
     return state._replace(x=impute(settings, key, state, data)), {}
 
 
-def step_of_columns(
-    settings: SimpleSettings,
-    of_numbers: Callable[[np.ndarray], float],
-    layout: Layout,
-    key: Array,
-    state: SimpleState,
-    data: Masked,
-) -> tuple[SimpleState, Info]:
-    """As `step`, with the statistic of numbers on their own scale.
-
-    A column may be seen by its normal scores, whose mean is not that of the
-    numbers: of a skewed column it is nearer to the median.
-
-    Args:
-      settings: see `SimpleSettings`; its statistic is that of levels.
-      of_numbers: the statistic of observed numbers `[k]`.
-      layout: of the table.
-      key: not used.
-      state: see `step`.
-      data: see `step`.
-    """
-    x, m = (to_host(part) for part in data)
-    fill = np.array(settings.statistic(data.x, data.m))
-    values, seen = layout.unpack(x), layout.observed(m)
-    there = np.flatnonzero((np.array(layout.levels) == 0) & seen.any(axis=0))
-    own = np.zeros((1, values.shape[1]))
-    for j in there:
-        found = of_numbers(values[seen[:, j], j])
-        own[0, j] = layout.settle(j, np.array([found]))[0]
-    packed = layout.pack(own, np.full(own.shape, 0.5))[0]
-    fill = jnp.asarray(
-        np.where(np.isin(layout.owners(len(fill)), there), packed, fill)
-    )
-    state = state._replace(iteration=state.iteration + 1, fill=fill)
-    return state._replace(x=impute(settings, key, state, data)), {}
-
-
 def impute(
     settings: SimpleSettings,
     key: Array,
@@ -118,8 +81,43 @@ def _make_simple(
     if layout is None:
         return imputer
     like = partial(jax.eval_shape, partial(init, settings), None)
-    own = partial(step_of_columns, settings, of_numbers, layout)
+    own = partial(step_of_columns, imputer, of_numbers, layout)
     return imputer._replace(step=own, host=True, like=like)
+
+
+def step_of_columns(
+    imputer: Imputer,
+    of_numbers: Callable[[np.ndarray], float],
+    layout: Layout,
+    key: Array,
+    state: SimpleState,
+    data: Masked,
+) -> tuple[SimpleState, Info]:
+    """As `step`, with the statistic of numbers on their own scale.
+
+    A column may be seen by its normal scores, whose mean is not that of the
+    numbers: of a skewed column it is nearer to the median.
+
+    Args:
+      imputer: whose step gives the statistic of levels.
+      of_numbers: the statistic of observed numbers `[k]`.
+      layout: of the table.
+      key: not used.
+      state: see `step`.
+      data: see `step`.
+    """
+    state, info = imputer.step(key, state, data)
+    x, m, fill = (to_host(part) for part in (*data, state.fill))
+    values, seen = layout.unpack(x), layout.observed(m)
+    there = np.flatnonzero((np.array(layout.levels) == 0) & seen.any(axis=0))
+    own = np.zeros((1, values.shape[1]))
+    for j in there:
+        found = of_numbers(values[seen[:, j], j])
+        own[0, j] = layout.settle(j, np.array([found]))[0]
+    packed = layout.pack(own, np.full(own.shape, 0.5))[0]
+    numbers = np.isin(layout.owners(len(fill)), there)
+    state = state._replace(fill=jnp.asarray(np.where(numbers, packed, fill)))
+    return state._replace(x=imputer.impute(key, state, data)), info
 
 
 def make_mean(*, layout: Layout | None = None) -> Imputer:

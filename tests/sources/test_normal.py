@@ -38,8 +38,9 @@ def test_conditional_draw_equals_the_normal_distribution(share):
     )
     np.testing.assert_array_equal(drawn[:, 1], np.float32(1.5))
     np.testing.assert_allclose(means[0, [0, 2]], expected, atol=5e-3)
-    # On a GPU rows are rounded each in its way.
-    np.testing.assert_allclose(means, np.tile(means[:1], (n, 1)), rtol=1e-5)
+    # Elsewhere rows may be rounded each in its way.
+    exact = 0 if jax.default_backend() == "cpu" else 1e-5
+    np.testing.assert_allclose(means, np.tile(means[:1], (n, 1)), rtol=exact)
 
 
 def test_regression_equals_its_closed_form():
